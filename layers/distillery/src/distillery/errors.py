@@ -1,0 +1,37 @@
+"""The error tree. The retry policy follows from the type and from nothing else.
+
+DistilleryError
+├── BadInput           the user must change something; never retried
+│   └── UnreadableRouting   a model's answer holds no weights
+├── Transient          passes if tried again later (throttling, time-outs, 5xx)
+└── Permanent          trying again cannot help (access denied, a model that is gone); an operator must act
+
+Anything else that is raised is a bug: it is retried by Lambda, then lands in the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+
+class DistilleryError(Exception):
+    """One sentence for people in `message`, and how to mend it in `mend` (may be empty)."""
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        super().__init__(f"{message} {mend}".strip())
+        self.message = message
+        self.mend = mend
+
+
+class BadInput(DistilleryError):
+    """The user must change something."""
+
+
+class UnreadableRouting(BadInput):
+    """A model's answer holds no weights that can be read."""
+
+
+class Transient(DistilleryError):
+    """Passes if tried again later."""
+
+
+class Permanent(DistilleryError):
+    """Trying again cannot help."""

@@ -1,0 +1,137 @@
+"""Every event the functions say or hear, used by sender and receiver alike.
+
+Own events go over the stack's bus with the source `distillery`; their detail holds `run_id` and a
+`message`, one sentence for people. Bedrock's events and S3's are doorbells: they name a thing to ask for.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from distillery.runs import Stage
+
+SOURCE = "distillery"
+
+
+class OwnEvent(BaseModel):
+    """What all own events share."""
+
+    model_config = ConfigDict(frozen=True)
+
+    detail_type: ClassVar[str]
+    run_id: str
+    message: str
+
+
+class DatasetValidated(OwnEvent):
+    detail_type: ClassVar[str] = "Dataset Validated"
+
+
+class DatasetRejected(OwnEvent):
+    """The dataset has errors, or its content was distilled before (`duplicate_of`)."""
+
+    detail_type: ClassVar[str] = "Dataset Rejected"
+    duplicate_of: str | None = None
+
+
+class DistillationStarted(OwnEvent):
+    detail_type: ClassVar[str] = "Distillation Started"
+    job_arn: str
+
+
+class DistillationFinished(OwnEvent):
+    """The watch's doorbell for a customization job that ended without Bedrock's event being acted upon."""
+
+    detail_type: ClassVar[str] = "Distillation Finished"
+    job_arn: str
+
+
+class DeploymentStarted(OwnEvent):
+    detail_type: ClassVar[str] = "Deployment Started"
+    deployment_arn: str
+
+
+class ModelDeployed(OwnEvent):
+    detail_type: ClassVar[str] = "Model Deployed"
+    deployment_arn: str
+
+
+class EvaluationStarted(OwnEvent):
+    detail_type: ClassVar[str] = "Evaluation Started"
+    evaluation_jobs: dict[str, str]
+
+
+class EvaluationFinished(OwnEvent):
+    detail_type: ClassVar[str] = "Evaluation Finished"
+
+
+class ModelPromoted(OwnEvent):
+    detail_type: ClassVar[str] = "Model Promoted"
+    model_id: str
+
+
+class ModelNotPromoted(OwnEvent):
+    detail_type: ClassVar[str] = "Model Not Promoted"
+
+
+class RunFailed(OwnEvent):
+    detail_type: ClassVar[str] = "Run Failed"
+    step: str
+    cause: str
+
+
+OWN_EVENTS: tuple[type[OwnEvent], ...] = (
+    DatasetValidated,
+    DatasetRejected,
+    DistillationStarted,
+    DistillationFinished,
+    DeploymentStarted,
+    ModelDeployed,
+    EvaluationStarted,
+    EvaluationFinished,
+    ModelPromoted,
+    ModelNotPromoted,
+    RunFailed,
+)
+
+
+class CustomizationJobState(BaseModel):
+    """Detail of Bedrock's `Model Customization Job State Change`; only the name of the thing is used."""
+
+    job_arn: Annotated[str, Field(alias="jobArn")]
+
+
+class BedrockJobEvent(BaseModel):
+    """Bedrock's event about a customization job."""
+
+    source: Literal["aws.bedrock"]
+    detail: CustomizationJobState
+
+    @property
+    def job_arn(self) -> str:
+        return self.detail.job_arn
+
+
+class DistillationFinishedEvent(BaseModel):
+    """The watch's event about a customization job."""
+
+    source: Literal["distillery"]
+    detail: DistillationFinished
+
+    @property
+    def job_arn(self) -> str:
+        return self.detail.job_arn
+
+
+JobDoorbell = Annotated[BedrockJobEvent | DistillationFinishedEvent, Field(discriminator="source")]
+"""Whoever rings for a customization job: Bedrock or the watch."""
+
+
+class WatchMessage(BaseModel):
+    """One wait of one run, as it lies in the watch queue."""
+
+    run_id: str
+    stage: Stage
+    deadline: AwareDatetime

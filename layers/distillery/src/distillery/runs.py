@@ -1,0 +1,161 @@
+"""What a run is: its id, its states, the moves between them, and the names derived from it.
+
+RECEIVED -> VALIDATED -> TRAINING -> DEPLOYING -> EVALUATING -> PROMOTED | NOT_PROMOTED
+and REJECTED | DUPLICATE | FAILED on the way, RETIRED later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SLUG_LENGTH = 40
+"""Leaves room, within Bedrock's 63 characters, for `-<12 hex>` and `-<candidate>`."""
+
+
+class State(StrEnum):
+    """Where a run stands."""
+
+    RECEIVED = "RECEIVED"
+    VALIDATED = "VALIDATED"
+    TRAINING = "TRAINING"
+    DEPLOYING = "DEPLOYING"
+    EVALUATING = "EVALUATING"
+    PROMOTED = "PROMOTED"
+    NOT_PROMOTED = "NOT_PROMOTED"
+    REJECTED = "REJECTED"
+    DUPLICATE = "DUPLICATE"
+    FAILED = "FAILED"
+    RETIRED = "RETIRED"
+
+
+class Stage(StrEnum):
+    """The waits of a run; each has a deadline and is owned by one message in the watch queue."""
+
+    VALIDATION = "validation"
+    DISTILLATION = "distillation"
+    DEPLOYMENT = "deployment"
+    EVALUATION = "evaluation"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.RECEIVED: frozenset({State.VALIDATED, State.REJECTED, State.DUPLICATE, State.FAILED}),
+    State.VALIDATED: frozenset({State.TRAINING, State.FAILED}),
+    State.TRAINING: frozenset({State.DEPLOYING, State.FAILED}),
+    State.DEPLOYING: frozenset({State.EVALUATING, State.FAILED}),
+    State.EVALUATING: frozenset({State.PROMOTED, State.NOT_PROMOTED, State.FAILED}),
+    State.PROMOTED: frozenset({State.RETIRED}),
+    State.NOT_PROMOTED: frozenset({State.RETIRED}),
+    State.REJECTED: frozenset(),
+    State.DUPLICATE: frozenset(),
+    State.FAILED: frozenset(),
+    State.RETIRED: frozenset(),
+}
+UNFINISHED = frozenset(state for state, targets in MOVES.items() if State.FAILED in targets)
+ENDED = frozenset(State) - UNFINISHED
+
+STAGE_STATES: dict[Stage, frozenset[State]] = {
+    Stage.VALIDATION: frozenset({State.RECEIVED, State.VALIDATED}),
+    Stage.DISTILLATION: frozenset({State.TRAINING}),
+    Stage.DEPLOYMENT: frozenset({State.DEPLOYING}),
+    Stage.EVALUATION: frozenset({State.EVALUATING}),
+}
+
+Candidate = Literal["distilled", "base", "baseline"]
+CANDIDATES: tuple[Candidate, ...] = ("distilled", "base", "baseline")
+Weigher = Literal["student", "teacher"]
+
+
+class Source(BaseModel):
+    """The dataset object a run came from; `version_id` is the etag where the bucket has no versions."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int = 0
+
+
+class Move(BaseModel):
+    """One entry of a run's history."""
+
+    state: State
+    at: datetime
+    step: str
+
+
+class Failure(BaseModel):
+    """Where a run failed and why, in a sentence."""
+
+    step: str
+    cause: str
+
+
+class Run(BaseModel):
+    """A run's ledger entry with its lineage. Money and scores are plain floats here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    run_id: str
+    state: State
+    source: Source
+    dataset: str
+    history: list[Move] = Field(default_factory=list)
+    updated_at: datetime | None = None
+    announced: State | None = None
+    fingerprint: str | None = None
+    duplicate_of: str | None = None
+    counts: dict[str, int] = Field(default_factory=dict)
+    taxonomy_digest: str | None = None
+    prompt_digests: dict[str, str] = Field(default_factory=dict)
+    models: dict[str, str] = Field(default_factory=dict)
+    served_by: list[str] = Field(default_factory=list)
+    job_arn: str | None = None
+    model_arn: str | None = None
+    deployment_arn: str | None = None
+    evaluation_jobs: dict[str, str] = Field(default_factory=dict)
+    scores: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    reasons: list[str] = Field(default_factory=list)
+    active_model_version_before: int | None = None
+    active_model_version_after: int | None = None
+    report_key: str | None = None
+    failure: Failure | None = None
+
+    def entered(self, state: State) -> datetime | None:
+        """When the run moved into `state`, if it did."""
+        return next((move.at for move in reversed(self.history) if move.state is state), None)
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits and single hyphens, at most 40 characters, never empty."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return words[:SLUG_LENGTH].strip("-") or "dataset"
+
+
+def run_id(bucket: str, key: str, version: str) -> str:
+    """`<dataset slug>-<12 hex>`; the same object version always gives the same id."""
+    # Each part with its length, so that no two different triples read the same.
+    identity = "".join(f"{len(part)}:{part}" for part in (bucket, key, version))
+    return f"{slug(dataset_name(key))}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def dataset_name(key: str) -> str:
+    """`<dataset>` of `datasets/<dataset>/<file>.jsonl`."""
+    parts = key.split("/")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def evaluation_job_name(run: str, candidate: str) -> str:
+    """The name of the judge job of one candidate."""
+    return f"{run}-{candidate}"
+
+
+def now() -> datetime:
+    """The time in UTC, to the millisecond, as the ledger keeps it."""
+    return datetime.now(UTC)

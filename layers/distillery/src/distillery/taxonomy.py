@@ -1,0 +1,89 @@
+"""The facets a query is routed over, and what a labeller should know of them.
+
+Everything that depends on facets (prompts, checks, metrics, charts, the student) takes a `Taxonomy`;
+no facet is named in code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from distillery.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUM_TOLERANCE = 1e-6
+
+FacetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class Facet(BaseModel):
+    """One retrieval channel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: FacetName
+    description: str
+    cues: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+
+class Taxonomy(BaseModel):
+    """The facets, the weights to fall back on, and the grid that labels are given on (0.1: tenths)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subject: str = Field(min_length=1, max_length=100)
+    facets: tuple[Facet, ...] = Field(min_length=2, max_length=12)
+    fallback: dict[str, float]
+    label_grid: float = Field(gt=0, le=0.5)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.names)) != len(self.facets):
+            raise ValueError("two facets share a name")
+        if set(self.fallback) != set(self.names):
+            raise ValueError("the fallback weights must name exactly the facets")
+        if min(self.fallback.values()) < 0 or abs(sum(self.fallback.values()) - 1) > SUM_TOLERANCE:
+            raise ValueError("the fallback weights must be non-negative and sum to 1")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Facet names in the order of the file."""
+        return tuple(facet.name for facet in self.facets)
+
+    def digest(self) -> str:
+        """12 hex digits that change when anything in the taxonomy changes."""
+        return text_digest(self.model_dump_json())
+
+
+def text_digest(text: str) -> str:
+    """The first 12 hex digits of a text's SHA-256, for lineage."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def parse_taxonomy(text: str) -> Taxonomy:
+    """Read a taxonomy from YAML; raise BadInput with one sentence when it cannot be used."""
+    try:
+        content: Mapping[str, Any] = yaml.safe_load(text)
+        return Taxonomy.model_validate(content)
+    except yaml.YAMLError as error:
+        raise BadInput(f"The taxonomy is not YAML: {str(error).splitlines()[0]}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"The taxonomy cannot be used: {place}: {first['msg']}.") from error
+
+
+@cache
+def default_taxonomy() -> Taxonomy:
+    """The taxonomy shipped with the package."""
+    return parse_taxonomy(resources.files("distillery").joinpath("taxonomy.yaml").read_text("utf-8"))
