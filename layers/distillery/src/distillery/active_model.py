@@ -1,0 +1,65 @@
+"""The active model (SSM parameter): what the router calls now. Its version history is the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from distillery import aws
+from distillery.errors import BadInput
+from distillery.runs import Weigher
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+
+class ActiveModel(BaseModel):
+    """The parameter's content; `{}` stands for the baseline with the teacher prompt."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    run_id: str = ""
+    model_id: str = ""
+    prompt: Weigher = "teacher"
+    promoted_at: AwareDatetime | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        return not self.model_id
+
+
+def parse_active_model(text: str) -> ActiveModel:
+    """Read the parameter's text; BadInput when somebody wrote something else into it."""
+    try:
+        return ActiveModel.model_validate_json(text)
+    except ValidationError as error:
+        raise BadInput(
+            f"The active-model parameter cannot be read: {error.errors()[0]['msg']}.",
+            mend='Set it to {} for the baseline, or to {"run_id", "model_id", "prompt", "promoted_at"}.',
+        ) from error
+
+
+class ActiveModelParameter:
+    """Reads and moves the active model."""
+
+    def __init__(self, name: str, client: SSMClient | None = None) -> None:
+        self._name = name
+        self._client: SSMClient = client or aws.client("ssm")
+
+    def read(self) -> tuple[str, int]:
+        """The parameter's text and version; `("{}", 0)` when it is missing."""
+        try:
+            with aws.explained("read the active model"):
+                parameter = self._client.get_parameter(Name=self._name)["Parameter"]
+        except aws.Missing:
+            return "{}", 0
+        return parameter["Value"], parameter["Version"]
+
+    def write(self, model: ActiveModel) -> int:
+        """Put a model in charge; returns the parameter's new version."""
+        with aws.explained("move the active model"):
+            answer = self._client.put_parameter(
+                Name=self._name, Value=model.model_dump_json(), Type="String", Overwrite=True
+            )
+        return answer["Version"]

@@ -1,0 +1,80 @@
+"""Custom models and their on-demand deployments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from distillery import aws
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock import BedrockClient
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment as Bedrock tells of it: `Creating`, `Active` or `Failed`."""
+
+    arn: str
+    name: str
+    status: str
+    failure: str
+
+
+class Deployments:
+    """The account's custom models and deployments."""
+
+    def __init__(self, client: BedrockClient | None = None) -> None:
+        self._client: BedrockClient = client or aws.client("bedrock")
+
+    def model_status(self, model_arn: str) -> str:
+        """`Creating`, `Active` or `Failed`; only an active model can be deployed."""
+        with aws.explained("find the custom model"):
+            return str(self._client.get_custom_model(modelIdentifier=model_arn).get("modelStatus", "Active"))
+
+    def start(self, name: str, model_arn: str) -> Deployment:
+        """Deploy a model under a name, or find the deployment that carries it already."""
+        with aws.explained("deploy the model"):
+            try:
+                self._client.create_custom_model_deployment(
+                    modelDeploymentName=name,
+                    modelArn=model_arn,
+                    clientRequestToken=name,
+                    tags=[{"key": "distillery:run", "value": name}],
+                )
+            except ClientError as failure:
+                # No conflict error is documented, so a deployment of that name decides what it was.
+                existing = self.find(name)
+                if existing is None:
+                    raise
+                if existing.status == "Failed":
+                    raise failure
+        return self.get(name)
+
+    def get(self, identifier: str) -> Deployment:
+        """A deployment by name or ARN; raises Missing."""
+        with aws.explained(f"find the deployment {identifier}"):
+            details = self._client.get_custom_model_deployment(customModelDeploymentIdentifier=identifier)
+        return Deployment(
+            arn=details["customModelDeploymentArn"],
+            name=details["modelDeploymentName"],
+            status=details["status"],
+            failure=details.get("failureMessage", ""),
+        )
+
+    def find(self, identifier: str) -> Deployment | None:
+        """A deployment by name or ARN, or None."""
+        try:
+            return self.get(identifier)
+        except aws.Missing:
+            return None
+
+    def delete(self, identifier: str) -> None:
+        """Delete a deployment; one that is gone is left alone."""
+        try:
+            with aws.explained(f"delete the deployment {identifier}"):
+                self._client.delete_custom_model_deployment(customModelDeploymentIdentifier=identifier)
+        except aws.Missing:
+            return

@@ -1,0 +1,187 @@
+"""The runs' ledger in DynamoDB: claims, conditional moves, lineage.
+
+Every move is one conditional write from the states it expects, so of several events that ask for the
+same move exactly one makes it and the others read what has become of the run.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from distillery import aws
+from distillery.runs import MOVES, Move, Run, Source, State, dataset_name, now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_SERIALIZER = TypeSerializer()
+_DESERIALIZER = TypeDeserializer()
+
+
+def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
+    """DynamoDB's attribute values of JSON-like content; floats become decimals."""
+    exact = json.loads(json.dumps(values, default=str), parse_float=Decimal)
+    return {name: _SERIALIZER.serialize(value) for name, value in exact.items()}
+
+
+def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain content of DynamoDB's attribute values; decimals become int or float."""
+    return {name: _plain(_DESERIALIZER.deserialize(value)) for name, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _condition_failed(error: ClientError) -> bool:
+    return aws.error_code(error) == "ConditionalCheckFailedException"
+
+
+class Ledger:
+    """The runs table."""
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._client: DynamoDBClient = client or aws.client("dynamodb")
+
+    def receive(self, run_id: str, source: Source) -> Run:
+        """Open a run in RECEIVED, or return the one that an earlier event opened."""
+        opened = Move(state=State.RECEIVED, at=now(), step="validate_dataset")
+        item = {
+            "run_id": run_id,
+            "state": State.RECEIVED,
+            "dataset": dataset_name(source.key),
+            "source": source.model_dump(),
+            "history": [opened.model_dump(mode="json")],
+            "updated_at": opened.at.isoformat(),
+        }
+        with aws.explained("open the run"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=to_item(item),
+                    ConditionExpression="attribute_not_exists(run_id)",
+                )
+            except ClientError as error:
+                if not _condition_failed(error):
+                    raise
+        return self.get(run_id)
+
+    def find(self, run_id: str) -> Run | None:
+        """The run as it is now (a consistent read), or None."""
+        with aws.explained("read the run"):
+            answer = self._client.get_item(
+                TableName=self._table, Key={"run_id": {"S": run_id}}, ConsistentRead=True
+            )
+        return Run.model_validate(from_item(answer["Item"])) if "Item" in answer else None
+
+    def get(self, run_id: str) -> Run:
+        """The run as it is now; raises Missing when this ledger does not know it."""
+        run = self.find(run_id)
+        if run is None:
+            raise aws.Missing(f"The ledger knows no run {run_id}.")
+        return run
+
+    def move(self, run_id: str, to: State, *, step: str, **lineage: Any) -> Run | None:
+        """Move a run to `to`, adding lineage; None when it is not in a state that leads there."""
+        at = now()
+        entry = Move(state=to, at=at, step=step).model_dump(mode="json")
+        expected = sorted(state for state, targets in MOVES.items() if to in targets)
+        values = {"state": to, "updated_at": at.isoformat(), **lineage}
+        return self._update(
+            run_id,
+            values,
+            condition=f"#state IN ({', '.join(f':from{i}' for i in range(len(expected)))})",
+            extra={f":from{i}": state for i, state in enumerate(expected)} | {":entry": [entry]},
+            append_history=True,
+        )
+
+    def note(self, run_id: str, **lineage: Any) -> Run | None:
+        """Add lineage without a move; None when there is no such run."""
+        return self._update(
+            run_id,
+            {"updated_at": now().isoformat(), **lineage},
+            condition="attribute_exists(run_id)",
+            extra={},
+            append_history=False,
+        )
+
+    def _update(
+        self,
+        run_id: str,
+        values: Mapping[str, Any],
+        *,
+        condition: str,
+        extra: Mapping[str, Any],
+        append_history: bool,
+    ) -> Run | None:
+        names = {f"#{name}": name for name in values}
+        assignments = [f"#{name} = :{name}" for name in values]
+        if append_history:
+            names["#history"] = "history"
+            assignments.append("#history = list_append(#history, :entry)")
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"run_id": {"S": run_id}},
+                UpdateExpression=f"SET {', '.join(assignments)}",
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=to_item({f":{name}": value for name, value in values.items()})
+                | to_item(extra),
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if _condition_failed(error):
+                return None
+            with aws.explained("write to the ledger"):
+                raise
+        return Run.model_validate(from_item(answer["Attributes"]))
+
+
+class Claims:
+    """Things that may belong to one run only, such as a dataset's content."""
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._client: DynamoDBClient = client or aws.client("dynamodb")
+
+    def claim(self, name: str, run_id: str, *, instead_of: str | None = None) -> str:
+        """Claim `name` for a run and return its holder: this run, or the one that was first.
+
+        With `instead_of` the claim is taken over from that holder, if it still is the holder.
+        """
+        condition = "attribute_not_exists(claim) OR holder = :me"
+        values = {":me": {"S": run_id}}
+        if instead_of is not None:
+            condition += " OR holder = :previous"
+            values[":previous"] = {"S": instead_of}
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={"claim": {"S": name}, "holder": {"S": run_id}},
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            if not _condition_failed(error):
+                with aws.explained("claim the dataset's content"):
+                    raise
+            answer = self._client.get_item(
+                TableName=self._table, Key={"claim": {"S": name}}, ConsistentRead=True
+            )
+            return str(answer["Item"]["holder"]["S"])
+        return run_id

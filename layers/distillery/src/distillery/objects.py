@@ -1,0 +1,98 @@
+"""The data bucket (S3): streams in, files and documents out, keys in one place."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from distillery import aws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+EXPIRING = {"expire": "predictions"}
+"""Tag of what is bulky and can be made again; the bucket's lifecycle removes it."""
+
+
+def run_key(run_id: str, name: str) -> str:
+    """Key of a run's own object, e.g. `runs/<run_id>/train.jsonl`."""
+    return f"runs/{run_id}/{name}"
+
+
+def predictions_key(run_id: str, candidate: str) -> str:
+    """Key of a candidate's answers to the holdout."""
+    return run_key(run_id, f"predictions/{candidate}.jsonl")
+
+
+def judge_input_key(run_id: str, candidate: str) -> str:
+    """Key of the answers in the form that a judge job reads."""
+    return run_key(run_id, f"bedrock/judge-input/{candidate}.jsonl")
+
+
+def judge_output_prefix(run_id: str, candidate: str) -> str:
+    """Prefix under which a judge job writes."""
+    return run_key(run_id, f"bedrock/judge-output/{candidate}/")
+
+
+def training_output_prefix(run_id: str) -> str:
+    """Prefix under which the customization job writes."""
+    return run_key(run_id, "bedrock/training/")
+
+
+class Bucket:
+    """The data bucket."""
+
+    def __init__(self, name: str, client: S3Client | None = None) -> None:
+        self.name = name
+        self._client: S3Client = client or aws.client("s3")
+
+    def uri(self, key: str) -> str:
+        """The s3:// address that Bedrock is given."""
+        return f"s3://{self.name}/{key}"
+
+    def stream(self, key: str, version_id: str | None = None) -> Any:
+        """The object's body, to be read in pieces; raises Missing when it is gone."""
+        wanted: dict[str, Any] = {"Bucket": self.name, "Key": key}
+        if version_id:
+            wanted["VersionId"] = version_id
+        with aws.explained(f"read s3://{self.name}/{key}"):
+            return self._client.get_object(**wanted)["Body"]
+
+    def read(self, key: str) -> bytes:
+        """The whole object."""
+        body = self.stream(key)
+        with aws.explained(f"read s3://{self.name}/{key}"):
+            return bytes(body.read())
+
+    def has(self, key: str) -> bool:
+        """Whether the object is there."""
+        return key in self.keys(key)
+
+    def put(self, key: str, content: bytes, content_type: str, tags: dict[str, str] | None = None) -> None:
+        """Write a small object."""
+        with aws.explained(f"write s3://{self.name}/{key}"):
+            self._client.put_object(
+                Bucket=self.name,
+                Key=key,
+                Body=content,
+                ContentType=content_type,
+                Tagging=urlencode(tags or {}),
+            )
+
+    def upload(self, key: str, file: IO[bytes]) -> None:
+        """Write a large object from the file's start, in parts."""
+        file.seek(0)
+        with aws.explained(f"write s3://{self.name}/{key}"):
+            self._client.upload_fileobj(file, self.name, key, ExtraArgs={"ContentType": "application/jsonl"})
+
+    def keys(self, prefix: str) -> list[str]:
+        """Every key under a prefix."""
+        with aws.explained(f"list s3://{self.name}/{prefix}"):
+            return list(self._keys(prefix))
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                yield entry["Key"]

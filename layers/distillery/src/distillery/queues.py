@@ -1,0 +1,49 @@
+"""The queues (SQS): waits under watch, letters to the dead-letter queue, visibility as back-off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distillery import aws
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+
+    from distillery.events import WatchMessage
+
+LONGEST_VISIBILITY = 43_200
+LONGEST_REASON = 1_000
+
+
+class Queue:
+    """One queue, by its URL."""
+
+    def __init__(self, url: str, client: SQSClient | None = None) -> None:
+        self._url = url
+        self._client: SQSClient = client or aws.client("sqs")
+
+    def watch(self, message: WatchMessage) -> None:
+        """Put a wait under watch."""
+        with aws.explained("put the run under watch"):
+            self._client.send_message(QueueUrl=self._url, MessageBody=message.model_dump_json())
+
+    def bury(self, body: str, reason: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Keep a message as it came, with the reason why it cannot be dealt with (dead-letter queues)."""
+        texts = {**(attributes or {}), "reason": reason[:LONGEST_REASON]}
+        values: dict[str, MessageAttributeValueTypeDef] = {
+            name: {"DataType": "String", "StringValue": text} for name, text in texts.items()
+        }
+        with aws.explained("send to the dead-letter queue"):
+            self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=values)
+
+    def hide(self, receipt_handle: str, seconds: float) -> None:
+        """Let a received message come back after this many seconds instead of the queue's own timeout."""
+        with aws.explained("put the message back"):
+            self._client.change_message_visibility(
+                QueueUrl=self._url,
+                ReceiptHandle=receipt_handle,
+                VisibilityTimeout=min(round(seconds), LONGEST_VISIBILITY),
+            )

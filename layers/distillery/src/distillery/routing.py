@@ -1,0 +1,199 @@
+"""Routing of queued queries: what a message must look like, and how one query is answered.
+
+Models are asked in order (the active model, then the baseline); a model that cannot be used is passed
+over, an answer that cannot be read is asked for once more, and what is left is the taxonomy's fallback.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from distillery.errors import BadInput, Permanent, UnreadableRouting
+from distillery.weights import Repair, Weights, dominant, parse_routing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from distillery.taxonomy import Taxonomy
+
+MOST_QUERIES = 100
+READS = 2
+"""How often a model is asked before its answer is given up as unreadable."""
+
+Source = Literal["model", "cache", "student", "fallback"]
+QueryText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
+QueryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+
+
+class Query(BaseModel):
+    """One query to be routed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    query_id: QueryId
+    query: QueryText
+
+
+class _QueuedQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    query_id: QueryId | None = None
+    query: QueryText
+
+
+class _QueuedQueries(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    queries: list[Query] = Field(min_length=1, max_length=MOST_QUERIES)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        ids = [query.query_id for query in self.queries]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two queries share a query_id")
+        return self
+
+
+def parse_message(body: str, message_id: str) -> list[Query]:
+    """The queries of an SQS message's body; BadInput, with a mend, when it can never be answered."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(
+            "The message is not JSON.", mend='Send {"query": "..."} or {"queries": [{...}]}.'
+        ) from error
+    if not isinstance(content, dict):
+        raise BadInput(
+            "The message is not a JSON object.", mend='Send {"query": "..."} or {"queries": [{...}]}.'
+        )
+    try:
+        if "queries" in content:
+            return _QueuedQueries.model_validate(content).queries
+        queued = _QueuedQuery.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the message"
+        raise BadInput(
+            f"{place}: {first['msg']}.",
+            mend="A query has 1 to 1,000 characters; a query_id has 1 to 128 of A-Z a-z 0-9 . _ : -; "
+            f"a message holds at most {MOST_QUERIES} queries.",
+        ) from error
+    return [Query(query_id=queued.query_id or message_id, query=queued.query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model to ask, with the prompt it is asked with; `run_id` is empty for the baseline."""
+
+    model_id: str
+    system: str
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The answer to one query text; tokens are those of every call it took, milliseconds of the last."""
+
+    weights: Weights
+    reasoning: str
+    source: Source
+    model_id: str = ""
+    run_id: str = ""
+    latency_ms: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    repairs: tuple[Repair, ...] = ()
+    unusable: tuple[str, ...] = ()
+    """Why models that should have answered were passed over, a sentence each."""
+
+
+class Reply(Protocol):
+    """What comes back from a model."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def output_tokens(self) -> int: ...
+    @property
+    def latency_ms(self) -> float: ...
+
+
+def route(
+    query: str, targets: Sequence[Target], ask: Callable[[Target, str], Reply], taxonomy: Taxonomy
+) -> Routed:
+    """Answer one query; raises Transient when the query should go back to the queue."""
+    unusable: list[str] = []
+    for target in targets:
+        try:
+            return _ask_until_readable(query, target, ask, taxonomy, tuple(unusable))
+        except UnreadableRouting as error:
+            unusable.append(error.message)
+            break
+        except Permanent as error:
+            unusable.append(error.message)
+    return Routed(
+        weights=dict(taxonomy.fallback),
+        reasoning="No model could answer; these are the fallback weights.",
+        source="fallback",
+        unusable=tuple(unusable),
+    )
+
+
+def _ask_until_readable(
+    query: str,
+    target: Target,
+    ask: Callable[[Target, str], Reply],
+    taxonomy: Taxonomy,
+    unusable: tuple[str, ...],
+) -> Routed:
+    input_tokens = output_tokens = 0
+    for attempt in range(1, READS + 1):
+        reply = ask(target, query)
+        input_tokens += reply.input_tokens
+        output_tokens += reply.output_tokens
+        try:
+            routing = parse_routing(reply.text, taxonomy.names)
+        except UnreadableRouting:
+            if attempt == READS:
+                raise
+            continue
+        return Routed(
+            weights=routing.weights,
+            reasoning=routing.reasoning,
+            source="model",
+            model_id=target.model_id,
+            run_id=target.run_id,
+            latency_ms=reply.latency_ms,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            repairs=routing.repairs,
+            unusable=unusable,
+        )
+    raise AssertionError("every attempt returns or raises")
+
+
+def result_entry(query: Query, routed: Routed, *, at: datetime, expires_at: int) -> dict[str, Any]:
+    """The result of one query as it is stored."""
+    return {
+        "query_id": query.query_id,
+        "query": query.query,
+        "weights": routed.weights,
+        "dominant": dominant(routed.weights),
+        "reasoning": routed.reasoning,
+        "source": routed.source,
+        "model_id": routed.model_id,
+        "run_id": routed.run_id,
+        "latency_ms": routed.latency_ms,
+        "input_tokens": routed.input_tokens,
+        "output_tokens": routed.output_tokens,
+        "repairs": [repair.value for repair in routed.repairs],
+        "routed_at": at.isoformat(),
+        "expires_at": expires_at,
+    }

@@ -1,0 +1,111 @@
+"""What each function is told by its environment, checked once at cold start."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from distillery.errors import Permanent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from distillery.runs import Stage
+
+POLLS_PER_WAIT = 900
+"""SQS counts every poll as a receive and allows 1,000 of them before it gives a message up."""
+
+
+class Settings(BaseModel):
+    """Read from environment variables of the same name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the environment; raise Permanent naming every variable that is missing or wrong."""
+        values = os.environ if environment is None else environment
+        try:
+            return cls.model_validate(
+                {name: values[name.upper()] for name in cls.model_fields if name.upper() in values}
+            )
+        except ValidationError as error:
+            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+            raise Permanent(f"The function's environment is not usable: {wrong}.") from error
+
+
+class PipelineSettings(Settings):
+    """What every function that moves a run needs."""
+
+    runs_table: str
+    event_bus: str
+    watch_queue_url: str
+    dead_letter_queue_url: str
+    poll_interval_seconds: int = Field(default=120, ge=1, le=900)
+    validation_deadline_seconds: int = Field(default=3_600, ge=1)
+    distillation_deadline_seconds: int = Field(default=172_800, ge=1)
+    deployment_deadline_seconds: int = Field(default=7_200, ge=1)
+    evaluation_deadline_seconds: int = Field(default=21_600, ge=1)
+
+    def deadline(self, stage: Stage) -> timedelta:
+        """How long a run may stay in a stage."""
+        return timedelta(seconds=getattr(self, f"{stage.value}_deadline_seconds"))
+
+    def poll_interval(self, stage: Stage) -> float:
+        """Seconds between two polls: as set, or longer where the deadline would outlast SQS's receives."""
+        return max(self.poll_interval_seconds, self.deadline(stage).total_seconds() / POLLS_PER_WAIT)
+
+
+class ValidateSettings(PipelineSettings):
+    data_bucket: str
+    claims_table: str
+    holdout_share: float = Field(default=0.1, gt=0, lt=1)
+    holdout_min: int = Field(default=50, ge=1)
+    holdout_max: int = Field(default=500, ge=1, le=1_000)
+    error_tolerance: float = Field(default=0.0, ge=0, le=1)
+
+
+class StartSettings(PipelineSettings):
+    data_bucket: str
+    bedrock_role_arn: str
+    teacher_model: str
+    student_model: str
+    baseline_model: str
+    judge_model: str
+
+
+class EvaluateSettings(PipelineSettings):
+    data_bucket: str
+    bedrock_role_arn: str
+    idempotency_table: str
+    teacher_model: str
+    student_model: str
+    baseline_model: str
+    judge_model: str
+    evaluation_concurrency: int = Field(default=8, ge=1, le=64)
+
+
+class PromoteSettings(PipelineSettings):
+    data_bucket: str
+    active_model_parameter: str
+    student_model: str
+    baseline_model: str
+    min_rubric: float = Field(default=3.5, ge=1, le=5)
+    max_rubric_loss: float = Field(default=0.2, ge=0, le=4)
+    min_valid_json: float = Field(default=0.98, ge=0, le=1)
+
+
+class RouteSettings(Settings):
+    results_table: str
+    idempotency_table: str
+    query_queue_url: str
+    dead_letter_queue_url: str
+    active_model_parameter: str
+    baseline_model: str
+    router_concurrency: int = Field(default=16, ge=1, le=64)
+    result_days: int = Field(default=30, ge=1)
+    active_model_cache_seconds: int = Field(default=15, ge=1)
+    give_up_after: int = Field(default=15, ge=1, description="receives; below the queue's maxReceiveCount")

@@ -1,0 +1,112 @@
+"""The watch: asks Bedrock for what emits no event or may lose one, and owns every deadline.
+
+A message stands for one wait of one run and stays in the queue until the run has left that stage. Each
+poll rings the doorbell that the next step waits for; ringing twice is harmless.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+
+from distillery.errors import BadInput, Permanent
+from distillery.events import DistillationFinished, EvaluationFinished, ModelDeployed, OwnEvent, WatchMessage
+from distillery.runs import STAGE_STATES, Run, State, now
+from distillery.steps.pipeline import announcement
+
+if TYPE_CHECKING:
+    from distillery.queues import Queue
+    from distillery.steps.pipeline import Pipeline
+
+STEP = "watch_bedrock"
+EVALUATION_GRACE = timedelta(seconds=900)
+"""The longest a function may run: until then a missing judge job is still being prepared."""
+logger = Logger(child=True)
+
+
+def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue) -> bool:
+    """Poll one wait; True when it is over and the message may go."""
+    run = pipeline.ledger.find(message.run_id)
+    if run is None:
+        dead_letters.bury(message.model_dump_json(), f"The ledger knows no run {message.run_id}.")
+        return True
+    if run.state not in STAGE_STATES[message.stage]:
+        pipeline.finish_announcing(run)
+        return True
+    try:
+        bell = _poll(run, pipeline)
+    except (BadInput, Permanent) as error:
+        pipeline.fail(run.run_id, STEP, str(error))
+        return True
+    if bell is not None:
+        pipeline.bus.say(bell)
+    if now() < message.deadline:
+        return False
+    cause = f"The {message.stage} did not end before its deadline, {message.deadline:%F %T} UTC."
+    pipeline.fail(run.run_id, STEP, cause)
+    dead_letters.bury(message.model_dump_json(), cause)
+    return True
+
+
+def delay(message: WatchMessage, receives: int, pipeline: Pipeline) -> float:
+    """Seconds until the next poll: a quarter of the interval, doubling up to the whole of it."""
+    longest = pipeline.settings.poll_interval(message.stage)
+    return float(max(1.0, min(longest, longest / 4 * 2 ** min(receives - 1, 8))))
+
+
+def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:
+    """The doorbell to ring now, if any; Permanent when the run cannot go on."""
+    match run.state:
+        case State.VALIDATED:
+            return announcement(run)
+        case State.TRAINING:
+            return _poll_job(run, pipeline)
+        case State.DEPLOYING:
+            return _poll_deployment(run, pipeline)
+        case State.EVALUATING:
+            return _poll_evaluation(run, pipeline)
+        case _:
+            return None
+
+
+def _poll_job(run: Run, pipeline: Pipeline) -> OwnEvent | None:
+    if run.job_arn is None:
+        # The function that was to start it died, or Bedrock's quota was full: ring for it again.
+        return announcement(run.model_copy(update={"state": State.VALIDATED}))
+    if not pipeline.jobs.get(run.job_arn).ended:
+        return None
+    return _job_bell(run, run.job_arn)
+
+
+def _job_bell(run: Run, job_arn: str) -> OwnEvent:
+    return DistillationFinished(
+        run_id=run.run_id, job_arn=job_arn, message=f"The distillation of {run.dataset!r} has ended."
+    )
+
+
+def _poll_deployment(run: Run, pipeline: Pipeline) -> OwnEvent | None:
+    if run.deployment_arn is None:
+        return _job_bell(run, run.job_arn or "")
+    deployment = pipeline.deployments.get(run.deployment_arn)
+    if deployment.status == "Failed":
+        raise Permanent(f"The deployment failed. {deployment.failure}".strip())
+    return _deployment_bell(run, deployment.arn) if deployment.status == "Active" else None
+
+
+def _deployment_bell(run: Run, deployment_arn: str) -> OwnEvent:
+    return ModelDeployed(
+        run_id=run.run_id, deployment_arn=deployment_arn, message=f"The model of {run.dataset!r} is deployed."
+    )
+
+
+def _poll_evaluation(run: Run, pipeline: Pipeline) -> OwnEvent | None:
+    if not run.evaluation_jobs:
+        entered = run.entered(State.EVALUATING)
+        waited = now() - entered if entered else timedelta()
+        return _deployment_bell(run, run.deployment_arn or "") if waited > EVALUATION_GRACE else None
+    jobs = [pipeline.evaluations.get(arn) for arn in run.evaluation_jobs.values()]
+    if not all(job.ended for job in jobs):
+        return None
+    return EvaluationFinished(run_id=run.run_id, message=f"The judges of {run.dataset!r} have ended.")
