@@ -1,0 +1,151 @@
+"""The taxonomy read as a person would: which cues stand in a query, and what weights follow from them.
+
+This is what the local teacher and baseline know. It is deliberately plain (a count of cues per facet
+above a prior) so that a fitted student can learn most of it, and everything about facets comes from the
+taxonomy.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from distillery.taxonomy import Taxonomy
+    from distillery.weights import Weights
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_SUFFIXES = ("ings", "ing", "iers", "ier", "ies", "ied", "ers", "ed", "er", "es", "s")
+_SHORTEST_STEM = 3
+
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
+KINDS: Mapping[str, re.Pattern[str]] = {
+    "[quoted words]": re.compile(
+        r"[\"\u201c][^\"\u201c\u201d]{2,}[\"\u201d]"
+        r"|(?<!\w)'[^']{2,}'(?!\w)"
+    ),
+    "[question]": re.compile(
+        r"^(?i:who|whom|what|when|where|why|how|which|whose|does|did|is|can)\b(?! to\b)"
+        r"|\?"
+    ),
+    "[date]": re.compile(
+        rf"\b(?:1[89]|20)\d\d(?:s|\b)|\b(?:{_MONTHS}|{_DAYS})\b|\b\d0s\b"
+        r"|\b(?:last|past|this) (?:week|weekend|month|year|summer|winter|spring|autumn)\b|\byesterday\b"
+    ),
+    # two capitalised words in a row, or one that does not open the query
+    "[proper name]": re.compile(
+        r"(?:\b[A-Z][\w'\u2019]+ )(?:of |the |de |and )?[A-Z][\w'\u2019]+"
+        r"|(?<=[a-z] )[A-Z][a-z]{2,}"
+    ),
+    "[resolution]": re.compile(r"\b(?:\d{3,4}p|[248]k|hdr|full hd|hd|\d{2,3} ?fps)\b", re.IGNORECASE),
+    "[duration]": re.compile(
+        r"\b(?:\d+|an?|one|two|three|five|ten|half an?)[ -](?:seconds?|minutes?|mins?|hours?)\b",
+        re.IGNORECASE,
+    ),
+    "[episode]": re.compile(
+        r"\bs\d{1,2}e\d{1,2}\b|\b(?:season|episode|part|volume|chapter) (?:\d+|one|two|three)\b",
+        re.IGNORECASE,
+    ),
+}
+"""The kinds of thing a cue in square brackets stands for, and how they are recognised."""
+_KIND_STRENGTH = 1.5
+_MOST_EVIDENCE = 3.0
+"""A fourth cue for the same facet says nothing that three have not said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the guidelines make of one query: exact weights (sum 1, on no grid) and the words behind each."""
+
+    weights: Weights
+    found: dict[str, tuple[str, ...]]
+
+
+class Guidelines:
+    """The cues of a taxonomy, indexed so that a query is read in one pass."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._kinds: dict[str, list[str]] = {}
+        self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        for facet in taxonomy.facets:
+            for cue in facet.cues:
+                if cue in KINDS:
+                    self._kinds.setdefault(cue, []).append(facet.name)
+                elif stems := tuple(stem(word) for word in words(cue)):
+                    self._phrases.setdefault(stems[0], []).append((stems, facet.name))
+
+    def read(self, query: str, *, prior: float = 0.7) -> Reading:
+        """Weigh a query. `prior` is how much evidence the fallback weights are worth, in cues."""
+        evidence = dict.fromkeys(self._taxonomy.names, 0.0)
+        found: dict[str, list[str]] = {facet: [] for facet in evidence}
+        for facet, text, strength in [*self._kinds_in(query), *self._phrases_in(query)]:
+            evidence[facet] = min(evidence[facet] + strength, _MOST_EVIDENCE)
+            if text not in found[facet]:
+                found[facet].append(text)
+        scores = {facet: prior * self._taxonomy.fallback[facet] + evidence[facet] for facet in evidence}
+        total = math.fsum(scores.values())
+        return Reading(
+            {facet: score / total for facet, score in scores.items()},
+            {facet: tuple(texts) for facet, texts in found.items()},
+        )
+
+    def _kinds_in(self, query: str) -> Iterable[tuple[str, str, float]]:
+        for kind, facets in self._kinds.items():
+            if match := KINDS[kind].search(query):
+                for facet in facets:
+                    yield facet, match[0].strip("\"\u201c\u201d'"), _KIND_STRENGTH
+
+    def _phrases_in(self, query: str) -> Iterable[tuple[str, str, float]]:
+        spelled = words(query)
+        stems = [stem(word) for word in spelled]
+        at = 0
+        while at < len(stems):
+            fitting = [
+                (phrase, facet)
+                for phrase, facet in self._phrases.get(stems[at], ())
+                if tuple(stems[at : at + len(phrase)]) == phrase
+            ]
+            longest = max((len(phrase) for phrase, _ in fitting), default=1)
+            for phrase, facet in fitting:
+                if len(phrase) == longest:
+                    yield facet, " ".join(spelled[at : at + longest]), 1.0
+            at += longest
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without possessive endings."""
+    return [re.sub(r"['\u2019]s$", "", word) for word in _WORD.findall(text.lower())]
+
+
+def stem(word: str) -> str:
+    """One form for the inflections of an English word; crude, applied alike to cues and queries."""
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
+            word = word.removesuffix(suffix)
+            break
+    if len(word) > _SHORTEST_STEM and word[-1] == word[-2]:
+        word = word[:-1]
+    return word.rstrip("ey") if len(word) > _SHORTEST_STEM else word
+
+
+def on_grid(weights: Mapping[str, float], grid: float) -> dict[str, int]:
+    """Whole steps of the grid per facet, by largest remainder: they always sum to the steps in 1."""
+    steps = round(1 / grid)
+    exact = {facet: weight * steps for facet, weight in weights.items()}
+    whole = {facet: math.floor(share + 1e-9) for facet, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda facet: whole[facet] - exact[facet])
+    for facet in by_remainder[: steps - sum(whole.values())]:
+        whole[facet] += 1
+    return whole
+
+
+def from_grid(steps: Mapping[str, int], facets: Sequence[str]) -> Weights:
+    """Weights of whole steps, rounded so that they print as people write them (0.3, not 0.30000001)."""
+    total = sum(steps.values())
+    return {facet: round(steps[facet] / total, 6) for facet in facets}

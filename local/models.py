@@ -1,0 +1,321 @@
+"""Stand-ins for the models behind Amazon Bedrock: they prove the pipeline and say nothing about Nova.
+
+Every answer is a pure function of the model and the query, so that a run can be repeated exactly. Token
+counts are estimates (four characters a token) and latencies are drawn, not measured: the means of the
+distilled model and the baseline are those published in AWS's article on distilling search intent (833 ms
+and 1,741 ms), the teacher's and the base model's are guesses of the same order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from distillery.errors import UnreadableRouting
+from distillery.weights import dominants, parse_routing, rubric
+from local.guidelines import Guidelines, from_grid, on_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from distillery.taxonomy import Taxonomy
+    from distillery.weights import Weights
+    from local.guidelines import Reading
+
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said. Tokens are estimated and `latency_ms` is emulated; both depend on the query only."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Log-normal latency: its mean in milliseconds and the spread of its logarithm."""
+
+    mean_ms: float
+    sigma: float
+
+    def draw(self, rng: random.Random) -> float:
+        """One latency in milliseconds."""
+        centre = math.log(self.mean_ms) - self.sigma**2 / 2
+        return round(rng.lognormvariate(centre, self.sigma), 1)
+
+
+class Fitted(Protocol):
+    """The part of `distillery.student.Student` that answers need."""
+
+    def predict(self, query: str) -> Weights:
+        """Weights for a query."""
+        ...
+
+    def explain(self, query: str) -> str:
+        """Why, naming the words that moved each facet."""
+        ...
+
+
+class Teacher:
+    """A strong model that follows the taxonomy's guidelines and is now and then a step off."""
+
+    pace = Pace(1500, 0.28)
+    _prior = 0.7
+    _slips = 0.22
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._guidelines = Guidelines(taxonomy)
+
+    def label(self, query: str) -> tuple[Weights, str]:
+        """Weights on the taxonomy's grid, and the reasoning for them."""
+        reading = self._guidelines.read(query, prior=self._prior)
+        steps = on_grid(reading.weights, self._taxonomy.label_grid)
+        rng = _chance("teacher", query)
+        if rng.random() < self._slips:
+            _slip(steps, rng)
+        weights = from_grid(steps, self._taxonomy.names)
+        return weights, _reasoning(reading, weights)
+
+    def answer(self, system: str, user: str) -> Answer:
+        """Bare JSON, always valid."""
+        weights, reasoning = self.label(user)
+        return _answer(_as_json(weights, reasoning), system, user, self.pace, "teacher")
+
+
+class Baseline:
+    """The model in use before distillation: the same guidelines, a weaker hold on them, mostly clean JSON."""
+
+    pace = Pace(1741, 0.3)
+    _prior = 1.0
+    _slips = 0.3
+    _second_slips = 0.1
+    _fences = 0.06
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._guidelines = Guidelines(taxonomy)
+
+    def answer(self, system: str, user: str) -> Answer:
+        """JSON, fenced now and then."""
+        reading = self._guidelines.read(user, prior=self._prior)
+        steps = on_grid(reading.weights, self._taxonomy.label_grid)
+        rng = _chance("baseline", user)
+        for likelihood in (self._slips, self._second_slips):
+            if rng.random() < likelihood:
+                _slip(steps, rng)
+        weights = from_grid(steps, self._taxonomy.names)
+        text = _as_json(weights, _reasoning(reading, weights))
+        if rng.random() < self._fences:
+            text = _fenced(text)
+        return _answer(text, system, user, self.pace, "baseline")
+
+
+class Distilled:
+    """The fitted student, answering as the customised model does: in the form it was trained on."""
+
+    pace = Pace(833, 0.22)
+
+    def __init__(self, student: Fitted) -> None:
+        self._student = student
+
+    def answer(self, system: str, user: str) -> Answer:
+        """Bare JSON with the student's own explanation, always valid."""
+        text = _as_json(self._student.predict(user), self._student.explain(user))
+        return _answer(text, system, user, self.pace, "distilled")
+
+
+class Base:
+    """A small model before distillation: it knows the facets from the prompt and little about the task."""
+
+    pace = Pace(700, 0.25)
+
+    def answer(self, system: str, user: str) -> Answer:
+        """Whatever an untuned model may say: fenced, wrapped in prose, oddly keyed, cut short, or no JSON."""
+        rng = _chance("base", user)
+        facets = facets_of_prompt(system)
+        text = _untuned_text(_hunch(facets, rng), rng) if facets else _NO_IDEA
+        return _answer(text, system, user, self.pace, "base")
+
+
+_FACET_LIST = re.compile(r"((?:[a-z][a-z0-9_]*, )*[a-z][a-z0-9_]*,? (?:and )?[a-z][a-z0-9_]*) weights\b")
+
+
+def facets_of_prompt(system: str) -> tuple[str, ...]:
+    """The facets that a student prompt lists before the word "weights"; empty when it lists none."""
+    match = _FACET_LIST.search(system)
+    if match is None:
+        return ()
+    return tuple(name for name in re.split(r",\s*(?:and )?|\s+and\s+", match[1]) if name)
+
+
+def judge(prompt: str, reference: str, response: str, facets: Sequence[str]) -> tuple[float, str]:
+    """Grade a response as an LLM judge would: 0 to 1, and why.
+
+    The weight rubric mapped to 0..1, one grade off for about a tenth of the responses, as judges are. Raises
+    UnreadableRouting when the reference itself cannot be read: there is nothing to judge by.
+    """
+    wanted = parse_routing(reference, facets).weights
+    try:
+        given = parse_routing(response, facets).weights
+    except UnreadableRouting:
+        return 0.0, "The response holds no weights that can be read."
+    grade = rubric(wanted, given, facets)
+    rng = _chance("judge", prompt, response)
+    if rng.random() < _MOODS:
+        grade = min(5, max(1, grade + rng.choice((-1, 1))))
+    worst = max(facets, key=lambda facet: abs(wanted[facet] - given[facet]))
+    agree = "the same" if dominants(wanted) & dominants(given) else "another"
+    off = abs(wanted[worst] - given[worst])
+    return (grade - 1) / 4, (
+        f"Puts {agree} channel first; the largest difference is {off:.2f}, at {worst} "
+        f"({given[worst]:.2f} where the reference has {wanted[worst]:.2f})."
+    )
+
+
+_MOODS = 0.1
+
+
+def _chance(*keys: str) -> random.Random:
+    """Chance that is the same for the same keys on every machine (seeding with text hashes it)."""
+    return random.Random("\x1f".join(keys))
+
+
+def _slip(steps: dict[str, int], rng: random.Random) -> None:
+    """Move one step of the grid from a facet that has one to another."""
+    giver = rng.choice([facet for facet, count in steps.items() if count])
+    taker = rng.choice([facet for facet in steps if facet != giver])
+    steps[giver] -= 1
+    steps[taker] += 1
+
+
+def _reasoning(reading: Reading, weights: Mapping[str, float]) -> str:
+    ranked = sorted(weights, key=lambda facet: -weights[facet])
+    parts = [
+        f"{facet} for {' and '.join(reading.found[facet][:2])}"
+        for facet in ranked
+        if weights[facet] and reading.found[facet]
+    ]
+    if not parts:
+        return "Nothing in the query points to one channel, so the usual weights apply."
+    lead = "The query asks for " + ", then ".join(parts) + "."
+    idle = [facet for facet in ranked if not weights[facet]]
+    return f"{lead} Nothing points to {' or '.join(idle)}." if idle else lead
+
+
+def _as_json(weights: Mapping[str, object], reasoning: str) -> str:
+    return json.dumps({**weights, "reasoning": reasoning}, ensure_ascii=False)
+
+
+def _fenced(text: str) -> str:
+    return f"```json\n{text}\n```"
+
+
+def _answer(text: str, system: str, user: str, pace: Pace, name: str) -> Answer:
+    return Answer(
+        text=text,
+        input_tokens=estimated_tokens(system + user),
+        output_tokens=estimated_tokens(text),
+        latency_ms=pace.draw(_chance("latency", name, user)),
+    )
+
+
+def estimated_tokens(text: str) -> int:
+    """About how many tokens a text is; at least one."""
+    return max(1, math.ceil(len(text) / CHARACTERS_PER_TOKEN))
+
+
+# The untuned model's habits
+
+_NO_IDEA = "I can help with that! What would you like to know about your videos?"
+
+
+def _hunch(facets: Sequence[str], rng: random.Random) -> Weights:
+    """Weights with little thought behind them: the first facet is favoured, the rest is chance."""
+    raw = {facet: rng.random() + (0.6 if facet == facets[0] else 0.1) for facet in facets}
+    total = math.fsum(raw.values())
+    return from_grid(on_grid({facet: value / total for facet, value in raw.items()}, 0.1), facets)
+
+
+def _untuned_text(weights: Weights, rng: random.Random) -> str:
+    habits, likelihoods = zip(*_HABITS, strict=True)
+    habit: Callable[[Weights], str] = rng.choices(habits, likelihoods)[0]
+    return habit(weights)
+
+
+def _guess(weights: Weights) -> str:
+    return f"The query is mostly about {max(weights, key=lambda facet: weights[facet])} content."
+
+
+def _clean(weights: Weights) -> str:
+    return _as_json(weights, _guess(weights))
+
+
+def _in_prose(weights: Weights) -> str:
+    return f"Sure! Here are the weights for your query:\n\n{_clean(weights)}\n\nTell me if you need more."
+
+
+def _in_a_fence(weights: Weights) -> str:
+    return f"Here is the JSON:\n\n{_fenced(json.dumps({**weights, 'reasoning': _guess(weights)}, indent=2))}"
+
+
+def _with_longer_keys(weights: Weights) -> str:
+    return _as_json({f"{facet}_weight": weight for facet, weight in weights.items()}, _guess(weights))
+
+
+def _with_other_keys(weights: Weights) -> str:
+    numbered = {f"channel_{at}": weight for at, weight in enumerate(weights.values(), 1)}
+    return _as_json(numbered, _guess(weights))
+
+
+def _without_zeros(weights: Weights) -> str:
+    return _as_json({facet: weight for facet, weight in weights.items() if weight}, _guess(weights))
+
+
+def _with_one_missing(weights: Weights) -> str:
+    return _as_json(dict(list(weights.items())[:-1]), _guess(weights))
+
+
+def _as_text(weights: Weights) -> str:
+    return _as_json({facet: f"{weight:g}" for facet, weight in weights.items()}, _guess(weights))
+
+
+def _as_percentages(weights: Weights) -> str:
+    return _as_json({facet: f"{weight:.0%}" for facet, weight in weights.items()}, _guess(weights))
+
+
+def _with_trailing_comma(weights: Weights) -> str:
+    return _clean(weights).removesuffix("}") + ",}"
+
+
+def _cut_short(weights: Weights) -> str:
+    return _fenced(json.dumps(weights, indent=2))[:30]
+
+
+def _only_prose(weights: Weights) -> str:
+    return f"{_guess(weights)} I would search there first and then look at the other channels if needed."
+
+
+_HABITS: Sequence[tuple[Callable[[Weights], str], float]] = (
+    (_clean, 16),
+    (_in_prose, 16),
+    (_in_a_fence, 20),
+    (_with_longer_keys, 8),
+    (_with_other_keys, 3),
+    (_without_zeros, 6),
+    (_with_one_missing, 4),
+    (_as_text, 7),
+    (_as_percentages, 7),
+    (_with_trailing_comma, 7),
+    (_cut_short, 2),
+    (_only_prose, 4),
+)
+"""The habits and how often each shows, in parts of their sum."""
