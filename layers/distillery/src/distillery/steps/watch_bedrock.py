@@ -50,7 +50,28 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
     return True
 
 
-def delay(message: WatchMessage, receives: int, pipeline: Pipeline) -> float:
+class StillWaiting(Exception):
+    """The wait goes on; the message becomes visible again after the back-off."""
+
+
+def keep_watching(
+    message: WatchMessage, receipt_handle: str, receives: int, pipeline: Pipeline, dead_letters: Queue
+) -> None:
+    """Poll one received message; raises StillWaiting unless the wait is over.
+
+    Whatever goes wrong in a poll, the message is back for the next one within a poll interval.
+    """
+    over = False
+    try:
+        over = watch_bedrock(message, pipeline, dead_letters)
+    finally:
+        if not over:
+            pipeline.watch_queue.hide(receipt_handle, _delay(message, receives, pipeline))
+    if not over:
+        raise StillWaiting(f"{message.run_id} is still in {message.stage}")
+
+
+def _delay(message: WatchMessage, receives: int, pipeline: Pipeline) -> float:
     """Seconds until the next poll: a quarter of the interval, doubling up to the whole of it."""
     longest = pipeline.settings.poll_interval(message.stage)
     return float(max(1.0, min(longest, longest / 4 * 2 ** min(receives - 1, 8))))

@@ -1,0 +1,29 @@
+"""Entry point: Bedrock's event about a customization job, or the watch's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.parser import event_parser
+
+from distillery.events import JobDoorbell
+from distillery.settings import PipelineSettings
+from distillery.steps.deploy_model import deploy_model
+from distillery.steps.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger, tracer = Logger(), Tracer()
+pipeline = Pipeline.of(PipelineSettings.load())
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@event_parser(model=JobDoorbell)
+def handler(event: JobDoorbell, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
+    """Deploy what the job made, if it is a job of this stack."""
+    run = deploy_model(event.job_arn, pipeline)
+    if run is not None:
+        logger.info("run stands", run_id=run.run_id, state=run.state)

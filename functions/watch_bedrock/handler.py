@@ -1,0 +1,39 @@
+"""Entry point: waits in the watch queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
+from distillery.events import WatchMessage
+from distillery.queues import Queue
+from distillery.settings import PipelineSettings
+from distillery.steps.pipeline import Pipeline
+from distillery.steps.watch_bedrock import keep_watching
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger, tracer = Logger(), Tracer()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+settings = PipelineSettings.load()
+pipeline = Pipeline.of(settings)
+dead_letters = Queue(settings.dead_letter_queue_url)
+
+
+def poll(record: SQSRecord) -> None:
+    """Poll one wait; raises StillWaiting so that the message stays in the queue."""
+    message = WatchMessage.model_validate_json(record.body)
+    receives = int(record.attributes.approximate_receive_count or 1)
+    keep_watching(message, record.receipt_handle, receives, pipeline, dead_letters)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Poll every wait of the batch."""
+    return process_partial_response(event=event, record_handler=poll, processor=processor, context=context)

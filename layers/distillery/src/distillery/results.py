@@ -1,0 +1,69 @@
+"""The results table (DynamoDB): exactly one result per query id, whatever is delivered again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+from distillery import aws
+from distillery.errors import Transient
+from distillery.ledger import to_item
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_DESERIALIZER = TypeDeserializer()
+KEYS_PER_CALL = 100
+"""DynamoDB's limit for BatchGetItem."""
+
+
+class Results:
+    """The results table."""
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._client: DynamoDBClient = client or aws.client("dynamodb")
+
+    def known(self, query_ids: Collection[str]) -> set[str]:
+        """Those of the ids that have a result already."""
+        found: set[str] = set()
+        waiting = sorted(set(query_ids))
+        while waiting:
+            asked, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
+            with aws.explained("read the results"):
+                answer = self._client.batch_get_item(
+                    RequestItems={
+                        self._table: {
+                            "Keys": [{"query_id": {"S": query_id}} for query_id in asked],
+                            "ProjectionExpression": "query_id",
+                            "ConsistentRead": True,
+                        }
+                    }
+                )
+            got = answer["Responses"].get(self._table, [])
+            found.update(item["query_id"]["S"] for item in got)
+            unprocessed = answer.get("UnprocessedKeys") or {}
+            left = unprocessed[self._table]["Keys"] if self._table in unprocessed else []
+            if left and not got:
+                raise Transient("The results table answers none of the keys asked for.")
+            waiting += [_DESERIALIZER.deserialize(key["query_id"]) for key in left]
+        return found
+
+    def store(self, result: Mapping[str, Any]) -> bool:
+        """Store a result; False when its query id had one already, which then stays."""
+        with aws.explained("store the result"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=to_item(result),
+                    ConditionExpression="attribute_not_exists(query_id)",
+                )
+            except ClientError as error:
+                if aws.error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return False
+        return True

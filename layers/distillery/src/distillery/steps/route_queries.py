@@ -1,0 +1,248 @@
+"""A batch of query messages: each distinct query is asked once, each message settled on its own.
+
+The paid call is guarded by a claim named after model, prompt and query: a message delivered twice at once
+costs one call, and equal queries within the hour are answered from the first one's stored answer.
+"""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyInconsistentStateError,
+    IdempotencyPersistenceLayerError,
+)
+from aws_lambda_powertools.utilities.parameters import SSMProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+
+from distillery import aws
+from distillery.active_model import ActiveModel, parse_active_model
+from distillery.bedrock.converse import Converse
+from distillery.errors import BadInput, DistilleryError, Transient
+from distillery.prompts import student_prompt, teacher_prompt
+from distillery.queues import Queue
+from distillery.results import Results
+from distillery.routing import Query, Routed, Target, parse_message, result_entry, route
+from distillery.runs import now
+from distillery.taxonomy import Taxonomy, default_taxonomy, text_digest
+from distillery.weights import Repair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from distillery.settings import RouteSettings
+
+CLAIM_SECONDS = 3_600
+LAST_START = 65_000
+"""Milliseconds that must remain for a call to be started: three tries of twenty seconds, and to store it."""
+FIRST_BACKOFF = 4.0
+LONGEST_BACKOFF = 900.0
+logger = Logger(child=True)
+
+
+class _Fallback(Exception):
+    """Carries an answer past the claim, which must not keep it."""
+
+    def __init__(self, routed: Routed) -> None:
+        super().__init__("answered with the fallback weights")
+        self.routed = routed
+
+
+@dataclass
+class Batch:
+    """What became of each message: its queries, or why it can never be answered; and of each query."""
+
+    queries: dict[str, list[Query]] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    answers: dict[str, Routed | DistilleryError] = field(default_factory=dict)
+
+
+class Router:
+    """Answers batches; built once per execution environment."""
+
+    def __init__(
+        self,
+        settings: RouteSettings,
+        metrics: Metrics,
+        *,
+        converse: Converse | None = None,
+        results: Results | None = None,
+        claims: BasePersistenceLayer | None = None,
+        parameters: SSMProvider | None = None,
+        taxonomy: Taxonomy | None = None,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._converse = converse or Converse()
+        self._results = results or Results(settings.results_table)
+        self._claims = claims or DynamoDBPersistenceLayer(
+            table_name=settings.idempotency_table, boto3_client=aws.client("dynamodb")
+        )
+        self._parameters = parameters or SSMProvider(boto3_client=aws.client("ssm"))
+        self._taxonomy = taxonomy or default_taxonomy()
+        self._queue = Queue(settings.query_queue_url)
+        self._dead_letters = Queue(settings.dead_letter_queue_url)
+
+    def answer(self, records: Iterable[SQSRecord], context: LambdaContext) -> Batch:
+        """Ask the models for every distinct query of the batch that has no result yet."""
+        batch = Batch()
+        for record in records:
+            try:
+                batch.queries[record.message_id] = parse_message(record.body, record.message_id)
+            except BadInput as error:
+                batch.unusable[record.message_id] = str(error)
+        queries = [query for queries in batch.queries.values() for query in queries]
+        batch.known = self._results.known({query.query_id for query in queries})
+        texts = list(dict.fromkeys(query.query for query in queries if query.query_id not in batch.known))
+        if texts:
+            targets = self._targets()
+            config = IdempotencyConfig(expires_after_seconds=CLAIM_SECONDS, lambda_context=context)
+            with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
+                answers = pool.map(lambda text: self._answer(text, targets, config, context), texts)
+                batch.answers = dict(zip(texts, answers, strict=True))
+            self._report(batch.answers.values())
+        return batch
+
+    def settle(self, record: SQSRecord, batch: Batch) -> None:
+        """Store a message's results, or bury it; raises Transient when it must come back."""
+        if record.message_id in batch.unusable:
+            self._bury(record, batch.unusable[record.message_id])
+            return
+        try:
+            self._store(batch.queries[record.message_id], batch)
+        except Transient as error:
+            receives = int(record.attributes.approximate_receive_count or 1)
+            if receives >= self._settings.give_up_after:
+                self._bury(record, f"Given up after {receives} tries. {error}")
+                return
+            self._queue.hide(record.receipt_handle, _backoff(receives))
+            raise
+
+    def _store(self, queries: Sequence[Query], batch: Batch) -> None:
+        failure: DistilleryError | None = None
+        at = now()
+        expires_at = int((at + timedelta(days=self._settings.result_days)).timestamp())
+        for query in queries:
+            if query.query_id in batch.known:
+                continue
+            routed = batch.answers[query.query]
+            if isinstance(routed, DistilleryError):
+                failure = routed
+                continue
+            self._results.store(result_entry(query, routed, at=at, expires_at=expires_at))
+            # Whoever asks the same in this batch did not pay for the answer.
+            if routed.source == "model":
+                batch.answers[query.query] = _from_cache(routed)
+        if failure is not None:
+            raise failure
+
+    def _bury(self, record: SQSRecord, reason: str) -> None:
+        self._dead_letters.bury(record.body, reason)
+        self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+        logger.warning("message buried", message_id=record.message_id, reason=reason)
+
+    def _targets(self) -> list[Target]:
+        """The active model, then the baseline."""
+        baseline = Target(self._settings.baseline_model, teacher_prompt(self._taxonomy))
+        try:
+            active = self._active_model()
+        except (BadInput, GetParameterError) as error:
+            self._metrics.add_metric("ActiveModelUnusable", MetricUnit.Count, 1)
+            logger.error("the active model cannot be read; asking the baseline", reason=str(error))
+            return [baseline]
+        if active.is_baseline:
+            return [baseline]
+        prompt = student_prompt if active.prompt == "student" else teacher_prompt
+        return [Target(active.model_id, prompt(self._taxonomy), active.run_id), baseline]
+
+    def _active_model(self) -> ActiveModel:
+        text = self._parameters.get(
+            self._settings.active_model_parameter, max_age=self._settings.active_model_cache_seconds
+        )
+        return parse_active_model(str(text))
+
+    def _answer(
+        self, text: str, targets: Sequence[Target], config: IdempotencyConfig, context: LambdaContext
+    ) -> Routed | DistilleryError:
+        fresh = False
+
+        @idempotent_function(  # type: ignore[untyped-decorator]  # Powertools gives it no signature
+            data_keyword_argument="claim",
+            persistence_store=self._claims,
+            config=config,
+            key_prefix="route",
+        )
+        def ask(*, claim: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (read by the decorator)
+            nonlocal fresh
+            routed = route(
+                text, targets, lambda t, q: self._converse.ask(t.model_id, t.system, q), self._taxonomy
+            )
+            if routed.source == "fallback":
+                raise _Fallback(routed)
+            fresh = True
+            return asdict(routed)
+
+        if context.get_remaining_time_in_millis() < LAST_START:
+            return Transient("The function's time was used up before this query's turn.")
+        try:
+            answer = ask(
+                claim={"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}
+            )
+        except _Fallback as fallback:
+            return fallback.routed
+        except Transient as error:
+            return error
+        except IdempotencyAlreadyInProgressError:
+            return Transient("The same query is being answered elsewhere.")
+        except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
+            return Transient(f"The claim on the query could not be made: {error}")
+        routed = Routed(**{**answer, "repairs": tuple(Repair(r) for r in answer["repairs"])})
+        return routed if fresh else _from_cache(routed)
+
+    def _report(self, answers: Iterable[Routed | DistilleryError]) -> None:
+        """Metrics and one log line per distinct reason, not per query."""
+        counts = dict.fromkeys(
+            ("QueriesAsked", "RepairedAnswers", "FallbackAnswers", "ActiveModelUnusable"), 0
+        )
+        reasons: set[str] = set()
+        for routed in answers:
+            if isinstance(routed, DistilleryError):
+                reasons.add(str(routed))
+                continue
+            counts["QueriesAsked"] += routed.source == "model"
+            counts["RepairedAnswers"] += bool(routed.repairs)
+            counts["FallbackAnswers"] += routed.source == "fallback"
+            counts["ActiveModelUnusable"] += bool(routed.unusable)
+            reasons.update(routed.unusable)
+        for name, count in counts.items():
+            if count:
+                self._metrics.add_metric(name, MetricUnit.Count, count)
+        for reason in sorted(reasons):
+            logger.warning("a model did not answer", reason=reason)
+
+
+def _from_cache(routed: Routed) -> Routed:
+    return replace(routed, source="cache", input_tokens=0, output_tokens=0)
+
+
+def _backoff(receives: int) -> float:
+    """Full jitter over a doubling ceiling, in seconds."""
+    ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(receives, 10))
+    return max(1.0, random.uniform(0, ceiling))  # noqa: S311 (spreads retries, hides nothing)
