@@ -1,0 +1,74 @@
+"""The samples in `events/`, each read by the model of the function that it triggers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.parser import envelopes, parse
+from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
+
+from distillery import events
+from distillery.routing import parse_message
+from distillery.runs import Run, Source, State
+from distillery.steps.pipeline import announcement
+
+SAMPLES = Path(__file__).parents[2] / "events"
+
+
+def sample(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text())
+    return content
+
+
+def test_object_created_is_read_with_the_key_as_it_is() -> None:
+    event = sample("object_created")
+    event["detail"]["object"]["key"] = "datasets/my+set/a b.jsonl"
+    parsed = parse(event=event, model=S3EventNotificationEventBridgeModel)
+    assert parsed.detail.object.key == "datasets/my+set/a b.jsonl"
+    assert parsed.detail.object.version_id
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("dataset_validated", events.DatasetValidated),
+        ("model_deployed", events.ModelDeployed),
+        ("evaluation_finished", events.EvaluationFinished),
+    ],
+)
+def test_own_event_is_read(name: str, model: type[events.OwnEvent]) -> None:
+    event = sample(name)
+    assert event["detail-type"] == model.detail_type
+    assert parse(event=event, model=model, envelope=envelopes.EventBridgeEnvelope).run_id
+
+
+@pytest.mark.parametrize("name", ["customization_job_completed", "distillation_finished"])
+def test_both_doorbells_of_a_job_name_the_same_job(name: str) -> None:
+    doorbell: Any = parse(event=sample(name), model=events.JobDoorbell)  # type: ignore[arg-type]
+    assert doorbell.job_arn.endswith("model-customization-job/amazon.nova-micro-v1:0:128k/abcdefghij12")
+
+
+def test_watch_messages_are_read() -> None:
+    for record in sample("watch_messages")["Records"]:
+        assert events.WatchMessage.model_validate_json(record["body"]).deadline.tzinfo
+
+
+def test_query_messages_are_read() -> None:
+    records = sample("query_messages")["Records"]
+    assert [len(parse_message(r["body"], r["messageId"])) for r in records] == [1, 2]
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.RECEIVED, State.RETIRED}))
+def test_every_announced_state_has_an_event_in_words(state: State) -> None:
+    run = Run(
+        run_id="set-0123456789ab",
+        state=state,
+        dataset="set",
+        source=Source(bucket="b", key="datasets/set/a.jsonl", version_id="1"),
+    )
+    event = announcement(run)
+    assert type(event) in events.OWN_EVENTS
+    assert "set" in event.message

@@ -1,0 +1,109 @@
+"""Query messages, and how one query is answered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from distillery.errors import BadInput, Permanent, Transient
+from distillery.routing import Target, parse_message, route
+from distillery.taxonomy import default_taxonomy
+
+TAXONOMY = default_taxonomy()
+ACTIVE, BASELINE = Target("active", "one line", "run-1"), Target("baseline", "guidelines")
+GOOD = json.dumps({**TAXONOMY.fallback, "reasoning": "because"})
+
+
+@dataclass
+class Reply:
+    text: str
+    input_tokens: int = 10
+    output_tokens: int = 5
+    latency_ms: float = 100.0
+
+
+class Models:
+    """Answers from a script per model; an exception in it is raised."""
+
+    def __init__(self, **scripts: list[str | Exception]) -> None:
+        self.scripts = scripts
+        self.asked: list[str] = []
+
+    def __call__(self, target: Target, _query: str) -> Reply:
+        self.asked.append(target.model_id)
+        answer = self.scripts[target.model_id].pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return Reply(answer)
+
+
+def test_active_model_answers() -> None:
+    routed = route("rain", [ACTIVE, BASELINE], Models(active=[GOOD]), TAXONOMY)
+    assert (routed.source, routed.model_id, routed.run_id) == ("model", "active", "run-1")
+    assert routed.weights == TAXONOMY.fallback
+
+
+def test_unreadable_answer_is_asked_for_once_more_and_both_calls_count() -> None:
+    routed = route("rain", [ACTIVE], Models(active=["no idea", GOOD]), TAXONOMY)
+    assert (routed.source, routed.input_tokens, routed.output_tokens) == ("model", 20, 10)
+
+
+def test_two_unreadable_answers_give_the_fallback_weights() -> None:
+    models = Models(active=["no idea", "still none"], baseline=[GOOD])
+    routed = route("rain", [ACTIVE, BASELINE], models, TAXONOMY)
+    assert (routed.source, routed.weights) == ("fallback", TAXONOMY.fallback)
+    assert models.asked == ["active", "active"]
+
+
+def test_active_model_that_is_gone_is_passed_over_for_the_baseline() -> None:
+    routed = route("rain", [ACTIVE, BASELINE], Models(active=[Permanent("gone")], baseline=[GOOD]), TAXONOMY)
+    assert (routed.source, routed.model_id, routed.unusable) == ("model", "baseline", ("gone",))
+
+
+def test_no_usable_model_gives_the_fallback_weights() -> None:
+    models = Models(active=[Permanent("gone")], baseline=[Permanent("denied")])
+    routed = route("rain", [ACTIVE, BASELINE], models, TAXONOMY)
+    assert (routed.source, routed.unusable) == ("fallback", ("gone", "denied"))
+
+
+def test_throttled_query_goes_back_to_the_queue() -> None:
+    with pytest.raises(Transient):
+        route("rain", [ACTIVE, BASELINE], Models(active=[Transient("slow down")]), TAXONOMY)
+
+
+def test_single_query_takes_the_message_id_when_it_has_none() -> None:
+    (query,) = parse_message('{"query": "  rain on a roof "}', "m-1")
+    assert (query.query_id, query.query) == ("m-1", "rain on a roof")
+
+
+def test_list_of_queries_is_read() -> None:
+    body = json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(100)]})
+    assert len(parse_message(body, "m-1")) == 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not json",
+        "[]",
+        "{}",
+        '{"query": ""}',
+        '{"query": "   "}',
+        '{"query": 5}',
+        json.dumps({"query": "x" * 1_001}),
+        '{"query": "rain", "query_id": "no spaces"}',
+        json.dumps({"query": "rain", "query_id": "x" * 129}),
+        '{"queries": []}',
+        '{"queries": [{"query": "rain"}]}',
+        '{"queries": [{"query_id": "a", "query": "rain"}, {"query_id": "a", "query": "snow"}]}',
+        json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(101)]}),
+        '{"query": "rain", "colour": "blue"}',
+        "[" * 100_000,
+    ],
+)
+def test_message_that_can_never_be_answered_says_why(body: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_message(body, "m-1")
+    assert caught.value.mend
