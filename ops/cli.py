@@ -1,0 +1,322 @@
+"""The command `distillery`: drop datasets, follow runs, route queries."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.exceptions import Abort, TyperException
+
+from distillery.errors import BadInput, DistilleryError
+from distillery.objects import run_key
+from distillery.runs import Run, State
+from ops import screens
+from ops.following import TimedOut, all_runs, follow
+from ops.queries import read_queries
+from ops.queries import route as send_and_wait
+from ops.stack import Stack, Target, find_stack
+from ops.uploads import Drop, drop_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+TROUBLE, TIMED_OUT = 1, 6
+VERDICTS = {State.PROMOTED: 0, State.REJECTED: 2, State.FAILED: 3, State.NOT_PROMOTED: 4, State.DUPLICATE: 5}
+
+HELP = """Turn labelled queries into a fast, cheap router, and use it.
+
+[bold]Where.[/bold] The local cloud (`make up`) at http://127.0.0.1:$DISTILLERY_PORT, port 4566 by default.
+With any of --aws, --profile, --region or --stack-name it is what the AWS SDK's own settings say.
+
+[bold]Exit codes.[/bold] 0: done; of a run: promoted. 1: wrong usage, or the stack is not there.
+Of a run that was followed: 2 rejected, 3 failed, 4 not promoted, 5 duplicate.
+6: what was waited for did not come in time. 130: interrupted.
+
+With --json standard output holds one JSON document and nothing else; errors are one sentence on
+standard error.
+"""
+
+app = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.", show_default=False)]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds to follow the run at most.")]
+Arrival = Annotated[float, typer.Option(min=1, help="Seconds within which the run has to appear.")]
+
+ONE_DAY = 86_400.0
+ARRIVAL = 60.0
+
+
+def _where(
+    name: str, kind: Any, words: str, default: object = None, flag: str | None = None
+) -> inspect.Parameter:
+    option = typer.Option(*([flag] if flag else []), help=words, rich_help_panel="Where (AWS)")
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
+    )
+
+
+WHERE = (
+    _where("profile", str | None, "Profile of the AWS SDK."),
+    _where("region", str | None, "AWS region."),
+    _where("stack_name", str | None, "Name of the stack; `distillery` by default."),
+    _where("aws", bool, "AWS with the SDK's own settings, not the local cloud.", default=False, flag="--aws"),
+)
+
+
+def on_stack(action: Callable[..., int]) -> Callable[..., int]:
+    """Make a command of an action on a stack: its parameters, and the options that say which stack."""
+
+    @functools.wraps(action)
+    def command(
+        *, profile: str | None, region: str | None, stack_name: str | None, aws: bool, **rest: Any
+    ) -> int:
+        return action(find_stack(Target(profile, region, stack_name, aws)), **rest)
+
+    signature = inspect.signature(action, eval_str=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "stack"]
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]  # read by typer and inspect
+        parameters=[parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + [*WHERE]
+    )
+    app.command()(command)
+    return action
+
+
+@on_stack
+def drop(
+    stack: Stack,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dataset, JSONL.", show_default=False)],
+    dataset: Annotated[str | None, typer.Option(help="Its name; the file's by default.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the run until it has ended.")] = False,
+    timeout: Timeout = ONE_DAY,
+    arrival: Arrival = ARRIVAL,
+    as_json: AsJson = False,
+) -> int:
+    """Put a dataset into the bucket; a run follows from it."""
+    dropped = drop_file(stack, file, dataset)
+    if not watch:
+        if as_json:
+            _print_json(_dropped(dropped))
+        else:
+            _console().print(dropped.run_id, soft_wrap=True)
+        return 0
+    if not as_json:
+        _console().print(f"s3://{dropped.bucket}/{dropped.key} is run {dropped.run_id}", soft_wrap=True)
+    return _follow(stack, dropped.run_id, timeout, arrival, as_json)
+
+
+@on_stack
+def watch(
+    stack: Stack,
+    run: RunId,
+    timeout: Timeout = ONE_DAY,
+    arrival: Arrival = ARRIVAL,
+    as_json: AsJson = False,
+) -> int:
+    """Follow a run until it has ended; the exit code is its verdict."""
+    return _follow(stack, run, timeout, arrival, as_json)
+
+
+@on_stack
+def runs(
+    stack: Stack,
+    last: Annotated[int, typer.Option(min=1, help="How many of the latest.")] = 20,
+    as_json: AsJson = False,
+) -> int:
+    """List runs, the latest first."""
+    found = all_runs(stack)[:last]
+    if as_json:
+        _print_json([run.model_dump(mode="json") for run in found])
+    else:
+        _console().print(
+            screens.runs_table(found) if found else "No run yet: `distillery drop FILE` begins one."
+        )
+    return 0
+
+
+@on_stack
+def show(
+    stack: Stack,
+    run: RunId,
+    as_json: AsJson = False,
+) -> int:
+    """Show a run: where it came from, its states with times, findings, scores, verdict."""
+    found = _run(stack, run)
+    if as_json:
+        _print_json(_described(stack, found))
+        return 0
+    console = _console()
+    console.print(screens.lineage_table(found))
+    console.print(screens.timeline(found))
+    screens.show_verdict(console, found, _findings(stack, found), _report_address(stack, found))
+    return 0
+
+
+@on_stack
+def report(
+    stack: Stack,
+    run: RunId,
+    to: Annotated[
+        Path | None, typer.Option(help="Where to; `<RUN>.html` by default.", dir_okay=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Fetch a run's report, one HTML file that needs no network."""
+    found = _run(stack, run)
+    if not found.report_key:
+        raise BadInput(f"The run {run} has no report: it is {found.state.value}.")
+    file = (to or Path(f"{run}.html")).resolve()
+    content = stack.bucket.read(found.report_key)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be written: {error.strerror}.") from error
+    if as_json:
+        _print_json({"run_id": run, "file": str(file), "address": file.as_uri()})
+    else:
+        _console().print(file.as_uri(), soft_wrap=True)
+    return 0
+
+
+@on_stack
+def route(
+    stack: Stack,
+    queries: Annotated[
+        list[str] | None, typer.Argument(metavar='"QUERY"...', help="Queries to score.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="More of them: JSONL with `query`, or one a line.")
+    ] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="Only so many of them.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the results.")] = 60.0,
+    as_json: AsJson = False,
+) -> int:
+    """Send queries to the router's queue and show their weights."""
+    wanted = [*(queries or []), *(read_queries(file) if file else [])][:first]
+    if not wanted:
+        raise BadInput("There is no query to route.", mend='For example: distillery route "goals by Pelé".')
+    routed = send_and_wait(stack, wanted, timeout=timeout)
+    if as_json:
+        _print_json({"results": routed.results, "unanswered": routed.unanswered})
+    elif routed.results:
+        _console().print(screens.results_table(routed.results))
+    if routed.unanswered:
+        raise TimedOut(
+            f"{len(routed.unanswered)} of {len(wanted)} queries had no result within {timeout:g} seconds.",
+            mend="The stack's dead-letter queue holds, with the reason, what cannot be answered.",
+        )
+    return 0
+
+
+@on_stack
+def outputs(
+    stack: Stack,
+    as_json: AsJson = False,
+) -> int:
+    """Show the stack's outputs: names of its bucket, queues and tables."""
+    if as_json:
+        _print_json(stack.outputs)
+        return 0
+    rows = screens.table("output", "value")
+    for name, value in sorted(stack.outputs.items()):
+        rows.add_row(name, value)
+    _console().print(rows)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code and lets no traceback through for what a user can mend."""
+    try:
+        code = app(args=arguments, prog_name="distillery", standalone_mode=False)
+    except TyperException as error:
+        return _complain(error.format_message())
+    except Abort:
+        return _complain("Interrupted.")
+    except TimedOut as error:
+        _complain(str(error))
+        return TIMED_OUT
+    except DistilleryError as error:
+        return _complain(str(error))
+    return int(code or 0)
+
+
+def _complain(sentence: str) -> int:
+    if sentence:
+        print(sentence, file=sys.stderr)
+    return TROUBLE
+
+
+def _console() -> Console:
+    # Made per call: the streams may have been replaced since the import.
+    return Console(highlight=False)
+
+
+def _print_json(content: object) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _follow(stack: Stack, run_id: str, timeout: float, arrival: float, as_json: bool) -> int:
+    snapshots = follow(stack, run_id, timeout=timeout, arrival=arrival)
+    if as_json:
+        run = None
+        for snapshot in snapshots:
+            run = snapshot.run
+    else:
+        run = screens.show_progress(_console(), snapshots)
+    if run is None:
+        raise TimedOut(f"No run {run_id} appeared.")
+    if as_json:
+        _print_json(_described(stack, run))
+    else:
+        screens.show_verdict(_console(), run, _findings(stack, run), _report_address(stack, run))
+    return verdict_code(run)
+
+
+def verdict_code(run: Run) -> int:
+    """The exit code for an ended run; a retired one counts as what it was before."""
+    if run.state is State.RETIRED:
+        return VERDICTS[State.PROMOTED if run.entered(State.PROMOTED) else State.NOT_PROMOTED]
+    return VERDICTS[run.state]
+
+
+def _run(stack: Stack, run_id: str) -> Run:
+    found = stack.ledger.find(run_id)
+    if found is None:
+        raise BadInput(f"There is no run {run_id}.", mend="`distillery runs` lists those there are.")
+    return found
+
+
+def _dropped(dropped: Drop) -> dict[str, str]:
+    return {
+        "run_id": dropped.run_id,
+        "bucket": dropped.bucket,
+        "key": dropped.key,
+        "version_id": dropped.version_id,
+    }
+
+
+def _described(stack: Stack, run: Run) -> dict[str, Any]:
+    return run.model_dump(mode="json") | {
+        "findings": _findings(stack, run),
+        "report": _report_address(stack, run),
+    }
+
+
+def _findings(stack: Stack, run: Run) -> list[dict[str, Any]]:
+    """What validation found, errors first; only a rejected run is certain to have any."""
+    if run.state is not State.REJECTED:
+        return []
+    validation = json.loads(stack.bucket.read(run_key(run.run_id, "validation.json")))
+    severities = ["error", "warning", "note"]
+    return sorted(validation["findings"], key=lambda finding: severities.index(finding["severity"]))
+
+
+def _report_address(stack: Stack, run: Run) -> str | None:
+    return stack.bucket.uri(run.report_key) if run.report_key else None
