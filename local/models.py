@@ -68,8 +68,8 @@ class Teacher:
     """A strong model that follows the taxonomy's guidelines and is now and then a step off."""
 
     pace = Pace(1500, 0.28)
-    _prior = 0.7
-    _slips = 0.22
+    _prior = 1.6
+    _slips = 0.1
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self._taxonomy = taxonomy
@@ -95,8 +95,8 @@ class Baseline:
     """The model in use before distillation: the same guidelines, a weaker hold on them, mostly clean JSON."""
 
     pace = Pace(1741, 0.3)
-    _prior = 1.0
-    _slips = 0.3
+    _prior = 1.2
+    _slips = 0.4
     _second_slips = 0.1
     _fences = 0.06
 
@@ -200,7 +200,7 @@ def _slip(steps: dict[str, int], rng: random.Random) -> None:
 def _reasoning(reading: Reading, weights: Mapping[str, float]) -> str:
     ranked = sorted(weights, key=lambda facet: -weights[facet])
     parts = [
-        f"{facet} for {' and '.join(reading.found[facet][:2])}"
+        f"{facet} for {' and '.join(repr(text) for text in reading.found[facet][:2])}"
         for facet in ranked
         if weights[facet] and reading.found[facet]
     ]
@@ -240,7 +240,7 @@ _NO_IDEA = "I can help with that! What would you like to know about your videos?
 
 def _hunch(facets: Sequence[str], rng: random.Random) -> Weights:
     """Weights with little thought behind them: the first facet is favoured, the rest is chance."""
-    raw = {facet: rng.random() + (0.6 if facet == facets[0] else 0.1) for facet in facets}
+    raw = {facet: rng.random() + (0.8 if facet == facets[0] else 0.4) for facet in facets}
     total = math.fsum(raw.values())
     return from_grid(on_grid({facet: value / total for facet, value in raw.items()}, 0.1), facets)
 

@@ -1,0 +1,203 @@
+"""The stand-in models: what they say, that it never changes, and how well they hold to the guidelines."""
+
+from __future__ import annotations
+
+import json
+from statistics import mean
+
+import pytest
+
+from distillery.errors import UnreadableRouting
+from distillery.prompts import student_prompt, teacher_prompt
+from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
+from distillery.weights import parse_routing, rubric
+from local.guidelines import KINDS, Guidelines, on_grid, stem
+from local.models import Base, Baseline, Distilled, Teacher, facets_of_prompt, judge
+
+TAXONOMY = default_taxonomy()
+FACETS = TAXONOMY.names
+SYSTEM = teacher_prompt(TAXONOMY)
+SHORT_SYSTEM = student_prompt(TAXONOMY)
+QUERIES = [f"{what} {where}" for what in ("a red kite", "why", "loud applause", "4K trailer", "x")
+           for where in ("on a beach", "says \"no\"", "in March 2020", "with a violin", "", "?")]  # fmt: skip
+
+OTHER = Taxonomy(
+    subject="recipe search",
+    facets=(
+        Facet(name="smell", description="what it smells of", cues=("vanilla", "burnt")),
+        Facet(name="texture", description="how it feels", cues=("crispy", "[duration]")),
+    ),
+    fallback={"smell": 0.5, "texture": 0.5},
+    label_grid=0.25,
+)
+
+
+class FixedStudent:
+    def predict(self, query: str) -> dict[str, float]:
+        assert query
+        return dict(TAXONOMY.fallback)
+
+    def explain(self, query: str) -> str:
+        return f'because of "{query}"'
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Teacher(TAXONOMY), Baseline(TAXONOMY), Base(), Distilled(FixedStudent())],
+    ids=lambda m: type(m).__name__,
+)
+def test_the_same_query_always_gets_the_same_answer(model):
+    for query in QUERIES:
+        first = model.answer(SHORT_SYSTEM, query)
+        assert model.answer(SHORT_SYSTEM, query) == first
+        assert first.input_tokens > 0
+        assert first.output_tokens > 0
+        assert 100 < first.latency_ms < 10_000
+
+
+def test_teacher_answers_bare_json_on_the_grid():
+    teacher = Teacher(TAXONOMY)
+    for query in QUERIES:
+        content = json.loads(teacher.answer(SYSTEM, query).text)
+        assert set(content) == {*FACETS, "reasoning"}
+        assert content["reasoning"]
+        for facet in FACETS:
+            assert content[facet] >= 0
+            assert round(content[facet] / TAXONOMY.label_grid, 6).is_integer()
+        assert sum(content[facet] for facet in FACETS) == pytest.approx(1)
+
+
+def test_teacher_puts_a_facets_own_examples_mostly_under_that_facet():
+    guidelines = Guidelines(TAXONOMY)
+    for facet in TAXONOMY.facets:
+        for example in facet.examples:
+            weights = guidelines.read(example).weights
+            assert max(weights, key=lambda name: weights[name]) == facet.name, example
+
+
+def test_teacher_follows_whatever_taxonomy_it_is_given():
+    teacher = Teacher(OTHER)
+    crispy = [teacher.label(f"crispy number {n}")[0]["texture"] for n in range(40)]
+    burnt = [teacher.label(f"burnt number {n}")[0]["smell"] for n in range(40)]
+    assert mean(crispy) > 0.6
+    assert mean(burnt) > 0.6
+    assert set(teacher.label("x")[0]) == set(OTHER.names)
+
+
+def test_teacher_has_a_little_noise_of_its_own():
+    teacher, guidelines = Teacher(TAXONOMY), Guidelines(TAXONOMY)
+    labels = {query: teacher.label(query)[0] for query in (f"a violin {n}" for n in range(300))}
+    assert 2 < len({tuple(label.values()) for label in labels.values()}) < 40
+    assert guidelines.read("a violin 1") == guidelines.read("a violin 1")
+
+
+def test_every_cue_in_brackets_is_a_kind_that_is_recognised():
+    bracketed = {cue for facet in TAXONOMY.facets for cue in facet.cues if cue.startswith("[")}
+    assert bracketed == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "yes", "no"),
+    [
+        ("[quoted words]", 'she says "stop there"', "she says stop"),
+        ("[quoted words]", "somebody shouts 'not today'", "the baker's oven isn't hot"),
+        ("[question]", "why is the sky dark", "how to tie a knot"),
+        ("[date]", "fair in June", "in june sunlight and 12345"),
+        ("[date]", "cartoon from the 1930s", "camera 4"),
+        ("[proper name]", "a song by Ada", "Drone over rocks"),
+        ("[proper name]", "Harbour Nights", "harbour nights"),
+        ("[resolution]", "waves 1080p", "1080 waves"),
+        ("[duration]", "under 3 minutes", "minutes of the meeting"),
+        ("[episode]", "Tin Meridian s02e05", "seasons of the year"),
+    ],
+)
+def test_kinds_of_cue(kind, yes, no):
+    assert KINDS[kind].search(yes)
+    assert not KINDS[kind].search(no)
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("sings", "singing"), ("running", "run"), ("voices", "voice"), ("speaker", "speaks"), ("cities", "city"),
+    ("kneading", "kneads"), ("says", "saying"),
+])  # fmt: skip
+def test_inflections_share_a_stem(one, other):
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize("grid", [0.05, 0.1, 0.25, 0.5])
+def test_grid_steps_always_sum_to_one(grid):
+    for query in QUERIES:
+        steps = on_grid(Guidelines(TAXONOMY).read(query).weights, grid)
+        assert sum(steps.values()) * grid == pytest.approx(1)
+        assert min(steps.values()) >= 0
+
+
+def test_baseline_is_readable_close_to_the_teacher_and_not_the_same():
+    teacher, baseline = Teacher(TAXONOMY), Baseline(TAXONOMY)
+    answers = {
+        query: baseline.answer(SYSTEM, query).text
+        for query in (f"{q} {n}" for q in QUERIES for n in range(20))
+    }
+    grades = [
+        rubric(teacher.label(query)[0], parse_routing(text, FACETS).weights, FACETS)
+        for query, text in answers.items()
+    ]
+    assert 3.5 < mean(grades) < 4.8
+    fenced = sum(text.startswith("```") for text in answers.values()) / len(answers)
+    assert 0.02 < fenced < 0.12
+
+
+def test_base_knows_the_facets_from_the_student_prompt_only():
+    assert facets_of_prompt(SHORT_SYSTEM) == FACETS
+    assert facets_of_prompt(student_prompt(OTHER)) == OTHER.names
+    assert facets_of_prompt("You are helpful.") == ()
+    with pytest.raises(UnreadableRouting):
+        parse_routing(Base().answer("You are helpful.", "a red kite").text, FACETS)
+
+
+def test_base_shows_every_habit_of_an_untuned_model():
+    texts = [Base().answer(SHORT_SYSTEM, f"query {n}").text for n in range(400)]
+    repairs: set[str] = set()
+    unreadable = 0
+    for text in texts:
+        try:
+            repairs.update(parse_routing(text, FACETS).repairs)
+        except UnreadableRouting:
+            unreadable += 1
+    assert 0.05 < unreadable / len(texts) < 0.25
+    assert repairs >= {"surroundings", "trailing_comma", "key_spelling", "number_as_text", "percentage"}
+
+
+def test_distilled_answers_with_the_students_weights_and_explanation():
+    content = json.loads(Distilled(FixedStudent()).answer(SHORT_SYSTEM, 'say "it"').text)
+    assert content == {**TAXONOMY.fallback, "reasoning": 'because of "say "it""'}
+
+
+def test_emulated_latencies_have_the_published_means():
+    def mean_latency(model):
+        return mean(model.answer(SHORT_SYSTEM, f"query {n}").latency_ms for n in range(2000))
+
+    assert mean_latency(Distilled(FixedStudent())) == pytest.approx(833, rel=0.03)
+    assert mean_latency(Baseline(TAXONOMY)) == pytest.approx(1741, rel=0.03)
+
+
+def _text(*weights: float) -> str:
+    return json.dumps({**dict(zip(FACETS, weights, strict=True)), "reasoning": "r"})
+
+
+def test_judge_follows_the_rubric_with_a_mood_now_and_then():
+    reference = _text(0.6, 0.2, 0.1, 0.1)
+    for response, expected in ((reference, 1.0), (_text(0.5, 0.3, 0.1, 0.1), 0.75), (_text(0, 0, 1, 0), 0.0)):
+        scores = [judge(f"query {n}", reference, response, FACETS)[0] for n in range(200)]
+        assert sorted(scores)[100] == expected
+        assert set(scores) <= {0.0, 0.25, 0.5, 0.75, 1.0}
+        assert mean(score != expected for score in scores) < 0.2
+    score, explanation = judge("q", reference, _text(0.5, 0.3, 0.1, 0.1), FACETS)
+    assert "0.10" in explanation
+    assert judge("q", reference, _text(0.5, 0.3, 0.1, 0.1), FACETS) == (score, explanation)
+
+
+def test_judge_gives_nothing_for_an_unreadable_response_and_refuses_an_unreadable_reference():
+    assert judge("q", _text(1, 0, 0, 0), "no idea", FACETS)[0] == 0.0
+    with pytest.raises(UnreadableRouting):
+        judge("q", "no idea", _text(1, 0, 0, 0), FACETS)

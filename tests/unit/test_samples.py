@@ -1,0 +1,116 @@
+"""The committed sample data: that the script makes exactly it, and that it is fit to be distilled."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter
+from pathlib import Path
+from statistics import mean
+
+import pytest
+
+from distillery.prompts import student_prompt
+from distillery.taxonomy import default_taxonomy
+from distillery.weights import dominant, parse_routing, rubric
+from local.models import Baseline
+from samples.make_samples import QUERIES, RECORDS, make_queries, normal_form, write_samples
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "samples"
+FOREIGN = ROOT.parent / "shared" / "data" / "teacher_labels.jsonl"
+RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
+TAXONOMY = default_taxonomy()
+
+
+def _records() -> list[dict]:
+    return [json.loads(line) for line in (SAMPLES / "dataset.jsonl").read_text("utf-8").splitlines()]
+
+
+def _query(record: dict) -> str:
+    return record["messages"][0]["content"][0]["text"]
+
+
+def _label(record: dict) -> str:
+    return record["messages"][1]["content"][0]["text"]
+
+
+def _to_route() -> list[dict[str, str]]:
+    return [json.loads(line) for line in (SAMPLES / "queries.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_the_script_reproduces_the_committed_files_byte_for_byte(tmp_path):
+    for made in write_samples(tmp_path):
+        assert made.read_bytes() == (SAMPLES / made.name).read_bytes(), f"{made.name} is stale"
+
+
+def test_every_record_has_the_form_bedrock_asks_for():
+    records = _records()
+    assert len(records) == RECORDS >= 1000
+    for record in records:
+        assert record["schemaVersion"] == "bedrock-conversation-2024"
+        assert record["system"] == [{"text": student_prompt(TAXONOMY)}]
+        assert [message["role"] for message in record["messages"]] == ["user", "assistant"]
+        routing = parse_routing(_label(record), TAXONOMY.names)
+        assert routing.repairs == ()
+        assert routing.reasoning
+
+
+def test_no_file_holds_a_reserved_string_or_a_line_that_is_too_long():
+    for name in ("dataset.jsonl", "queries.jsonl"):
+        content = (SAMPLES / name).read_text("utf-8")
+        assert not [word for word in RESERVED if word.lower() in content.lower()]
+        assert max(len(line.encode()) for line in content.splitlines()) < 16_000
+
+
+def test_all_queries_differ_and_none_to_route_was_trained_on():
+    trained = {normal_form(_query(record)) for record in _records()}
+    asked = _to_route()
+    routed = {normal_form(entry["query"]) for entry in asked}
+    assert len(trained) == RECORDS
+    assert len(routed) == len({entry["query_id"] for entry in asked}) == QUERIES == 60
+    assert not trained & routed
+
+
+def test_queries_are_varied_and_no_facet_is_rare():
+    queries = [_query(record) for record in _records()]
+    lengths = [len(query.split()) for query in queries]
+    assert min(lengths) == 1
+    assert max(lengths) > 15
+    assert sum(query.endswith("?") for query in queries) >= 10
+    assert sum('"' in query for query in queries) >= 20
+    leading = Counter(
+        dominant(parse_routing(_label(record), TAXONOMY.names).weights) for record in _records()
+    )
+    assert set(leading) == set(TAXONOMY.names)
+    assert min(leading.values()) > RECORDS * 0.15
+
+
+def test_the_baseline_is_good_but_beatable_on_the_samples():
+    baseline = Baseline(TAXONOMY)
+    grades = []
+    for record in _records():
+        wanted = parse_routing(_label(record), TAXONOMY.names).weights
+        given = parse_routing(baseline.answer("", _query(record)).text, TAXONOMY.names).weights
+        grades.append(rubric(wanted, given, TAXONOMY.names))
+    assert 4.0 <= mean(grades) <= 4.4
+
+
+def test_another_seed_makes_other_queries():
+    first, second = (make_queries(50, random.Random(seed)) for seed in (1, 2))  # noqa: S311
+    assert first != second
+    assert len({normal_form(query) for query in first}) == 50
+
+
+@pytest.mark.skipif(not FOREIGN.exists(), reason="the reference labels are not beside this checkout")
+def test_no_query_or_wording_comes_from_the_reference_labels():
+    def runs_of_four(texts: list[str]) -> set[tuple[str, ...]]:
+        split = [re.findall(r"\w+", text.casefold()) for text in texts]
+        return {tuple(words[at : at + 4]) for words in split for at in range(len(words) - 3)}
+
+    theirs = [_query(json.loads(line)) for line in FOREIGN.read_text("utf-8").splitlines()]
+    ours = [_query(record) for record in _records()] + [entry["query"] for entry in _to_route()]
+    assert not {normal_form(query) for query in ours} & {normal_form(query) for query in theirs}
+    examples = [example for facet in TAXONOMY.facets for example in facet.examples]
+    assert not runs_of_four(ours + examples) & runs_of_four(theirs)
