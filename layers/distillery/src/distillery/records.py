@@ -1,0 +1,381 @@
+"""One line of a dataset: the form that Bedrock asks for, and whether the label says what it must.
+
+Pydantic is not used here: a line has to be checked in about ten microseconds, and each flaw deserves a
+sentence of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from distillery.weights import SUM_SLACK, TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from distillery.weights import Weights
+
+SCHEMA_VERSION = "bedrock-conversation-2024"
+MAX_LINE_BYTES = 16_000
+"""Bedrock says 16 KB without saying which; the smaller reading is safe. Without the end of the line."""
+MAX_QUERY_CHARACTERS = 1_000
+"""The longest query that the router takes; a longer one is worth a warning, not a refusal."""
+RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
+"""Strings that fail a customization job of Nova wherever they stand in a prompt."""
+REASONING = "reasoning"
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to know about a line (counted from 1), or about the whole file where `line` is None."""
+
+    code: str
+    severity: Severity
+    line: int | None
+    message: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A good line. `query` is trimmed, `label` holds every facet or is None, the texts may be empty."""
+
+    line: int
+    query: str
+    label: Weights | None
+    reasoning: str
+    system: str
+
+
+class Checked(NamedTuple):
+    """A record, or None where one of the findings is an error."""
+
+    record: Record | None
+    findings: Sequence[Finding]
+
+
+class _Flaw(Exception):
+    """What makes a line unusable."""
+
+    def __init__(self, code: str, message: str, mend: str) -> None:
+        super().__init__(message)
+        self.code, self.message, self.mend = code, message, mend
+
+    def at(self, line: int) -> Finding:
+        return Finding(self.code, "error", line, self.message, self.mend)
+
+
+class _RepeatedKey(ValueError):
+    """A JSON object names a key twice; parsers differ in which value they take."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedKey(next(name for name in names if names.count(name) > 1))
+    return content
+
+
+def _reject_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode_line = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_reject_constant).decode
+# NaN is let through here, so that the finding can name the facet that has it.
+_decode_label = json.JSONDecoder(object_pairs_hook=_unique).decode
+_encode_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_label = json.JSONEncoder(ensure_ascii=False).encode
+_find_reserved = re.compile("|".join(map(re.escape, RESERVED))).search
+_find_surrogate = re.compile("[\ud800-\udfff]").search
+
+_LINE_KEYS = frozenset({"schemaVersion", "system", "messages"})
+_MESSAGE_KEYS = frozenset({"role", "content"})
+_ONE_OBJECT = "Write one JSON object a line, without commas or brackets around the lines."
+_ONE_TURN = "Give one user turn, and after it at most one assistant turn with the label."
+
+
+def check_line(raw: bytes, line: int, facets: Sequence[str]) -> Checked:
+    """Check one line (without its end); never raises, whatever the bytes are.
+
+    Time is linear in the line's length; the caller bounds what it reads into `raw`.
+    """
+    findings: list[Finding] = []
+    try:
+        conversation = _conversation(_parsed(raw), line, findings)
+    except _Flaw as flaw:
+        findings.append(flaw.at(line))
+        return Checked(None, findings)
+    query, label_text, system = conversation
+    sound = True
+    label, reasoning = None, ""
+    try:
+        _check_query(query)
+    except _Flaw as flaw:
+        sound = False
+        findings.append(flaw.at(line))
+    try:
+        if label_text is not None:
+            label, reasoning = _label(label_text, facets)
+    except _Flaw as flaw:
+        sound = False
+        findings.append(flaw.at(line))
+    if not sound:
+        return Checked(None, findings)
+    if len(query) > MAX_QUERY_CHARACTERS:
+        findings.append(
+            Finding(
+                "long_query",
+                "warning",
+                line,
+                f"The query has {len(query):,} characters; the router takes {MAX_QUERY_CHARACTERS:,}.",
+                "Shorten the query, or leave the line out: nothing like it will ever be routed.",
+            )
+        )
+    return Checked(Record(line, query, label, reasoning, system), findings)
+
+
+def training_line(record: Record, prompt: str, *, labelled: bool = True) -> bytes:
+    """The record as Bedrock is given it, with `prompt` as its system prompt; ends in a newline.
+
+    Equal content gives equal bytes: keys, facets and numbers have one order and one spelling.
+    """
+    messages = [{"role": "user", "content": [{"text": record.query}]}]
+    if labelled and record.label is not None:
+        label: dict[str, Any] = dict(record.label)
+        if record.reasoning:
+            label[REASONING] = record.reasoning
+        messages.append({"role": "assistant", "content": [{"text": _encode_label(label)}]})
+    line = {"schemaVersion": SCHEMA_VERSION, "system": [{"text": prompt}], "messages": messages}
+    return f"{_encode_line(line)}\n".encode()
+
+
+def line_too_long(line: int) -> Finding:
+    """The finding on a line over the limit, as it came or as it would be written for Bedrock."""
+    return _too_long().at(line)
+
+
+def _too_long() -> _Flaw:
+    return _Flaw(
+        "line_too_long",
+        f"The line has more than the {MAX_LINE_BYTES:,} bytes that Bedrock takes.",
+        "Shorten the query or the reasoning, and look for missing ends of lines.",
+    )
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    if len(raw) > MAX_LINE_BYTES:
+        raise _too_long()
+    try:
+        content = _decode_line(raw.decode())
+    except UnicodeDecodeError as error:
+        raise _Flaw(
+            "not_utf8", f"Byte {error.start + 1} of the line is not UTF-8.", "Save the file as UTF-8."
+        ) from error
+    except json.JSONDecodeError as error:
+        raise _Flaw("not_json", f"The line is not JSON: {_where(error)}.", _ONE_OBJECT) from error
+    except _RepeatedKey as error:
+        raise _repeated(error, "line") from error
+    except RecursionError as error:
+        raise _Flaw("not_json", "The line is nested too deeply to be read.", _ONE_OBJECT) from error
+    except ValueError as error:
+        raise _Flaw("not_json", f"The line is not JSON: {error}.", _ONE_OBJECT) from error
+    if type(content) is not dict:
+        raise _Flaw("not_object", f"The line holds {_kind(content)}, not an object.", _ONE_OBJECT)
+    return content
+
+
+def _conversation(content: dict[str, Any], line: int, findings: list[Finding]) -> tuple[str, str | None, str]:
+    """Query, label text (None without a label) and system prompt."""
+    for name in ("schemaVersion", "messages"):
+        if name not in content:
+            raise _Flaw("missing_field", f"The field {name!r} is missing.", f"Add {name!r} to the line.")
+    _note_unknown(content, _LINE_KEYS, "The line", line, findings)
+    if content["schemaVersion"] != SCHEMA_VERSION:
+        raise _Flaw(
+            "schema_version",
+            f"schemaVersion is {_shown(content['schemaVersion'])}.",
+            f'Write "schemaVersion": "{SCHEMA_VERSION}".',
+        )
+    system = _system(content["system"]) if "system" in content else ""
+    messages = content["messages"]
+    if type(messages) is not list or not all(type(message) is dict for message in messages):
+        raise _Flaw("messages_shape", "'messages' is not a list of objects.", _ONE_TURN)
+    roles = [message.get("role") for message in messages]
+    if roles not in (["user"], ["user", "assistant"]):
+        told = ", ".join(_shown(role) for role in roles[:4]) + (", ..." if len(roles) > 4 else "")
+        raise _Flaw("role_order", f"The roles of the turns are {told or 'missing'}.", _ONE_TURN)
+    for message in messages:
+        _note_unknown(message, _MESSAGE_KEYS, "A message", line, findings)
+    query = _text(messages[0].get("content"), "user").strip()
+    label = _text(messages[1].get("content"), "assistant") if len(messages) > 1 else None
+    return query, label, system
+
+
+def _note_unknown(
+    content: dict[str, Any], known: frozenset[str], where: str, line: int, findings: list[Finding]
+) -> None:
+    if content.keys() <= known:
+        return
+    names = ", ".join(_shown(name) for name in sorted(content.keys() - known)[:4])
+    findings.append(
+        Finding(
+            "unknown_field",
+            "warning",
+            line,
+            f"{where} has fields that Bedrock does not know, and they are left out: {names}.",
+            f"Keep to {', '.join(sorted(known))}.",
+        )
+    )
+
+
+def _system(blocks: Any) -> str:
+    if type(blocks) is not list or not all(
+        type(block) is dict and len(block) == 1 and type(block.get("text")) is str for block in blocks
+    ):
+        raise _Flaw(
+            "system_shape",
+            "'system' is not a list of texts.",
+            'Write "system": [{"text": "..."}], or nothing.',
+        )
+    return "\n".join(block["text"] for block in blocks)
+
+
+def _text(content: Any, role: str) -> str:
+    """The text of a turn; parts of a text that was split are put together again."""
+    if type(content) is not list or not content:
+        raise _Flaw(
+            "content_shape",
+            f"The content of the {role} turn is not a list of texts.",
+            'Write "content": [{"text": "..."}].',
+        )
+    if len(content) == 1 and type(content[0]) is dict and len(content[0]) == 1:
+        text = content[0].get("text")
+        if type(text) is str:
+            return _sound(text, role)
+    for block in content:
+        if type(block) is not dict or block.keys() != {"text"} or type(block["text"]) is not str:
+            raise _Flaw(
+                "not_text",
+                f"The {role} turn holds something other than text.",
+                "Keep to text: pictures, documents and tools cannot be distilled here.",
+            )
+    return _sound("".join(block["text"] for block in content), role)
+
+
+def _sound(text: str, role: str) -> str:
+    # "\ud800" is legal JSON and a legal str, but no UTF-8 can be written from it.
+    if not text.isascii() and _find_surrogate(text):
+        raise _Flaw(
+            "half_character",
+            f"The {role} turn holds half of a surrogate pair, which no text can hold.",
+            "Escape the character as a pair, or write it as it is.",
+        )
+    return text
+
+
+def _check_query(query: str) -> None:
+    if not query:
+        raise _Flaw("empty_query", "The user turn is empty.", "Give the query, or leave the line out.")
+    _check_reserved(query, "query")
+
+
+def _check_reserved(text: str, where: str) -> None:
+    if reserved := _find_reserved(text):
+        raise _Flaw(
+            "reserved_string",
+            f"The {where} contains {reserved[0]!r}, which fails a customization job.",
+            f"Write it differently, for example without {reserved[0][-1]!r}.",
+        )
+
+
+def _label(text: str, facets: Sequence[str]) -> tuple[Weights, str]:
+    """Weights in the order of `facets`, and the reasoning, from the assistant's text."""
+    form = f"Answer with a JSON object of {', '.join(facets)} and, if wanted, {REASONING}."
+    try:
+        content = _decode_label(text)
+    except _RepeatedKey as error:
+        raise _repeated(error, "label") from error
+    except (ValueError, RecursionError) as error:
+        cause = _where(error) if isinstance(error, json.JSONDecodeError) else "it cannot be read"
+        raise _Flaw("label_not_json", f"The label is not JSON: {cause}.", form) from error
+    if type(content) is not dict:
+        raise _Flaw("label_not_object", f"The label is {_kind(content)}, not an object.", form)
+    _check_names(content, facets)
+    weights = {facet: _weight(facet, content[facet]) for facet in facets}
+    total = math.fsum(weights.values())
+    if abs(total - 1) > SUM_SLACK + TOLERANCE:
+        raise _Flaw(
+            "weights_sum",
+            f"The weights sum to {total:.4g} instead of 1.",
+            f"Scale them to a sum of 1 (up to {SUM_SLACK:g} off is taken as rounding).",
+        )
+    reasoning = content.get(REASONING, "")
+    if type(reasoning) is not str:
+        raise _Flaw("reasoning_not_text", f"The reasoning is {_kind(reasoning)}.", "Write it as a text.")
+    reasoning = _sound(reasoning.strip(), "assistant")
+    _check_reserved(reasoning, REASONING)
+    return weights, reasoning
+
+
+def _check_names(content: dict[str, Any], facets: Sequence[str]) -> None:
+    unknown = [name for name in content if name not in facets and name != REASONING]
+    missing = [facet for facet in facets if facet not in content]
+    known = f"The taxonomy's facets are {', '.join(facets)}."
+    if unknown:
+        lacking = f" and lacks {', '.join(missing)}" if missing else ""
+        shown = ", ".join(_shown(name) for name in unknown[:4])
+        raise _Flaw("unknown_facet", f"The label has the unknown facet {shown}{lacking}.", known)
+    if missing:
+        raise _Flaw("missing_facet", f"The label lacks {', '.join(missing)}.", f"{known} Give 0 where none.")
+
+
+def _weight(facet: str, value: Any) -> float:
+    # Not isinstance: True is an int to Python, and no weight to anybody.
+    if type(value) is not float and type(value) is not int:
+        raise _Flaw(
+            "weight_not_number", f"The weight of {facet} is {_kind(value)}.", "Write it as a bare number."
+        )
+    if 0 <= value <= 1:
+        return float(value) + 0.0  # -0.0 becomes 0.0: the two are equal and would be written differently
+    code, told = (
+        ("weight_not_finite", "not finite")
+        # An int is never infinite, and may be too large for isfinite.
+        if type(value) is float and not math.isfinite(value)
+        else ("negative_weight", "below 0")
+        if value < 0
+        else ("weight_above_one", "above 1")
+    )
+    raise _Flaw(code, f"The weight of {facet} is {told}.", "Give a number from 0 to 1.")
+
+
+def _repeated(error: _RepeatedKey, where: str) -> _Flaw:
+    return _Flaw(
+        "duplicate_key", f"The {where} names {_shown(str(error))} twice.", "Keep one of the two values."
+    )
+
+
+def _where(error: json.JSONDecodeError) -> str:
+    reason = error.msg[:1].lower() + error.msg[1:]
+    return f"{reason} at character {error.pos + 1}"
+
+
+def _kind(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "true, false or null"
+    kinds: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "a number")
+
+
+def _shown(value: Any) -> str:
+    """A value as a person may see it in a sentence: short, and printable."""
+    if isinstance(value, list | dict):
+        return _kind(value)
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
