@@ -72,14 +72,20 @@ Weigher = Literal["student", "teacher"]
 
 
 class Source(BaseModel):
-    """The dataset object a run came from; `version_id` is the etag where the bucket has no versions."""
+    """The dataset object a run came from."""
 
     model_config = ConfigDict(frozen=True)
 
     bucket: str
     key: str
-    version_id: str
+    version_id: str = ""
+    etag: str = ""
     size: int = 0
+
+    @property
+    def version(self) -> str:
+        """What tells one content of the key from the next: the etag where the bucket has no versions."""
+        return self.version_id or self.etag
 
 
 class Move(BaseModel):

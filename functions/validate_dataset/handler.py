@@ -1,0 +1,40 @@
+"""Entry point: an object created under `datasets/`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.parser import event_parser
+
+# The parser's model, not the data class: the latter reads a plus in a key as a space.
+from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
+
+from distillery.runs import Source
+from distillery.settings import ValidateSettings
+from distillery.steps.pipeline import Pipeline
+from distillery.steps.validate_dataset import validate_dataset
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger, tracer = Logger(), Tracer()
+settings = ValidateSettings.load()
+pipeline = Pipeline.of(settings)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@event_parser(model=S3EventNotificationEventBridgeModel)
+def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:  # noqa: ARG001
+    """Validate the dataset that was dropped."""
+    dropped = event.detail.object
+    source = Source(
+        bucket=event.detail.bucket.name,
+        key=dropped.key,
+        version_id=dropped.version_id or "",
+        etag=dropped.etag,
+        size=dropped.size or 0,
+    )
+    run = validate_dataset(source, settings, pipeline)
+    logger.info("run stands", run_id=run.run_id, state=run.state)

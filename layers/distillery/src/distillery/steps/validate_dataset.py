@@ -1,0 +1,124 @@
+"""An object in `datasets/`: claim the run, check every line, split off the holdout."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from distillery import aws, datasets
+from distillery.datasets import DatasetReport, Rules
+from distillery.ledger import Claims
+from distillery.objects import Bucket, run_key
+from distillery.prompts import student_prompt, teacher_prompt
+from distillery.runs import Run, Source, Stage, State, dataset_name, run_id
+from distillery.taxonomy import Taxonomy, default_taxonomy, text_digest
+
+if TYPE_CHECKING:
+    from distillery.settings import ValidateSettings
+    from distillery.steps.pipeline import Pipeline
+
+STEP = "validate_dataset"
+
+
+def validate_dataset(
+    source: Source,
+    settings: ValidateSettings,
+    pipeline: Pipeline,
+    *,
+    claims: Claims | None = None,
+    taxonomy: Taxonomy | None = None,
+) -> Run:
+    """Validate one version of one object and return its run as it is afterwards.
+
+    Everything written has a name that follows from the run, so doing it twice writes the same again.
+    """
+    name = run_id(source.bucket, source.key, source.version)
+    run = pipeline.ledger.receive(name, source)
+    if run.state is State.RECEIVED:
+        pipeline.watch(name, Stage.VALIDATION)
+        with pipeline.failing(name, STEP):
+            report = _check(run, settings, taxonomy or default_taxonomy())
+            _conclude(run, report, pipeline, claims or Claims(settings.claims_table), taxonomy)
+        run = pipeline.ledger.get(name)
+    if run.state in {State.VALIDATED, State.REJECTED, State.DUPLICATE} and run.announced is not run.state:
+        pipeline.announce(run)
+    return pipeline.ledger.get(name)
+
+
+def _check(run: Run, settings: ValidateSettings, taxonomy: Taxonomy) -> DatasetReport:
+    """Check the object and write what the run needs of it."""
+    bucket = Bucket(settings.data_bucket)
+    rules = Rules(
+        holdout_share=settings.holdout_share,
+        holdout_min=settings.holdout_min,
+        holdout_max=settings.holdout_max,
+        error_tolerance=settings.error_tolerance,
+    )
+    with (
+        tempfile.TemporaryFile() as train,
+        tempfile.TemporaryFile() as holdout,
+        tempfile.TemporaryFile() as quarantine,
+    ):
+        stream = bucket.stream(run.source.key, run.source.version_id)
+        with aws.explained("read the dataset"):
+            report = datasets.validate_dataset(
+                stream, taxonomy=taxonomy, rules=rules, train=train, holdout=holdout, quarantine=quarantine
+            )
+        report = report.model_copy(
+            update={"run_id": run.run_id, "dataset": dataset_name(run.source.key), "source": run.source}
+        )
+        written = {"quarantine.jsonl": quarantine}
+        if report.valid:
+            written |= {"train.jsonl": train, "holdout.jsonl": holdout}
+        for name, file in written.items():
+            if file.tell():
+                bucket.upload(run_key(run.run_id, name), file)
+        document = report.model_dump_json(indent=2).encode()
+        bucket.put(run_key(run.run_id, "validation.json"), document, "application/json")
+    return report
+
+
+def _conclude(
+    run: Run, report: DatasetReport, pipeline: Pipeline, claims: Claims, taxonomy: Taxonomy | None
+) -> None:
+    used = taxonomy or default_taxonomy()
+    lineage = {
+        "counts": {
+            name: getattr(report, name)
+            for name in (
+                "lines",
+                "accepted",
+                "labelled",
+                "distinct",
+                "errors",
+                "warnings",
+                "train",
+                "holdout",
+            )
+        },
+        "fingerprint": report.fingerprint,
+        "taxonomy_digest": used.digest(),
+        "prompt_digests": {
+            "student": text_digest(student_prompt(used)),
+            "teacher": text_digest(teacher_prompt(used)),
+        },
+    }
+    if not report.valid:
+        pipeline.ledger.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
+        return
+    holder = _holder(f"fingerprint/{report.fingerprint}", run.run_id, pipeline, claims)
+    if holder != run.run_id:
+        pipeline.ledger.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=holder, **lineage)
+        return
+    pipeline.ledger.move(run.run_id, State.VALIDATED, step=STEP, **lineage)
+
+
+def _holder(claim: str, run_id: str, pipeline: Pipeline, claims: Claims) -> str:
+    """The run that this content belongs to: the first that holds it and has not failed."""
+    holder = claims.claim(claim, run_id)
+    if holder == run_id:
+        return holder
+    first = pipeline.ledger.find(holder)
+    if first is None or first.state is State.FAILED:
+        return claims.claim(claim, run_id, instead_of=holder)
+    return holder
