@@ -19,7 +19,7 @@ check: install ## format, lint, types, import directions, template
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary layers/distillery/src functions ops local tools
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/sam validate --lint
 	@$(BIN)/python -m tools.translate
 
