@@ -13,7 +13,7 @@ from moto import mock_aws
 from rich.console import Console
 
 from distillery.ledger import Ledger, to_item
-from distillery.runs import Source, State, run_id
+from distillery.runs import ENDED, Source, State, run_id
 from ops import cli, following, queries
 from ops.cli import main
 from ops.following import Snapshot, TimedOut, follow
@@ -72,8 +72,8 @@ class CloudFormation:
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803  # the service's name
         if StackName not in self.stacks:
-            error = {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}
-            raise ClientError({"Error": error}, "DescribeStacks")
+            sentence = f"Stack with id {StackName} does not exist"
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": sentence}}, "DescribeStacks")
         outputs = self.stacks[StackName].items()
         return {"Stacks": [{"Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in outputs]}]}
 
@@ -449,4 +449,4 @@ def test_file_of_queries_with_a_bad_line_names_it(
 
 
 def test_every_ended_state_has_an_exit_code() -> None:
-    assert {*cli.VERDICTS, State.RETIRED} == set(following.ENDED)
+    assert {*cli.VERDICTS, State.RETIRED} == ENDED
