@@ -1,0 +1,108 @@
+"""Checks a built layer before it is deployed: what it must not hold, its size, its imports, the runtime's SDK.
+
+    python check_artifact.py <artifact>/python --runtime python3.13      built for Lambda
+    python check_artifact.py <artifact>/python --runs-here               built for this interpreter
+
+Standard library only: it runs in the layer's build, with whatever interpreter runs the build.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from runtime_sdk import lacking
+
+MOST_BYTES = 10_000_000
+"""Zipped."""
+BROUGHT_BY_RUNTIME = ("boto3", "botocore", "s3transfer")
+TRAINING_ONLY = ("numpy", "scipy", "sklearn")
+SDK = ("boto3", "botocore", "s3transfer", "dateutil", "six", "urllib3", "awscrt")
+"""What Lambda's runtime has beside the standard library; jmespath is in the layer anyway."""
+IMPORTS = """
+import importlib, pkgutil, sys
+sys.path[:0] = sys.argv[1:]
+import distillery
+from aws_lambda_powertools import Logger, Metrics, Tracer
+import pygal, jinja2, yaml
+for module in pkgutil.walk_packages(distillery.__path__, "distillery."):
+    if module.name != "distillery.student_training":
+        importlib.import_module(module.name)
+Tracer(service="check")
+heavy = {"numpy", "scipy", "sklearn"} & set(sys.modules)
+sys.exit(f"the package imports {', '.join(sorted(heavy))}, which the layer does not hold" if heavy else 0)
+"""
+
+
+def zipped_bytes(site: Path) -> int:
+    """Size of the layer as it is uploaded."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(site.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(site.parent))
+    return len(buffer.getvalue())
+
+
+def content_problems(site: Path) -> list[str]:
+    """What is in the layer and should not be."""
+    problems = [
+        f"The layer holds {name}; it belongs to {owner}."
+        for names, owner in ((BROUGHT_BY_RUNTIME, "the runtime"), (TRAINING_ONLY, "training"))
+        for name in names
+        if (site / name).exists()
+    ]
+    size = zipped_bytes(site)
+    if size >= MOST_BYTES:
+        problems.append(f"The layer is {size:,} bytes zipped; it must stay under {MOST_BYTES:,}.")
+    return problems
+
+
+def import_problems(site: Path) -> list[str]:
+    """Import everything in a clean interpreter that sees the layer and the SDK, and nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in SDK:
+            spec = importlib.util.find_spec(name)
+            if spec is not None and spec.origin is not None:
+                origin = Path(spec.origin)
+                source = origin.parent if spec.submodule_search_locations else origin
+                (Path(folder) / source.name).symlink_to(source)
+        if not (Path(folder) / "boto3").exists():
+            return ["boto3 is not installed beside this interpreter, so the imports cannot be tried."]
+        # -I -S: no user site, no site-packages, no environment variables.
+        tried = subprocess.run(  # noqa: S603 (this interpreter, fixed code)
+            [sys.executable, "-I", "-S", "-B", "-c", IMPORTS, str(site.resolve()), folder],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"AWS_DEFAULT_REGION": "us-east-1", "POWERTOOLS_TRACE_DISABLED": "1"},
+        )
+    if tried.returncode == 0:
+        return []
+    return [f"The layer alone cannot be imported: {tried.stderr.strip().splitlines()[-1]}"]
+
+
+def main() -> int:
+    """Print what is wrong, a line each; exit code 1 if anything is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("site", type=Path)
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--runtime", help="the Lambda runtime it was built for")
+    kind.add_argument("--runs-here", action="store_true", help="it was built for this interpreter")
+    wanted = parser.parse_args()
+    problems = content_problems(wanted.site)
+    problems += import_problems(wanted.site) if wanted.runs_here else []
+    problems += lacking(wanted.site / "distillery", wanted.runtime)
+    for problem in problems:
+        print(problem, file=sys.stderr)  # noqa: T201 (a command's output)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
