@@ -1,0 +1,55 @@
+"""Entry point: `Model Deployed` on the stack's bus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
+from aws_lambda_powertools.utilities.parser import envelopes, event_parser
+
+from distillery import aws
+from distillery.events import ModelDeployed
+from distillery.settings import EvaluateSettings
+from distillery.steps.evaluate_model import evaluate_model, ready_for_evaluation
+from distillery.steps.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger, tracer = Logger(), Tracer()
+settings = EvaluateSettings.load()
+pipeline = Pipeline.of(settings)
+claims = IdempotencyConfig()
+
+
+@idempotent_function(
+    data_keyword_argument="run_id",
+    config=claims,
+    persistence_store=DynamoDBPersistenceLayer(
+        table_name=settings.idempotency_table, boto3_client=aws.client("dynamodb")
+    ),
+    key_prefix="evaluate",
+)
+def evaluate_once(*, run_id: str) -> None:
+    """Hold the run while this function lives: two of them would pay for every answer twice."""
+    evaluate_model(run_id, settings, pipeline)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@event_parser(model=ModelDeployed, envelope=envelopes.EventBridgeEnvelope)
+def handler(event: ModelDeployed, context: LambdaContext) -> None:
+    """Measure the deployed model and its rivals."""
+    logger.append_keys(run_id=event.run_id)
+    claims.register_lambda_context(context)
+    if ready_for_evaluation(event.run_id, pipeline):
+        try:
+            evaluate_once(run_id=event.run_id)
+        except IdempotencyAlreadyInProgressError:
+            logger.info("already being evaluated")

@@ -1,0 +1,30 @@
+"""Entry point: `Evaluation Finished` on the stack's bus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.parser import envelopes, event_parser
+
+from distillery.events import EvaluationFinished
+from distillery.settings import PromoteSettings
+from distillery.steps.pipeline import Pipeline
+from distillery.steps.promote_model import promote_model
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger, tracer = Logger(), Tracer()
+settings = PromoteSettings.load()
+pipeline = Pipeline.of(settings)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@event_parser(model=EvaluationFinished, envelope=envelopes.EventBridgeEnvelope)
+def handler(event: EvaluationFinished, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
+    """Decide who is in charge."""
+    logger.append_keys(run_id=event.run_id)
+    run = promote_model(event.run_id, settings, pipeline)
+    logger.info("run stands", state=run.state)

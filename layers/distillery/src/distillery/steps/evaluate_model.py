@@ -1,0 +1,205 @@
+"""`Model Deployed`: answer the holdout with every candidate, then have a judge read the answers.
+
+The answers are collected by Converse because evaluation jobs cannot call a deployment; so latency and
+tokens belong to the very answers that are judged. A candidate whose answers are stored is not asked again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+
+from distillery.bedrock.converse import Converse
+from distillery.bedrock.evaluations import Judgement
+from distillery.bedrock.models import on_demand_id
+from distillery.errors import Permanent, Transient, UnreadableRouting
+from distillery.evaluation import Answer, dump_answers, load_answers
+from distillery.judging import judge_records
+from distillery.objects import (
+    EXPIRING,
+    Bucket,
+    judge_input_key,
+    judge_output_prefix,
+    predictions_key,
+    run_key,
+)
+from distillery.prompts import judge_instructions, student_prompt, teacher_prompt
+from distillery.records import Record, check_line
+from distillery.runs import CANDIDATES, Run, Stage, State, evaluation_job_name
+from distillery.taxonomy import Taxonomy, default_taxonomy
+from distillery.weights import parse_routing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from distillery.settings import EvaluateSettings
+    from distillery.steps.pipeline import Pipeline
+
+STEP = "evaluate_model"
+WARM_UPS = 3
+"""Calls before the first measured one; a fresh deployment answers its first calls slowly."""
+TRIES = 6
+"""Of one answer, on top of the SDK's own: a holdout is worth waiting for."""
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 20.0
+TEACHER = "teacher"
+JSONL = "application/jsonl"
+logger = Logger(child=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Respondent:
+    """Who answers the holdout: a candidate, or the teacher where there are no labels."""
+
+    name: str
+    model_id: str
+    system: str
+
+
+def ready_for_evaluation(run_id: str, pipeline: Pipeline) -> bool:
+    """Whether the run's deployment is active and its evaluation is still to be started; moves it if so."""
+    run = pipeline.ledger.get(run_id)
+    if run.state is State.DEPLOYING and run.deployment_arn:
+        with pipeline.failing(run_id, STEP):
+            deployment = pipeline.deployments.get(run.deployment_arn)
+            if deployment.status == "Failed":
+                raise Permanent(f"The deployment failed. {deployment.failure}".strip())
+            if deployment.status == "Active" and pipeline.ledger.move(run_id, State.EVALUATING, step=STEP):
+                pipeline.watch(run_id, Stage.EVALUATION)
+        run = pipeline.ledger.get(run_id)
+    return run.state is State.EVALUATING and not run.evaluation_jobs
+
+
+def evaluate_model(
+    run_id: str,
+    settings: EvaluateSettings,
+    pipeline: Pipeline,
+    *,
+    converse: Converse | None = None,
+    taxonomy: Taxonomy | None = None,
+) -> None:
+    """Collect the answers and start one judge job per candidate; at most one caller at a time per run."""
+    run = pipeline.ledger.get(run_id)
+    taxonomy = taxonomy or default_taxonomy()
+    bucket = Bucket(settings.data_bucket)
+    examiner = _Examiner(run, settings, bucket, converse or Converse(), taxonomy)
+    with pipeline.failing(run_id, STEP):
+        jobs = examiner.examine(pipeline)
+        started = pipeline.ledger.note(run_id, evaluation_jobs=jobs)
+        if started is not None and started.announced is not State.EVALUATING:
+            pipeline.announce(started)
+
+
+class _Examiner:
+    """One run's examination."""
+
+    def __init__(
+        self,
+        run: Run,
+        settings: EvaluateSettings,
+        bucket: Bucket,
+        converse: Converse,
+        taxonomy: Taxonomy,
+    ) -> None:
+        self._run, self._settings, self._bucket = run, settings, bucket
+        self._converse, self._taxonomy = converse, taxonomy
+
+    def examine(self, pipeline: Pipeline) -> dict[str, str]:
+        """The judge jobs' ARNs by candidate."""
+        holdout = self._holdout()
+        if any(record.label is None for record in holdout):
+            holdout = self._labelled_by_teacher(holdout)
+        with ThreadPoolExecutor(len(CANDIDATES)) as pool:
+            collected = pool.map(partial(self._answers, holdout=holdout), self._candidates())
+            answers = dict(zip(CANDIDATES, collected, strict=True))
+        return {candidate: self._judge(candidate, answers[candidate], pipeline) for candidate in CANDIDATES}
+
+    def _holdout(self) -> list[Record]:
+        content = self._bucket.read(run_key(self._run.run_id, "holdout.jsonl"))
+        checked = [
+            check_line(line, i, self._taxonomy.names) for i, line in enumerate(content.splitlines(), 1)
+        ]
+        records = [entry.record for entry in checked if entry.record is not None]
+        if len(records) < len(checked) or not records:
+            raise Permanent(f"The holdout of run {self._run.run_id} is not what validation wrote.")
+        return records
+
+    def _candidates(self) -> list[Respondent]:
+        student, teacher = student_prompt(self._taxonomy), teacher_prompt(self._taxonomy)
+        models = {
+            "distilled": (self._run.deployment_arn or "", student),
+            "base": (on_demand_id(self._settings.student_model), student),
+            "baseline": (self._settings.baseline_model, teacher),
+        }
+        return [Respondent(name, *models[name]) for name in CANDIDATES]
+
+    def _labelled_by_teacher(self, prompts: Sequence[Record]) -> list[Record]:
+        """The holdout with the teacher's answers as labels; what it did not answer readably is left out."""
+        teacher = Respondent(TEACHER, self._settings.teacher_model, teacher_prompt(self._taxonomy))
+        labelled = []
+        for record, answer in zip(prompts, self._answers(teacher, holdout=prompts), strict=True):
+            try:
+                routing = parse_routing(answer.text or "", self._taxonomy.names)
+            except UnreadableRouting:
+                continue
+            labelled.append(record._replace(label=routing.weights, reasoning=routing.reasoning))
+        if not labelled:
+            raise Permanent(
+                "The teacher gave no readable answer to the holdout, so there is nothing to compare with."
+            )
+        return labelled
+
+    def _answers(self, respondent: Respondent, holdout: Sequence[Record]) -> list[Answer]:
+        key = predictions_key(self._run.run_id, respondent.name)
+        if self._bucket.has(key):
+            return load_answers(self._bucket.read(key))
+        for record in holdout[:WARM_UPS]:
+            self._ask(respondent, record)
+        with ThreadPoolExecutor(self._settings.evaluation_concurrency) as pool:
+            answers = list(pool.map(partial(self._ask, respondent), holdout))
+        self._bucket.put(key, dump_answers(answers), JSONL, EXPIRING)
+        logger.info("holdout answered", candidate=respondent.name, answers=len(answers))
+        return answers
+
+    def _ask(self, respondent: Respondent, record: Record) -> Answer:
+        for attempt in range(TRIES):
+            try:
+                reply = self._converse.ask(respondent.model_id, respondent.system, record.query)
+            except Transient:
+                if attempt == TRIES - 1:
+                    raise
+                ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**attempt)
+                time.sleep(random.uniform(ceiling / 2, ceiling))  # noqa: S311 (spreads retries)
+                continue
+            return Answer(
+                query=record.query,
+                reference=record.label,
+                text=reply.text,
+                error=None,
+                latency_ms=reply.latency_ms,
+                input_tokens=reply.input_tokens,
+                output_tokens=reply.output_tokens,
+            )
+        raise AssertionError("every attempt returns or raises")
+
+    def _judge(self, candidate: str, answers: Sequence[Answer], pipeline: Pipeline) -> str:
+        run_id = self._run.run_id
+        key = judge_input_key(run_id, candidate)
+        self._bucket.put(key, judge_records(answers, candidate, student_prompt(self._taxonomy)), JSONL)
+        return pipeline.evaluations.start(
+            Judgement(
+                name=evaluation_job_name(run_id, candidate),
+                candidate=candidate,
+                role_arn=self._settings.bedrock_role_arn,
+                judge=self._settings.judge_model,
+                instructions=judge_instructions(self._taxonomy),
+                dataset_uri=self._bucket.uri(key),
+                output_uri=self._bucket.uri(judge_output_prefix(run_id, candidate)),
+            )
+        )

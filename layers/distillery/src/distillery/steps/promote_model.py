@@ -1,0 +1,163 @@
+"""`Evaluation Finished`: gather the measurements, decide, and move the active model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+
+from distillery.active_model import ActiveModel, ActiveModelParameter
+from distillery.bedrock.evaluations import METRIC
+from distillery.bedrock.models import on_demand_id
+from distillery.datasets import DatasetReport
+from distillery.errors import Permanent
+from distillery.evaluation import Evaluation, Subject, evaluate, load_answers
+from distillery.gate import GateRules
+from distillery.judging import is_judge_output, read_judge_outputs
+from distillery.objects import Bucket, judge_output_prefix, predictions_key, run_key
+from distillery.pricing import Price, price_list
+from distillery.report import render
+from distillery.runs import CANDIDATES, Candidate, Run, State, now
+from distillery.taxonomy import Taxonomy, default_taxonomy
+
+if TYPE_CHECKING:
+    from distillery.settings import PromoteSettings
+    from distillery.steps.pipeline import Pipeline
+
+STEP = "promote_model"
+VALIDATION, EVALUATION, REPORT = "validation.json", "evaluation.json", "report.html"
+logger = Logger(child=True)
+
+
+def promote_model(
+    run_id: str,
+    settings: PromoteSettings,
+    pipeline: Pipeline,
+    *,
+    active_model: ActiveModelParameter | None = None,
+    taxonomy: Taxonomy | None = None,
+) -> Run:
+    """Decide on a run and return it as it is afterwards.
+
+    The verdict is in the ledger before the parameter moves, so that a run that is in charge is never one
+    that may still fail. A run whose verdict was never announced was left by a function that died in between;
+    what is left to do is done then.
+    """
+    parameter = active_model or ActiveModelParameter(settings.active_model_parameter)
+    bucket = Bucket(settings.data_bucket)
+    taxonomy = taxonomy or default_taxonomy()
+    run = pipeline.ledger.get(run_id)
+    if run.state is State.EVALUATING and run.evaluation_jobs:
+        with pipeline.failing(run_id, STEP):
+            _decide(run, settings, pipeline, parameter, bucket, taxonomy)
+        run = pipeline.ledger.get(run_id)
+    if run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state:
+        run = _conclude(run, pipeline, parameter)
+        _write_report(run, bucket, taxonomy)
+        pipeline.announce(run)
+    return pipeline.ledger.get(run_id)
+
+
+def _decide(
+    run: Run,
+    settings: PromoteSettings,
+    pipeline: Pipeline,
+    parameter: ActiveModelParameter,
+    bucket: Bucket,
+    taxonomy: Taxonomy,
+) -> None:
+    """Measure, write evaluation.json, and move the run to its verdict."""
+    jobs = {candidate: pipeline.evaluations.get(arn) for candidate, arn in run.evaluation_jobs.items()}
+    if not all(job.ended for job in jobs.values()):
+        logger.info("a judge is still at work")
+        return
+    for candidate, job in jobs.items():
+        if job.status != "Completed":
+            raise Permanent(
+                f"The evaluation job of candidate {candidate} ended as {job.status}. {job.failure}".strip()
+            )
+    evaluation = _evaluate(run, settings, bucket, taxonomy)
+    document = evaluation.model_dump_json(indent=2).encode()
+    bucket.put(run_key(run.run_id, EVALUATION), document, "application/json")
+    _, version = parameter.read()
+    pipeline.ledger.move(
+        run.run_id,
+        State.PROMOTED if evaluation.verdict.promote else State.NOT_PROMOTED,
+        step=STEP,
+        scores=evaluation.scores(),
+        reasons=evaluation.verdict.reasons,
+        active_model_version_before=version,
+        report_key=run_key(run.run_id, REPORT),
+    )
+
+
+def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket, taxonomy: Taxonomy) -> Evaluation:
+    prices = price_list()
+    student = settings.student_model
+    models: dict[Candidate, tuple[str, Price | None]] = {
+        "distilled": (run.deployment_arn or "", prices.find(student, customised=True)),
+        "base": (on_demand_id(student), prices.find(student)),
+        "baseline": (settings.baseline_model, prices.find(settings.baseline_model)),
+    }
+    grades = read_judge_outputs(
+        {candidate: _judge_output(run.run_id, candidate, bucket) for candidate in CANDIDATES}, METRIC
+    )
+    subjects = {
+        candidate: Subject(
+            model_id=models[candidate][0],
+            answers=load_answers(bucket.read(predictions_key(run.run_id, candidate))),
+            price=models[candidate][1],
+            grades=grades.get(candidate),
+        )
+        for candidate in CANDIDATES
+    }
+    return evaluate(
+        run.run_id,
+        subjects,
+        taxonomy,
+        GateRules(
+            min_rubric=settings.min_rubric,
+            max_rubric_loss=settings.max_rubric_loss,
+            min_valid_json=settings.min_valid_json,
+            max_cost_share=settings.max_cost_share,
+        ),
+        served_by=run.served_by,
+        reference=_validation(run, bucket).reference,
+        prices_as_of=prices.as_of,
+        at=now(),
+    )
+
+
+def _judge_output(run_id: str, candidate: str, bucket: Bucket) -> list[bytes]:
+    keys = bucket.keys(judge_output_prefix(run_id, candidate))
+    return [bucket.read(key) for key in keys if is_judge_output(key)]
+
+
+def _validation(run: Run, bucket: Bucket) -> DatasetReport:
+    return DatasetReport.model_validate_json(bucket.read(run_key(run.run_id, VALIDATION)))
+
+
+def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> Run:
+    """Put the model in charge, or take its deployment away; both may be done again."""
+    if run.state is State.NOT_PROMOTED:
+        # An account has ten deployments; the custom model stays.
+        pipeline.deployments.delete(run.run_id)
+        return run
+    if run.active_model_version_after is not None:
+        return run
+    text, version = parameter.read()
+    before = run.active_model_version_before or 0
+    if version == before:
+        model = ActiveModel(
+            run_id=run.run_id, model_id=run.deployment_arn or "", prompt="student", promoted_at=now()
+        )
+        version = parameter.write(model)
+    elif run.run_id not in text:
+        logger.warning("a later promotion came first; the active model stays", run_id=run.run_id)
+    return pipeline.ledger.note(run.run_id, active_model_version_after=version) or run
+
+
+def _write_report(run: Run, bucket: Bucket, taxonomy: Taxonomy) -> None:
+    evaluation = Evaluation.model_validate_json(bucket.read(run_key(run.run_id, EVALUATION)))
+    page = render(evaluation, run, _validation(run, bucket), taxonomy)
+    bucket.put(run_key(run.run_id, REPORT), page.encode(), "text/html; charset=utf-8")
