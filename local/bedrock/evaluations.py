@@ -1,0 +1,314 @@
+"""Evaluation jobs: a model as judge of responses that were brought along."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from distillery.errors import UnreadableRouting
+from local import models
+from local.bedrock import iam
+from local.bedrock.context import lasting, logger
+from local.bedrock.errors import AwsError, JobFailed, conflict, invalid, not_found, over_quota
+from local.bedrock.objects import RoleObjects, under
+from local.bedrock.store import Evaluation, listed, new_arn, now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from local.bedrock.context import Context
+    from local.bedrock.iam import Caller
+
+MOST_RUNNING = 20
+MOST_PROMPTS = 1_000
+LONGEST_PROMPT = 4_000
+"""Bytes. The documentation says 4 KB without saying which; the smaller reading is enforced."""
+PAGE = 5
+"""The service model allows no longer list in one answer."""
+VARIABLES = ("{{prompt}}", "{{prediction}}")
+"""A custom metric must show the judge at least these."""
+
+
+class Evaluations:
+    """CreateEvaluationJob and its kin."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._store = context.store
+
+    async def create(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
+        """CreateEvaluationJob with one dataset, custom metrics and brought responses."""
+        arn = new_arn("evaluation-job")
+        judge = self._judge(params)
+        caller.require_any("bedrock:CreateEvaluationJob", [arn, judge[0]])
+        caller.require_pass_role(params["roleArn"])
+        if params.get("jobTags"):
+            caller.require("bedrock:TagResource", [arn])
+        earlier = self._store.first_answer("evaluation", params)
+        if earlier:
+            return {"jobArn": earlier}
+        _refuse_what_cannot_be(params)
+        present = self._store.evaluations.values()
+        if any(job.name == params["jobName"] for job in present):
+            raise invalid("The provided job name is currently in use.")
+        if sum(job.status in {"InProgress", "Stopping"} for job in present) >= MOST_RUNNING:
+            raise over_quota(f"An account can run {MOST_RUNNING} evaluation jobs at a time.")
+        session = iam.assume(params["roleArn"], arn)
+        job = Evaluation(arn, params)
+        self._store.tag(arn, params.get("jobTags", []))
+        self._store.evaluations[arn] = job
+        self._store.remember("evaluation", params, arn)
+        job.task = self._context.spawn(self._run(job, session, judge))
+        return {"jobArn": arn}
+
+    def _judge(self, params: dict[str, Any]) -> tuple[str, ...]:
+        """The ARNs of the judge; both blocks that name one must be there and agree."""
+        automated = params["evaluationConfig"].get("automated", {})
+        blocks = (
+            automated.get("evaluatorModelConfig"),
+            automated.get("customMetricConfig", {}).get("evaluatorModelConfig"),
+        )
+        named = {block["bedrockEvaluatorModels"][0]["modelIdentifier"] for block in blocks if block}
+        if None in blocks or len(named) != 1:
+            raise invalid(
+                "A judge-based evaluation names one evaluator model, in both evaluatorModelConfig blocks."
+            )
+        target = self._context.catalogue.target(named.pop())
+        if target.model.legacy_since or not (target.model.on_demand or target.through_profile):
+            raise invalid(f"The evaluator model {target.identifier} cannot be used.")
+        return target.arns
+
+    async def _run(self, job: Evaluation, session: iam.Session, judge: tuple[str, ...]) -> None:
+        try:
+            async with lasting(self._context.settings.evaluation_seconds):
+                missing = [arn for arn in judge if not session.may("bedrock:InvokeModel", arn)]
+                if missing:
+                    raise JobFailed(
+                        f"The provided role is not authorized to perform bedrock:InvokeModel on {missing[0]}."
+                    )
+                await asyncio.to_thread(self._evaluate, job, session)
+            fault = self._context.faults.evaluation
+            if fault == "fail":
+                raise JobFailed("The evaluation failed, as it was told to.")
+            if fault == "never":
+                await asyncio.Event().wait()
+            self._end(job, "Stopped" if fault == "stop" else "Completed")
+        except JobFailed as failure:
+            self._end(job, "Failed", str(failure))
+        except asyncio.CancelledError:
+            if job.status != "Stopping":
+                raise
+            self._end(job, "Stopped")
+        except Exception:  # noqa: BLE001  # whatever broke, the job must end
+            logger.exception("the evaluation job %s broke", job.name)
+            self._end(job, "Failed", "An internal error occurred. Try again.")
+
+    def _end(self, job: Evaluation, status: str, failure: str = "") -> None:
+        job.status, job.changed = status, now()
+        job.failures = [failure] if failure else []
+
+    def _evaluate(self, job: Evaluation, session: iam.Session) -> None:
+        objects = RoleObjects(self._context.endpoint, session)
+        dataset = _dataset(job.request)
+        source = _source(job.request)
+        judge = job.request["evaluationConfig"]["automated"]["evaluatorModelConfig"][
+            "bedrockEvaluatorModels"
+        ][0]
+        lines = []
+        for record in _records(objects.lines(dataset["dataset"]["datasetLocation"]["s3Uri"]), source):
+            result, why = self._grade(record)
+            scores = [
+                {
+                    "metricName": metric,
+                    "result": result,
+                    "evaluatorDetails": [{"modelIdentifier": judge["modelIdentifier"], "explanation": why}],
+                }
+                for metric in dataset["metricNames"]
+            ]
+            told = {
+                "automatedEvaluationResult": {"scores": scores},
+                "inputRecord": {
+                    name: record[name] for name in ("prompt", "referenceResponse") if name in record
+                },
+                "modelResponses": record["modelResponses"],
+            }
+            lines.append(json.dumps(told, ensure_ascii=False))
+        key = (
+            f"{job.name}/{job.arn.rsplit('/', 1)[-1]}/models/{source}/taskTypes/{dataset['taskType']}"
+            f"/datasets/{dataset['dataset']['name']}/{uuid.uuid4()}_output.jsonl"
+        )
+        objects.put(under(job.request["outputDataConfig"]["s3Uri"], key), ("\n".join(lines) + "\n").encode())
+
+    def _grade(self, record: dict[str, Any]) -> tuple[float | None, str]:
+        """A grade of 0..1; None where the judge has nothing to judge by."""
+        try:
+            return models.judge(
+                record["prompt"],
+                record.get("referenceResponse", ""),
+                record["modelResponses"][0]["response"],
+                self._context.taxonomy.names,
+            )
+        except UnreadableRouting:
+            return None, "The reference holds no weights that can be read."
+
+    # Asking, stopping, deleting
+
+    def _authorised(self, caller: Caller, action: str, params: dict[str, Any]) -> Evaluation:
+        arn = params["jobIdentifier"]
+        caller.require(f"bedrock:{action}", [arn])
+        if arn not in self._store.evaluations:
+            raise not_found(f"Could not find the evaluation job {arn}.")
+        return self._store.evaluations[arn]
+
+    async def get(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
+        """GetEvaluationJob, by ARN."""
+        job = self._authorised(caller, "GetEvaluationJob", params)
+        repeated = ("roleArn", "evaluationConfig", "inferenceConfig", "outputDataConfig")
+        optional = ("jobDescription", "applicationType")
+        return {
+            "jobName": job.name,
+            "status": job.status,
+            "jobArn": job.arn,
+            "jobType": "Automated",
+            "creationTime": job.created,
+            "lastModifiedTime": job.changed,
+            **{name: job.request[name] for name in repeated},
+            **{name: job.request[name] for name in optional if name in job.request},
+            **({"failureMessages": job.failures} if job.failures else {}),
+        }
+
+    async def list(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
+        """ListEvaluationJobs."""
+        caller.require("bedrock:ListEvaluationJobs", ["*"])
+        kind = params.get("applicationTypeEquals")
+        page, more = listed(
+            self._store.evaluations.values(),
+            params,
+            limit=PAGE,
+            also=lambda job: kind in {None, job.request.get("applicationType")},
+        )
+        return {"jobSummaries": [_summary(job) for job in page], **more} if page else more
+
+    async def stop(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
+        """StopEvaluationJob: only a running job can be stopped."""
+        job = self._authorised(caller, "StopEvaluationJob", params)
+        if job.status != "InProgress" or job.task is None:
+            raise conflict(f"The evaluation job {job.name} is {job.status} and cannot be stopped.")
+        job.status, job.changed = "Stopping", now()
+        job.task.cancel()
+        return {}
+
+    async def batch_delete(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
+        """BatchDeleteEvaluationJob: jobs that have ended; the others are told of in `errors`."""
+        deleted, errors = [], []
+        for arn in params["jobIdentifiers"]:
+            try:
+                caller.require("bedrock:BatchDeleteEvaluationJob", [arn])
+                job = self._store.evaluations.get(arn)
+                if job is None:
+                    raise not_found(f"Could not find the evaluation job {arn}.")
+                if job.status in {"InProgress", "Stopping"}:
+                    raise conflict(f"The evaluation job {job.name} is {job.status}.")
+            except AwsError as error:
+                errors.append({"jobIdentifier": arn, "code": error.code, "message": error.message})
+                continue
+            del self._store.evaluations[arn]
+            self._store.tags.pop(arn, None)
+            deleted.append({"jobIdentifier": arn, "jobStatus": "Deleting"})
+        return {"errors": errors, "evaluationJobs": deleted}
+
+
+def _dataset(request: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = request["evaluationConfig"]["automated"]["datasetMetricConfigs"][0]
+    return found
+
+
+def _source(request: dict[str, Any]) -> str:
+    return str(
+        request["inferenceConfig"]["models"][0]["precomputedInferenceSource"]["inferenceSourceIdentifier"]
+    )
+
+
+def _refuse_what_cannot_be(params: dict[str, Any]) -> None:
+    automated = params["evaluationConfig"]["automated"]
+    if params.get("applicationType", "ModelEvaluation") != "ModelEvaluation":
+        raise invalid("The local Bedrock evaluates models only.")
+    if len(automated["datasetMetricConfigs"]) != 1 or "datasetLocation" not in _dataset(params)["dataset"]:
+        raise invalid("The local Bedrock evaluates one dataset from S3 per job.")
+    used = params["inferenceConfig"].get("models", [])
+    if len(used) != 1 or "precomputedInferenceSource" not in used[0]:
+        raise invalid("The local Bedrock evaluates one model per job, by responses that are brought along.")
+    definitions = [
+        source["customMetricDefinition"] for source in automated["customMetricConfig"]["customMetrics"]
+    ]
+    if sorted(definition["name"] for definition in definitions) != sorted(_dataset(params)["metricNames"]):
+        raise invalid("The custom metrics must be those of metricNames.")
+    for definition in definitions:
+        absent = [variable for variable in VARIABLES if variable not in definition["instructions"]]
+        if absent:
+            raise invalid(
+                f"The instructions of the metric {definition['name']} lack the variable {absent[0]}."
+            )
+
+
+def _records(lines: Iterable[bytes], source: str) -> Iterable[dict[str, Any]]:
+    """The records of a dataset; raises JobFailed at the first that breaks a rule."""
+    number = 0
+    for number, raw in enumerate(lines, 1):
+        if number > MOST_PROMPTS:
+            raise JobFailed(f"The dataset has more than {MOST_PROMPTS} prompts.")
+        yield _record(raw, number, source)
+    if not number:
+        raise JobFailed("The dataset has no prompts.")
+
+
+def _record(raw: bytes, number: int, source: str) -> dict[str, Any]:
+    try:
+        record = json.loads(raw)
+        prompt, responses = record["prompt"], record["modelResponses"]
+        (brought,) = responses
+        well_formed = isinstance(prompt, str) and prompt and set(brought) == {"response", "modelIdentifier"}
+        text_only = all(
+            isinstance(value, str) for value in (*brought.values(), record.get("referenceResponse", ""))
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise JobFailed(
+            f"The dataset is not valid: line {number}: not a prompt with one response ({error})."
+        ) from error
+    if (
+        not well_formed
+        or not text_only
+        or set(record) - {"prompt", "referenceResponse", "modelResponses", "category"}
+    ):
+        raise JobFailed(f"The dataset is not valid: line {number}: not a prompt with one response.")
+    if len(prompt.encode()) > LONGEST_PROMPT:
+        raise JobFailed(
+            f"The dataset is not valid: line {number}: a prompt longer than {LONGEST_PROMPT} bytes."
+        )
+    if brought["modelIdentifier"] != source:
+        raise JobFailed(
+            f"The dataset is not valid: line {number}: the modelIdentifier {brought['modelIdentifier']} "
+            f"is not the inferenceSourceIdentifier {source}."
+        )
+    return dict(record)
+
+
+def _summary(job: Evaluation) -> dict[str, Any]:
+    automated = job.request["evaluationConfig"]["automated"]
+    judge = automated["evaluatorModelConfig"]["bedrockEvaluatorModels"][0]["modelIdentifier"]
+    return {
+        "jobArn": job.arn,
+        "jobName": job.name,
+        "status": job.status,
+        "creationTime": job.created,
+        "jobType": "Automated",
+        "evaluationTaskTypes": [_dataset(job.request)["taskType"]],
+        "evaluatorModelIdentifiers": [judge],
+        "customMetricsEvaluatorModelIdentifiers": [judge],
+        "inferenceConfigSummary": {
+            "modelConfigSummary": {"precomputedInferenceSourceIdentifiers": [_source(job.request)]}
+        },
+        "applicationType": "ModelEvaluation",
+    }

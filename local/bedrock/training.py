@@ -1,0 +1,95 @@
+"""Training a student in a process of its own, so that the cloud goes on answering meanwhile.
+
+Run as `python -m local.bedrock.training EXAMPLES STUDENT`: reads JSON lines `[query, {facet: weight}]`,
+writes the fitted student, and prints its mean absolute error on the examples.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.bedrock.errors import JobFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from distillery.student import Student
+
+    from distillery.taxonomy import Taxonomy
+    from distillery.weights import Weights
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main(examples_file: str, student_file: str) -> None:
+    """Fit and save; prints the loss."""
+    # scikit-learn takes over a second to import, which only this process has to pay.
+    from distillery import student
+    from distillery.taxonomy import default_taxonomy
+
+    taxonomy = default_taxonomy()
+    with Path(examples_file).open(encoding="utf-8") as lines:
+        examples: list[tuple[str, Weights]] = [(query, weights) for query, weights in map(json.loads, lines)]
+    fitted = student.fit(examples, taxonomy)
+    fitted.save(Path(student_file))
+    sys.stdout.write(json.dumps({"loss": _loss(fitted.predict, examples, taxonomy)}))
+
+
+def _loss(
+    predict: Callable[[str], Weights], examples: list[tuple[str, Weights]], taxonomy: Taxonomy
+) -> float:
+    """Mean absolute error over facets, on at most a thousand of the examples."""
+    sample = examples[:: max(1, len(examples) // 1_000)]
+    errors = [
+        abs(weights.get(facet, 0.0) - guess[facet])
+        for query, weights in sample
+        for guess in [predict(query)]
+        for facet in taxonomy.names
+    ]
+    return round(sum(errors) / len(errors), 6)
+
+
+def load(student_file: Path) -> Student:
+    """A fitted student, ready to answer."""
+    from distillery import student
+
+    return student.load(student_file)
+
+
+async def train(examples: list[tuple[str, Weights]], student_file: Path) -> float:
+    """Fit a student in a subprocess, which dies with a cancelled job; returns its training loss."""
+    examples_file = student_file.with_suffix(".jsonl")
+    examples_file.write_text(
+        "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in examples), encoding="utf-8"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "local.bedrock.training",
+        str(examples_file),
+        str(student_file),
+        cwd=ROOT,
+        env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        examples_file.unlink(missing_ok=True)
+    if process.returncode:
+        reason = err.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+        raise JobFailed(f"Training failed: {reason[0]}")
+    return float(json.loads(out)["loss"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,47 @@
+"""The Python that local functions run in: this interpreter with the SDK of the Lambda runtime, and no more.
+
+MiniStack starts functions with its own interpreter, whose environment holds every development package:
+a function could import what its layer lacks and nobody would notice. So a bare environment is made that
+links to the SDK only, and MiniStack is told to use it. The function that is replaced is private (pinned
+version, covered by tests/local/test_functions.py).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import venv
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+
+RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+"""What AWS's Python runtimes bring along."""
+
+
+def use_function_runtime(folder: Path) -> None:
+    """Make the bare environment under `folder` and have MiniStack run Python functions in it."""
+    python = make_runtime(folder)
+    original = lambda_runtime._detect_runtime_binary
+
+    def detect(runtime: str) -> Any:
+        binary, script = original(runtime)
+        return (str(python), script) if runtime.startswith("python") else (binary, script)
+
+    lambda_runtime._detect_runtime_binary = detect
+
+
+def make_runtime(folder: Path) -> Path:
+    """A virtual environment with links to the SDK; returns its interpreter."""
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+    packages = next((folder / "lib").glob("python3.*")) / "site-packages"
+    for name in RUNTIME_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise RuntimeError(f"The SDK of the Lambda runtime is incomplete: {name} is not installed.")
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        (packages / source.name).symlink_to(source)
+    return folder / "bin" / "python"
