@@ -207,6 +207,7 @@ def route(
         _print_json({"results": routed.results, "unanswered": routed.unanswered})
     elif routed.results:
         _console().print(screens.results_table(routed.results))
+        _console().print(screens.answered_by(routed.results), markup=False, soft_wrap=True)
     if routed.unanswered:
         raise TimedOut(
             f"{len(routed.unanswered)} of {len(wanted)} queries had no result within {timeout:g} seconds.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from distillery import aws
@@ -11,7 +12,7 @@ from distillery.bedrock.deployments import Deployments
 from distillery.bedrock.evaluations import EvaluationJobs
 from distillery.errors import DistilleryError, Transient
 from distillery.ledger import from_item
-from distillery.runs import ENDED, Run, State
+from distillery.runs import ENDED, Run, State, now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LOCAL_INTERVAL = 0.5
 AWS_INTERVAL = 5.0
 """Seconds between two looks; a run takes under a minute locally and hours on AWS."""
+SETTLED_SECONDS = 60
 TRAINING_PARTS = (
     ("validationDetails", "checking data"),
     ("dataProcessingDetails", "asking the teacher"),
@@ -66,7 +68,7 @@ def follow(
                 raise
             snapshot = Snapshot(run, trouble.message)
         yield snapshot
-        if run is not None and run.state in ENDED:
+        if run is not None and settled(run):
             return
         if run is None and clock() - begin >= arrival:
             raise TimedOut(
@@ -76,6 +78,18 @@ def follow(
         if clock() - begin >= timeout:
             raise TimedOut(f"The run {run_id} has not ended within {timeout:g} seconds; it goes on.")
         pause(interval)
+
+
+def settled(run: Run) -> bool:
+    """Whether a run has ended and what follows from its end is done: the report, the active model.
+
+    The verdict is in the ledger before it is acted upon and announced after. A function that died in
+    between is made good within minutes, so a verdict that old counts as settled either way.
+    """
+    if run.state not in ENDED:
+        return False
+    old = not run.history or now() - run.history[-1].at > timedelta(seconds=SETTLED_SECONDS)
+    return run.announced is run.state or run.state is State.RETIRED or old
 
 
 def look(stack: Stack, run_id: str) -> Snapshot:
@@ -106,6 +120,8 @@ def _doing(stack: Stack, run: Run) -> str:
             return f"judged {ended} of {len(run.evaluation_jobs)} candidates"
         case State.EVALUATING:
             return "answering the holdout"
+        case _ if not settled(run):
+            return "acting on the verdict"
         case _:
             return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +221,12 @@ def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
             f"{result['latency_ms']:.0f}",
         )
     return rows
+
+
+def answered_by(results: Sequence[Mapping[str, Any]]) -> str:
+    """Which models answered how many of the queries, in a line."""
+    models = Counter(str(result.get("run_id") or result.get("model_id") or "no model") for result in results)
+    return ", ".join(f"{count} answered by {model}" for model, count in models.most_common())
 
 
 def _weight(weight: float | None, top: float) -> Text:

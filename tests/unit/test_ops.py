@@ -104,6 +104,7 @@ def ended_run(stack: Stack, state: State, **lineage: Any) -> None:
     stack.ledger.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     for to in TO[state]:
         stack.ledger.move(RUN, to, step="a_step", **lineage)
+    stack.ledger.note(RUN, announced=state)
 
 
 def put(stack: Stack, key: str, content: object) -> None:
@@ -296,10 +297,20 @@ def test_follow_sees_every_state_until_the_end(stack: Stack) -> None:
     moves = iter([State.VALIDATED, State.FAILED])
 
     def go_on(_: float) -> None:
-        stack.ledger.move(RUN, next(moves), step="a_step")
+        state = next(moves, None)
+        if state:
+            stack.ledger.move(RUN, state, step="a_step")
+        else:
+            stack.ledger.note(RUN, announced=State.FAILED)
 
     seen = [snapshot.run for snapshot in follow(stack, RUN, timeout=60, arrival=60, pause=go_on)]
-    assert [run.state for run in seen if run] == [State.RECEIVED, State.VALIDATED, State.FAILED]
+    # Seen twice at its end: the verdict, then that it was acted upon.
+    assert [run.state for run in seen if run] == [
+        State.RECEIVED,
+        State.VALIDATED,
+        State.FAILED,
+        State.FAILED,
+    ]
 
 
 # Progress
@@ -390,7 +401,14 @@ def router(stack: Stack, weights: dict[str, float], but: str = "") -> None:
     ).get("Messages"):
         for message in messages:
             body = json.loads(message["Body"])
-            result = {**body, "weights": weights, "dominant": "b", "source": "model", "latency_ms": 12.5}
+            result = {
+                **body,
+                "weights": weights,
+                "dominant": "b",
+                "source": "model",
+                "latency_ms": 12.5,
+                "run_id": RUN,
+            }
             if body["query"] != but:
                 dynamodb.put_item(TableName="ResultsTable", Item=to_item(result))
 
@@ -425,6 +443,7 @@ def test_route_shows_a_table(answering: Stack, tmp_path: Path, capsys: pytest.Ca
     for words in ("from [a] file", "plain text", "0.20", "0.80", "model", "dominant"):
         assert words in text
     assert "third" not in text
+    assert f"2 answered by {RUN}" in text
 
 
 def test_query_without_result_is_exit_6(answering: Stack, capsys: pytest.CaptureFixture[str]) -> None:
