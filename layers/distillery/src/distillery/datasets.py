@@ -187,7 +187,10 @@ class _Survey:
             return
         group.labelled += 1
         self._without_reasoning += not record.reasoning
-        first_line, first = self._first_labels.setdefault(key, (record.line, record.label))
+        # Not the record: its reasoning may be kilobytes long.
+        line_of_first, first = self._first_labels.setdefault(key, (record.line, record.label))
+        if first == record.label:
+            return
         apart = max(abs(first[facet] - weight) for facet, weight in record.label.items())
         if apart > TOLERANCE:
             self._add(
@@ -195,7 +198,7 @@ class _Survey:
                     "conflicting_labels",
                     "warning",
                     record.line,
-                    f"The query of line {first_line} again, with weights up to {apart:.2g} apart.",
+                    f"The query of line {line_of_first} again, with weights up to {apart:.2g} apart.",
                     "Keep the better label, unless the spread of the teacher is meant to be learned.",
                 )
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -44,40 +45,44 @@ class Tally:
     """Counts record by record."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        self.records = 0
         self.labelled = 0
+        self._facets = taxonomy.names
         self._steps = max(round(1 / taxonomy.label_grid), 1)
-        self._histograms = {facet: [0] * (self._steps + 1) for facet in taxonomy.names}
-        self._sums = dict.fromkeys(taxonomy.names, 0.0)
-        self._dominant = dict.fromkeys(taxonomy.names, 0)
-        self._lengths = [0] * (len(LENGTHS) + 1)
+        self._labels: Counter[tuple[float, ...]] = Counter()
+        self._lengths: Counter[int] = Counter()
 
     def add(self, record: Record) -> None:
         """Count one record."""
-        self.records += 1
-        self._lengths[bisect_left(LENGTHS, len(record.query))] += 1
-        if record.label is None:
-            return
-        self.labelled += 1
-        self._dominant[dominant(record.label)] += 1
-        for facet, weight in record.label.items():
-            self._sums[facet] += weight
-            self._histograms[facet][round(weight * self._steps)] += 1
+        self._lengths[len(record.query)] += 1
+        if record.label is not None:
+            self.labelled += 1
+            # Labels come from a grid, so few are distinct: what they add up to is worked out at the end.
+            self._labels[tuple(record.label.values())] += 1
 
     def statistics(self) -> Statistics:
         """What was counted."""
-        means = {
-            facet: round(total / self.labelled, 4) for facet, total in self._sums.items() if self.labelled
-        }
+        histograms = {facet: [0] * (self._steps + 1) for facet in self._facets}
+        sums = dict.fromkeys(self._facets, 0.0)
+        dominants = dict.fromkeys(self._facets, 0)
+        for weights, count in self._labels.items():
+            label = dict(zip(self._facets, weights, strict=True))
+            dominants[dominant(label)] += count
+            for facet, weight in label.items():
+                sums[facet] += weight * count
+                histograms[facet][round(weight * self._steps)] += count
+        lengths = [0] * (len(LENGTHS) + 1)
+        for length, count in self._lengths.items():
+            lengths[bisect_left(LENGTHS, length)] += count
+        means = {facet: round(total / self.labelled, 4) for facet, total in sums.items() if self.labelled}
         ends = (*LENGTHS, None)
         return Statistics(
-            records=self.records,
+            records=self._lengths.total(),
             labelled=self.labelled,
             weight_bins=[round(step / self._steps, 4) for step in range(self._steps + 1)],
-            weight_histograms=self._histograms,
+            weight_histograms=histograms,
             mean_weights=means,
-            dominant_counts=self._dominant,
+            dominant_counts=dominants,
             query_lengths=[
-                LengthBin(up_to=end, queries=count) for end, count in zip(ends, self._lengths, strict=True)
+                LengthBin(up_to=end, queries=count) for end, count in zip(ends, lengths, strict=True)
             ],
         )

@@ -1,0 +1,273 @@
+"""Each flaw of a line gets its code, a sentence and a mend; what is good comes out as it went in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery.records import MAX_LINE_BYTES, RESERVED, Finding, Record, check_line, training_line
+from distillery.taxonomy import default_taxonomy
+
+FACETS = default_taxonomy().names
+LABEL = {facet: 1.0 if facet == FACETS[0] else 0.0 for facet in FACETS}
+
+
+def conversation(
+    query: str = "red kite over a bridge", label: object = LABEL, **changes: Any
+) -> dict[str, Any]:
+    """A good line as an object; `label=None` leaves the assistant turn out, a text is used as it is."""
+    messages = [{"role": "user", "content": [{"text": query}]}]
+    if label is not None:
+        text = label if isinstance(label, str) else json.dumps(label)
+        messages.append({"role": "assistant", "content": [{"text": text}]})
+    line = {
+        "schemaVersion": "bedrock-conversation-2024",
+        "system": [{"text": "Weigh the channels."}],
+        "messages": messages,
+        **changes,
+    }
+    return {name: value for name, value in line.items() if value is not ...}
+
+
+def check(line: object) -> tuple[Record | None, list[Finding]]:
+    raw = line if isinstance(line, bytes) else json.dumps(line).encode()
+    record, findings = check_line(raw, 7, FACETS)
+    return record, list(findings)
+
+
+def turn(role: str, *texts: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"text": text} for text in texts]}
+
+
+def test_good_line() -> None:
+    record, findings = check(conversation("  red kite ", {**LABEL, "reasoning": "A picture."}))
+    assert findings == []
+    assert record == Record(7, "red kite", LABEL, "A picture.", "Weigh the channels.")
+
+
+def test_unlabelled_line() -> None:
+    record, findings = check(conversation(label=None, system=...))
+    assert findings == []
+    assert record == Record(7, "red kite over a bridge", None, "", "")
+
+
+BAD_LINES: dict[str, tuple[str, object]] = {
+    "not JSON": ("not_json", b"red kite, 0.4, 0.2"),
+    "two objects on a line": ("not_json", json.dumps(conversation()).encode() * 2),
+    "NaN outside the label": ("not_json", b'{"schemaVersion": NaN}'),
+    "a number of 5,000 digits": ("not_json", b'{"schemaVersion": ' + b"9" * 5_000 + b"}"),
+    "nested without end": ("not_json", b"[" * 15_000),
+    "a byte that is not UTF-8": (
+        "not_utf8",
+        json.dumps(conversation("caf@")).encode().replace(b"@", b"\xe9"),
+    ),
+    "a 16 KB line": ("line_too_long", conversation("x" * 16_000)),
+    "a repeated key": ("duplicate_key", b'{"messages": [], "messages": []}'),
+    "a list": ("not_object", []),
+    "a text": ("not_object", "red kite"),
+    "no schemaVersion": ("missing_field", conversation(schemaVersion=...)),
+    "no messages": ("missing_field", conversation(messages=...)),
+    "another schemaVersion": ("schema_version", conversation(schemaVersion="bedrock-conversion-2024")),
+    "system as a text": ("system_shape", conversation(system="Weigh.")),
+    "system with a picture": ("system_shape", conversation(system=[{"image": {}}])),
+    "messages as an object": ("messages_shape", conversation(messages={"role": "user"})),
+    "messages of texts": ("messages_shape", conversation(messages=["red kite"])),
+    "no turns": ("role_order", conversation(messages=[])),
+    "assistant first": ("role_order", conversation(messages=[turn("assistant", "{}"), turn("user", "kite")])),
+    "two user turns": ("role_order", conversation(messages=[turn("user", "kite"), turn("user", "red")])),
+    "several turns": (
+        "role_order",
+        conversation(messages=[turn("user", "kite"), turn("assistant", "{}"), turn("user", "red")]),
+    ),
+    "a role that is a list": ("role_order", conversation(messages=[{"role": ["user"], "content": []}])),
+    "content as a text": ("content_shape", conversation(messages=[{"role": "user", "content": "kite"}])),
+    "no content": ("content_shape", conversation(messages=[{"role": "user"}])),
+    "empty content": ("content_shape", conversation(messages=[turn("user")])),
+    "a picture": ("not_text", conversation(messages=[{"role": "user", "content": [{"image": {}}]}])),
+    "a text that is a number": (
+        "not_text",
+        conversation(messages=[{"role": "user", "content": [{"text": 1}]}]),
+    ),
+    "half a surrogate pair": ("half_character", conversation("kite \ud83d")),
+    "empty query": ("empty_query", conversation("")),
+    "query of spaces": ("empty_query", conversation(" \t\u2003")),
+    "label that is prose": ("label_not_json", conversation(label="mostly visual")),
+    "label in fences": ("label_not_json", conversation(label=f"```json\n{json.dumps(LABEL)}\n```")),
+    "label that is empty": ("label_not_json", conversation(label="")),
+    "label nested without end": ("label_not_json", conversation(label='{"a":' * 2_000)),
+    "label that is a list": ("label_not_object", conversation(label=[1, 0, 0, 0])),
+    "label that names a facet twice": (
+        "duplicate_key",
+        conversation(label=json.dumps(LABEL)[:-1] + f', "{FACETS[0]}": 0.5}}'),
+    ),
+    "unknown facet": ("unknown_facet", conversation(label={**LABEL, "smell": 0.0})),
+    "facet in capitals": (
+        "unknown_facet",
+        conversation(label={name.upper(): weight for name, weight in LABEL.items()}),
+    ),
+    "missing facet": ("missing_facet", conversation(label={FACETS[0]: 1.0})),
+    "weight as a text": ("weight_not_number", conversation(label={**LABEL, FACETS[0]: "1.0"})),
+    "weight as true": ("weight_not_number", conversation(label={**LABEL, FACETS[0]: True})),
+    "weight as null": ("weight_not_number", conversation(label={**LABEL, FACETS[0]: None})),
+    "NaN": ("weight_not_finite", conversation(label={**LABEL, FACETS[0]: float("nan")})),
+    "Infinity": ("weight_not_finite", conversation(label={**LABEL, FACETS[0]: float("inf")})),
+    "a number too large for a float": (
+        "weight_not_finite",
+        conversation(label=json.dumps(LABEL).replace("1.0", "1e999")),
+    ),
+    "a whole number too large for a float": (
+        "weight_above_one",
+        conversation(label=json.dumps(LABEL).replace("1.0", "9" * 400)),
+    ),
+    "a negative weight": ("negative_weight", conversation(label={**LABEL, FACETS[1]: -0.1})),
+    "a weight above 1": ("weight_above_one", conversation(label={**LABEL, FACETS[0]: 1.1})),
+    "weights that sum to 0.7": ("weights_sum", conversation(label={**LABEL, FACETS[0]: 0.7})),
+    "weights that are all 0": ("weights_sum", conversation(label=dict.fromkeys(FACETS, 0.0))),
+    "reasoning as a list": ("reasoning_not_text", conversation(label={**LABEL, "reasoning": ["a"]})),
+    "half a character in the reasoning": (
+        "half_character",
+        conversation(label={**LABEL, "reasoning": "\ud83d"}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "line"), BAD_LINES.values(), ids=BAD_LINES)
+def test_bad_line(code: str, line: object) -> None:
+    record, findings = check(line)
+    assert record is None
+    assert [finding.code for finding in findings] == [code]
+    finding = findings[0]
+    assert (finding.severity, finding.line) == ("error", 7)
+    assert finding.message.endswith(".")
+    assert finding.mend.endswith(".")
+    assert len(finding.message) < 250
+    assert json.dumps([finding.message, finding.mend], ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("reserved", RESERVED)
+def test_reserved_string(reserved: str) -> None:
+    in_query = check(conversation(f"clip where the {reserved} appears"))
+    in_reasoning = check(conversation(label={**LABEL, "reasoning": f"As the {reserved} says."}))
+    for record, findings in (in_query, in_reasoning):
+        assert record is None
+        assert [finding.code for finding in findings] == ["reserved_string"]
+        assert reserved in findings[0].message
+
+
+def test_a_bad_query_does_not_hide_a_bad_label() -> None:
+    _, findings = check(conversation("", label="mostly visual"))
+    assert [finding.code for finding in findings] == ["empty_query", "label_not_json"]
+
+
+@pytest.mark.parametrize(("top", "good"), [(0.989, True), (0.988, False), (0.7, False), (1.0, True)])
+def test_sum_may_be_off_by_rounding_only(top: float, good: bool) -> None:
+    record, _ = check(conversation(label={**LABEL, FACETS[0]: top}))
+    assert (record is not None) is good
+
+
+def test_a_sum_above_one_may_be_off_by_rounding_only() -> None:
+    assert check(conversation(label={**LABEL, FACETS[0]: 0.9, FACETS[1]: 0.111}))[0]
+    assert not check(conversation(label={**LABEL, FACETS[0]: 0.9, FACETS[1]: 0.112}))[0]
+
+
+def test_long_query_is_a_warning() -> None:
+    record, findings = check(conversation("x" * 1_001))
+    assert record is not None
+    assert [(finding.code, finding.severity) for finding in findings] == [("long_query", "warning")]
+    assert not check(conversation("x" * 1_000))[1]
+
+
+def test_unknown_fields_are_left_out_with_a_warning() -> None:
+    message = {"role": "user", "content": [{"text": "kite"}], "name": "me"}
+    record, findings = check(conversation(messages=[message], id=3))
+    assert record is not None
+    assert [(finding.code, finding.severity) for finding in findings] == [("unknown_field", "warning")] * 2
+    assert "'id'" in findings[0].message
+
+
+def test_a_line_of_exactly_the_limit_is_taken() -> None:
+    line = json.dumps(conversation("x")).encode()
+    exact = line.replace(b'"x"', b'"' + b"x" * (MAX_LINE_BYTES - len(line) + 1) + b'"')
+    assert len(exact) == MAX_LINE_BYTES
+    assert check(exact)[0] is not None
+    assert check(exact.replace(b'"xx', b'"xxx'))[0] is None
+
+
+def test_training_line_has_one_spelling() -> None:
+    spellings = [
+        conversation(label={**LABEL, "reasoning": "é"}),
+        conversation(label={name: int(LABEL[name]) for name in reversed(FACETS)} | {"reasoning": " é "}),
+        conversation("  red kite over a bridge\n", label={**LABEL, FACETS[1]: -0.0, "reasoning": "é"}),
+    ]
+    records = [check(line)[0] for line in spellings]
+    lines = {training_line(record, "Weigh.") for record in records if record}
+    assert len(lines) == 1
+    content = json.loads(lines.pop())
+    assert content["system"] == [{"text": "Weigh."}]
+    assert json.loads(content["messages"][1]["content"][0]["text"]) == {**LABEL, "reasoning": "é"}
+
+
+@given(
+    query=st.text(min_size=1).filter(str.strip),
+    reasoning=st.text(),
+    parts=st.lists(st.integers(0, 10), min_size=len(FACETS), max_size=len(FACETS)).filter(any),
+    labelled=st.booleans(),
+)
+def test_training_line_reads_back_as_the_record(
+    query: str, reasoning: str, parts: list[int], labelled: bool
+) -> None:
+    label = {facet: part / sum(parts) for facet, part in zip(FACETS, parts, strict=True)}
+    record = Record(
+        1, query.strip(), label if labelled else None, reasoning.strip() if labelled else "", "Weigh."
+    )
+    line = training_line(record, "Weigh.")
+    assert line.count(b"\n") == 1
+    again = check_line(line.removesuffix(b"\n"), 1, FACETS)
+    if not any(word in query + reasoning for word in RESERVED):
+        assert again.record == record
+
+
+@given(st.binary())
+def test_any_bytes_are_a_record_or_an_error(raw: bytes) -> None:
+    record, findings = check_line(raw, 1, FACETS)
+    assert (record is None) == any(finding.severity == "error" for finding in findings)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["user", "assistant"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "text", "messages", *FACETS]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"schemaVersion": st.just("bedrock-conversation-2024") | JSON, "messages": JSON},
+        optional={"system": JSON, "id": JSON},
+    )
+)
+def test_any_object_is_a_record_or_an_error(content: dict[str, Any]) -> None:
+    record, findings = check(content)
+    assert (record is None) == any(finding.severity == "error" for finding in findings)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), JSON), max_size=3), JSON)
+def test_any_messages_are_a_record_or_an_error(turns: list[tuple[str, Any]], label: Any) -> None:
+    messages = [{"role": role, "content": content} for role, content in turns]
+    for line in (conversation(messages=messages), conversation(label=json.dumps(label))):
+        record, findings = check(line)
+        assert (record is None) == any(finding.severity == "error" for finding in findings)
