@@ -45,6 +45,8 @@ def main() -> None:
     logging.basicConfig(
         level=os.environ.get("LOG_LEVEL", "WARNING"), format="%(asctime)s %(name)s %(message)s"
     )
+    # It speaks of metrics of its own that nobody has asked for.
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
     settings = _settings()
     scratch = folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -71,6 +73,7 @@ def prepare_environment(port: int, scratch: Path) -> None:
         BIND_HOST=HOST,
         MINISTACK_ACCOUNT_ID="123456789012",
         MINISTACK_REGION="us-east-1",
+        MINISTACK_HOST=HOST,
         AUTH="true",
         LAMBDA_EXECUTOR="local",
         IOT_MTLS_ENABLED="0",
