@@ -154,10 +154,10 @@ class LocalCloud:
                 raise CloudFailed(
                     self._said() or f"The local cloud ended with exit code {process.returncode}."
                 )
-            with contextlib.suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(f"{self.endpoint}/_distillery/ready", timeout=5) as answer:  # noqa: S310
-                    if answer.status == 200:
-                        return
+            address = f"{self.endpoint}/_distillery/ready"
+            # Refused until the server listens, and never anything but ready once it does.
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):  # noqa: S310
+                return
             time.sleep(LOOK_EVERY)
         raise CloudFailed(f"The local cloud did not answer within {START_SECONDS:.0f} s. {self._said()}")
 
@@ -227,11 +227,7 @@ def _sam(arguments: list[str], variables: Mapping[str, str]) -> None:
     finished = subprocess.run(
         [str(program), *arguments, "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"],
         cwd=ROOT,
-        env={
-            **variables,
-            "SAM_CLI_TELEMETRY": "0",
-            "PATH": f"{tools}{os.pathsep}{variables.get('PATH', '')}",
-        },
+        env={**variables, "SAM_CLI_TELEMETRY": "0", "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
