@@ -109,6 +109,7 @@ class CandidateMetrics(BaseModel):
     output_tokens: int
     cost_per_1000_usd: float | None
     judge_mean: float | None = None
+    judge_ci95: Interval | None = None
     judge_grades: int = 0
     judge_missing: int = 0
 
@@ -228,12 +229,13 @@ def candidate_metrics(
     output_tokens = sum(entry.answer.output_tokens for entry in answered)
     per_facet = {facet: value for facet in facets if (value := _mean([e[facet] for e in errors])) is not None}
     counts = Counter(rubrics)
+    low, high = RUBRIC_SCALE[0], RUBRIC_SCALE[-1]
     return CandidateMetrics(
         answers=len(graded),
         answered=len(answered),
         compared=len(compared),
         rubric_mean=_mean(rubrics),
-        rubric_ci95=mean_interval(rubrics, low=RUBRIC_SCALE[0], high=RUBRIC_SCALE[-1]),
+        rubric_ci95=mean_interval(rubrics, low=low, high=high),
         rubric_counts={grade: counts[grade] for grade in RUBRIC_SCALE},
         mae=_mean(list(per_facet.values())),
         mae_per_facet=per_facet,
@@ -248,6 +250,7 @@ def candidate_metrics(
             price.cost_per_1000(input_tokens, output_tokens, len(answered)) if price and answered else None
         ),
         judge_mean=grades.mean if grades else None,
+        judge_ci95=mean_interval(grades.grades, low=low, high=high) if grades else None,
         judge_grades=len(grades.grades) if grades else 0,
         judge_missing=max(len(graded) - len(grades.grades), 0) if grades else len(graded),
     )
