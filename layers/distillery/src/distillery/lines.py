@@ -52,7 +52,8 @@ class Lines:
                     f"The file is larger than {MAX_FILE_BYTES:,} bytes; it was read no further.",
                     "Split it into several datasets, or drop records.",
                 )
-            *lines, tail = (tail + chunk).split(b"\n")
+            lines = (tail + chunk).split(b"\n")
+            tail = lines.pop()
             yield from lines
             if len(tail) > MAX_LINE_BYTES:
                 tail = tail[: MAX_LINE_BYTES + 2]

@@ -46,13 +46,17 @@ class Split:
 
 def query_key(query: str) -> bytes:
     """16 bytes that are equal for queries that differ in case, spacing or Unicode form only."""
-    folded = query if query.isascii() else unicodedata.normalize("NFKC", query)
-    folded = folded.casefold()
-    if not folded.isascii():
-        folded = unicodedata.normalize("NFKC", folded)
+    folded = query.casefold() if query.isascii() else _folded(query)
     # A half character cannot be encoded; records never have one, but this is asked of other texts too.
     text = " ".join(folded.split()).encode(errors="surrogatepass")
     return hashlib.sha256(text).digest()[:16]
+
+
+def _folded(text: str) -> str:
+    """Unicode's compatibility caseless form (definition D146 of the standard's section 3.13)."""
+    folded = unicodedata.normalize("NFD", text).casefold()
+    folded = unicodedata.normalize("NFKD", folded).casefold()
+    return unicodedata.normalize("NFKD", folded)
 
 
 def plan_split(groups: Mapping[bytes, Group], *, share: float, least: int, most: int) -> Split:
