@@ -1,7 +1,6 @@
-"""Checks a built layer before it is deployed: what it must not hold, its size, its imports, the runtime's SDK.
+"""Checks a built layer: what it must not hold, its size, its imports, and what it asks of the runtime's SDK.
 
-    python check_artifact.py <artifact>/python --runtime python3.13      built for Lambda
-    python check_artifact.py <artifact>/python --runs-here               built for this interpreter
+    python check_artifact.py <artifact>/python [--runs-here]
 
 Standard library only: it runs in the layer's build, with whatever interpreter runs the build.
 """
@@ -92,13 +91,11 @@ def main() -> int:
     """Print what is wrong, a line each; exit code 1 if anything is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", type=Path)
-    kind = parser.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--runtime", help="the Lambda runtime it was built for")
-    kind.add_argument("--runs-here", action="store_true", help="it was built for this interpreter")
+    parser.add_argument("--runs-here", action="store_true", help="built for this interpreter: import it too")
     wanted = parser.parse_args()
     problems = content_problems(wanted.site)
     problems += import_problems(wanted.site) if wanted.runs_here else []
-    problems += lacking(wanted.site / "distillery", wanted.runtime)
+    problems += lacking(wanted.site / "distillery")
     for problem in problems:
         print(problem, file=sys.stderr)  # noqa: T201 (a command's output)
     return 1 if problems else 0

@@ -1,10 +1,129 @@
-"""Whether the SDK in Lambda's runtime has every operation that the package calls."""
+"""Whether the AWS SDK of Lambda's runtime has everything that the package asks of it.
+
+The layer holds no SDK; the runtime brings one, and AWS does not say which: it depends on region and time.
+So the package keeps to what an old release offers, the floor: `runtime_sdk.json` lists, of that release's own
+service models, the operations that are called and every name that their parameters may have. The build fails
+when the package calls, or names, anything else. `python -m tools.runtime_sdk` writes that file anew.
+
+The floor is the first release with on-demand deployments of custom models; nothing older would do.
+Standard library only: this runs in the layer's build.
+"""
 
 from __future__ import annotations
 
+import ast
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
+FLOOR = Path(__file__).with_name("runtime_sdk.json")
+BY_LIBRARIES = {
+    # Powertools: the idempotency table, and parameters read with a cache.
+    "dynamodb": ("put_item", "get_item", "update_item", "delete_item"),
+    "ssm": ("get_parameter",),
+    # What upload_fileobj does.
+    "s3": (
+        "put_object",
+        "create_multipart_upload",
+        "upload_part",
+        "complete_multipart_upload",
+        "abort_multipart_upload",
+    ),
+}
+HELPERS = frozenset({"upload_fileobj", "get_paginator", "exceptions", "meta"})
+"""What a client has beside its operations."""
+NESTED_NAMES_IN = "bedrock"
+"""Folder whose dictionaries are requests, so that the names in them are checked too."""
 
-def lacking(package: Path, runtime: str | None) -> list[str]:
-    """A sentence for each operation that the runtime's SDK could lack."""
-    return []
+
+@dataclass
+class Calls:
+    """What one service is asked: operation (snake case) -> parameter names, and names nested in them."""
+
+    operations: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    nested: set[str] = field(default_factory=set)
+
+
+def _key(operation: str) -> str:
+    return operation.replace("_", "").lower()
+
+
+def calls_of(package: Path) -> dict[str, Calls]:
+    """Every operation that the package's own code, or a library for it, calls; by service."""
+    found: dict[str, Calls] = defaultdict(Calls)
+    for service, operations in BY_LIBRARIES.items():
+        for operation in operations:
+            found[service].operations[operation] = set()
+    for file in sorted(package.rglob("*.py")):
+        tree = ast.parse(file.read_text("utf-8"))
+        services = {text for call in _calls(tree, "client") if (text := _first_text(call))}
+        for service in services:
+            _add(found[service], tree)
+            if file.parent.name == NESTED_NAMES_IN:
+                found[service].nested |= _dictionary_keys(tree)
+    return found
+
+
+def _calls(tree: ast.AST, name: str) -> list[ast.Call]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == name
+    ]
+
+
+def _first_text(call: ast.Call) -> str:
+    first = call.args[0] if call.args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+
+
+def _add(calls: Calls, tree: ast.AST) -> None:
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = node.func.value
+        if not (isinstance(owner, ast.Attribute) and owner.attr == "_client"):
+            continue
+        if node.func.attr == "get_paginator":
+            calls.operations[_first_text(node)] |= set()
+        elif node.func.attr not in HELPERS:
+            calls.operations[node.func.attr] |= {word.arg for word in node.keywords if word.arg}
+
+
+def _dictionary_keys(tree: ast.AST) -> set[str]:
+    return {
+        key.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
+
+
+def lacking(package: Path, floor: Path = FLOOR) -> list[str]:
+    """A sentence for everything the package asks of the SDK that the floor does not offer."""
+    known = json.loads(floor.read_text("utf-8"))
+    release = f"botocore {known['botocore']}"
+    mend = "Do without it, or raise the floor (tools/runtime_sdk.py) once every runtime has a newer SDK."
+    problems = []
+    for service, calls in sorted(calls_of(package).items()):
+        offered = {
+            _key(name): (name, set(names)) for name, names in known["operations"].get(service, {}).items()
+        }
+        names_offered: set[str] = set()
+        for operation, parameters in sorted(calls.operations.items()):
+            if _key(operation) not in offered:
+                problems.append(f"{service}.{operation} is not known to be in {release}. {mend}")
+                continue
+            name, names = offered[_key(operation)]
+            names_offered |= names
+            problems += [
+                f"{service}.{name} has no parameter {parameter} in {release}. {mend}"
+                for parameter in sorted(parameters - names)
+            ]
+        problems += [
+            f"No operation of {service} that is called knows the name {name} in {release}. {mend}"
+            for name in sorted(calls.nested - names_offered)
+        ]
+    return problems
