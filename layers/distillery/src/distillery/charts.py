@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LABEL_PIXELS = 12
 """Font size within charts; the page's style sheet says the same."""
 ROW_PIXELS = 30
+FURTHER_BAR = 0.6
+"""What each further bar of a group adds to its row."""
 AXIS_PIXELS = 34
 LEGEND_PIXELS = 26
 HISTOGRAM_WIDTH = 230
@@ -81,27 +83,13 @@ def grouped_bars(
     wide: bool = False,
     legend: bool = True,
 ) -> Markup:
-    """Bars of several series side by side: upright ones over the labels when `wide`, else one row a label."""
-    kind = pygal.Bar if wide else pygal.HorizontalBar
-    order = list(range(len(labels)))
-    if wide:
-        chart = kind(
-            **_COMMON,
-            width=900,
-            height=260,
-            value_formatter=formatter,
-            range=_range(series, top),
-            max_scale=6,
-        )
-    else:
-        # Rows run upwards from the axis.
-        order.reverse()
-        rows = len(labels) * (1 + (len(series) - 1) * 0.6)
-        chart = _horizontal(kind, rows, formatter, top, legend=legend)
+    """One group a label, from the top down, with a bar for each series."""
+    rows = len(labels) * (1 + (len(series) - 1) * FURTHER_BAR)
+    chart = _horizontal(pygal.HorizontalBar, rows, formatter, top, legend=legend, wide=wide)
     chart.config(show_legend=legend, legend_at_bottom_columns=len(series))
-    chart.x_labels = [labels[index] for index in order]
+    chart.x_labels = list(reversed(labels))
     for name, values in series.items():
-        chart.add(name, [_bar(colours[name], values[index]) for index in order])
+        chart.add(name, [_bar(colours[name], value) for value in reversed(values)])
     return _svg(chart, description, legend=[colours[name] for name in series])
 
 
@@ -159,11 +147,6 @@ def _horizontal(
     return kind(
         **_COMMON, width=900 if wide else 430, height=height, value_formatter=formatter, max_scale=5, **scale
     )
-
-
-def _range(series: Mapping[str, Sequence[float | None]], top: float | None) -> tuple[float, float]:
-    values = [value for row in series.values() for value in row if value is not None]
-    return (0, top or max(values, default=0) * 1.1 or 1)
 
 
 def _bar(colour: str, value: float | None, spread: Interval | None = None) -> dict[str, Any] | None:

@@ -1,0 +1,139 @@
+"""Candidates that answered a holdout, made up; and the run and dataset around them."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from distillery.datasets import DatasetReport, Rules, validate_dataset
+from distillery.evaluation import Answer, Evaluation, Subject, evaluate
+from distillery.gate import GateRules
+from distillery.pricing import price_list
+from distillery.records import Record, training_line
+from distillery.runs import Move, Run, Source, State
+from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from distillery.judging import JudgeGrades
+    from distillery.runs import Candidate
+
+RUN = "harbour-0123456789ab"
+START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+MICRO = "amazon.nova-micro-v1:0:128k"
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+SERVED_BY = "Emulated (local stand-in for Amazon; proves the pipeline, not the model)"
+EMULATED = (SERVED_BY, SERVED_BY)
+
+
+def taxonomy_of(size: int) -> Taxonomy:
+    """The default taxonomy for 4 facets, else one of `size` facets with long and short names."""
+    if size == 4:
+        return default_taxonomy()
+    names = ["colour", "a_very_long_name_of_a_channel", "x", "mood", "pace", "place"][:size]
+    return Taxonomy(
+        subject="sound search",
+        facets=tuple(Facet(name=name, description=name) for name in names),
+        fallback={name: 1.0 if index == 0 else 0.0 for index, name in enumerate(names)},
+        label_grid=0.1,
+    )
+
+
+def label(taxonomy: Taxonomy, first: float) -> dict[str, float]:
+    """Weights with `first` on the first facet and the rest on the second."""
+    names = taxonomy.names
+    return {**dict.fromkeys(names, 0.0), names[0]: round(first, 3), names[1]: round(1 - first, 3)}
+
+
+def answer(taxonomy: Taxonomy, number: int, *, off: float = 0.0, text: str | None = None) -> Answer:
+    """An answer that is `off` from its reference; with `text` it says just that."""
+    reference = label(taxonomy, 0.6)
+    said = {**label(taxonomy, 0.6 - off), "reasoning": f"Reason {number}."}
+    return Answer(
+        query=f"query {number}",
+        reference=reference,
+        text=json.dumps(said) if text is None else text,
+        latency_ms=100.0 + number,
+        input_tokens=50,
+        output_tokens=100,
+    )
+
+
+def good(taxonomy: Taxonomy, size: int = 60) -> list[Answer]:
+    """Answers of a model that is off now and then: rubrics 5, 4 and 3."""
+    return [answer(taxonomy, number, off=(0.0, 0.0, 0.1, 0.2)[number % 4]) for number in range(size)]
+
+
+def hopeless(taxonomy: Taxonomy, size: int = 60) -> list[Answer]:
+    """Answers of a model that never says anything usable."""
+    return [answer(taxonomy, number, text="I would rather not.") for number in range(size)]
+
+
+def examined(
+    taxonomy: Taxonomy,
+    answers: Mapping[Candidate, Sequence[Answer]],
+    grades: Mapping[str, JudgeGrades] | None = None,
+    *,
+    student: str = MICRO,
+    rules: GateRules | None = None,
+) -> Evaluation:
+    """An evaluation of candidates that answered thus."""
+    prices = price_list()
+    models = {"distilled": (student, True), "base": (student, False), "baseline": (HAIKU, False)}
+    subjects = {
+        name: Subject(
+            models[name][0],
+            said,
+            prices.find(models[name][0], customised=models[name][1]),
+            (grades or {}).get(name),
+        )
+        for name, said in answers.items()
+    }
+    return evaluate(
+        RUN,
+        subjects,
+        taxonomy,
+        rules or GateRules(),
+        served_by=EMULATED,
+        reference="labels",
+        prices_as_of=prices.as_of,
+        at=START + timedelta(seconds=30),
+    )
+
+
+def run(**changes: Any) -> Run:
+    """A run that is being evaluated, ten seconds after it was deployed."""
+    way = [State.RECEIVED, State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING]
+    entry: dict[str, Any] = {
+        "run_id": RUN,
+        "state": State.EVALUATING,
+        "dataset": "harbour",
+        "source": Source(bucket="data", key="datasets/harbour/a.jsonl", version_id="v7"),
+        "history": [
+            Move(state=state, at=START + timedelta(seconds=5 * number), step=f"step_{number}")
+            for number, state in enumerate(way)
+        ],
+        "taxonomy_digest": "aaaabbbbcccc",
+        "prompt_digests": {"student": "111122223333"},
+        "models": {"teacher": "amazon.nova-pro-v1:0"},
+        "job_arn": "arn:aws:bedrock:us-east-1:123456789012:model-customization-job/x/1",
+        "model_arn": "arn:aws:bedrock:us-east-1:123456789012:custom-model/x/1",
+        "deployment_arn": "arn:aws:bedrock:us-east-1:123456789012:custom-model-deployment/1",
+        "active_model_version_before": 4,
+    }
+    return Run.model_validate(entry | changes)
+
+
+def validation(taxonomy: Taxonomy, *, labelled: bool = True) -> DatasetReport:
+    """The report of a dataset of 120 queries."""
+    records = [
+        Record(n, f"query {n}", label(taxonomy, n % 11 / 10) if labelled else None, "", "")
+        for n in range(1, 121)
+    ]
+    stream = io.BytesIO(b"".join(training_line(record, "weigh it") for record in records))
+    return validate_dataset(
+        stream, taxonomy=taxonomy, rules=Rules(), train=io.BytesIO(), holdout=io.BytesIO()
+    )

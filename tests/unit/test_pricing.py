@@ -1,0 +1,75 @@
+"""Prices: what is known, what is not, and what a thousand queries cost."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery.pricing import Price, price_list
+
+TOKENS = st.integers(0, 10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "price"),
+    [
+        ("amazon.nova-micro-v1:0", (0.035, 0.14)),
+        ("amazon.nova-micro-v1:0:128k", (0.035, 0.14)),
+        ("us.amazon.nova-micro-v1:0", (0.035, 0.14)),
+        ("amazon.nova-pro-v1:0", (0.8, 3.2)),
+        ("us.amazon.nova-premier-v1:0", (2.5, 12.5)),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", (1.0, 5.0)),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", (1.1, 5.5)),
+    ],
+)
+def test_a_model_is_found_by_foundation_id_customization_id_or_profile(
+    model_id: str, price: tuple[float, float]
+) -> None:
+    found = price_list().find(model_id)
+    assert found is not None
+    assert (found.input, found.output) == price
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "amazon.nova-9-v1:0",
+        "eu.amazon.nova-micro-v1:0",
+        "",
+        "arn:aws:bedrock:us-east-1:123456789012:custom-model-deployment/abc",
+    ],
+)
+def test_an_unknown_price_is_not_guessed(model_id: str) -> None:
+    assert price_list().find(model_id) is None
+
+
+def test_a_customised_model_has_a_price_of_its_own_or_none() -> None:
+    micro = price_list().find("amazon.nova-micro-v1:0:128k", customised=True)
+    assert micro is not None
+    assert micro.customised
+    assert price_list().find("amazon.nova-pro-v1:0:300k", customised=True) is None
+
+
+def test_every_price_names_its_source_and_the_list_its_day() -> None:
+    prices = price_list()
+    assert all(price.source for price in prices.models)
+    assert prices.as_of <= date(2100, 1, 1)
+    named = [(model_id, price.customised) for price in prices.models for model_id in price.ids]
+    assert len(named) == len(set(named)), "a model has one price"
+
+
+def test_a_thousand_queries_cost_what_the_tokens_say() -> None:
+    price = Price(ids=("m",), input=1.0, output=5.0, source="a test")
+    # 100 calls of 500 tokens in and 100 out: $0.10 for the 100.
+    assert price.cost_per_1000(50_000, 10_000, 100) == pytest.approx(1.0)
+
+
+@given(first=st.tuples(TOKENS, TOKENS), second=st.tuples(TOKENS, TOKENS))
+def test_cost_adds_up_and_is_never_negative(first: tuple[int, int], second: tuple[int, int]) -> None:
+    price = Price(ids=("m",), input=0.035, output=0.14, source="a test")
+    together = price.cost(first[0] + second[0], first[1] + second[1])
+    assert together == pytest.approx(price.cost(*first) + price.cost(*second))
+    assert together >= 0

@@ -1,0 +1,222 @@
+"""The report: self-contained, safe whatever a query holds, and whole when something was not measured."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from distillery import report
+from distillery.judging import JudgeGrades
+from distillery.runs import Move, State
+from distillery.taxonomy import default_taxonomy
+from tests.unit.examinations import (
+    SERVED_BY,
+    START,
+    answer,
+    examined,
+    good,
+    hopeless,
+    run,
+    taxonomy_of,
+    validation,
+)
+
+if TYPE_CHECKING:
+    from distillery.evaluation import Evaluation
+    from distillery.taxonomy import Taxonomy
+
+TAXONOMY = default_taxonomy()
+HOSTILE = """</q></title><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}'"&amp;\u202e"""
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """A page taken apart; refuses tags that are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and not {"head", "style"} & set(self._open):
+            self.texts.append(" ".join(data.split()))
+
+
+def page(evaluation: Evaluation, taxonomy: Taxonomy = TAXONOMY, *, labelled: bool = True) -> str:
+    return report.render(evaluation, run(), validation(taxonomy, labelled=labelled), taxonomy)
+
+
+def full(taxonomy: Taxonomy = TAXONOMY) -> Evaluation:
+    grades = {name: JudgeGrades((4.0,) * 60) for name in ("distilled", "base", "baseline")}
+    answers = {"distilled": good(taxonomy), "base": hopeless(taxonomy), "baseline": good(taxonomy)}
+    return examined(taxonomy, answers, grades)  # type: ignore[arg-type]
+
+
+def test_the_first_line_says_who_served_the_models() -> None:
+    assert Page(page(full())).texts[:2] == ["Models served by", SERVED_BY]
+
+
+def test_the_verdict_comes_next_with_every_reason() -> None:
+    evaluation = full()
+    texts = Page(page(evaluation)).texts
+    assert "Promoted" in texts
+    assert [text for text in texts if text in evaluation.verdict.reasons] == evaluation.verdict.reasons
+
+
+def test_nothing_is_loaded_or_run() -> None:
+    text = page(full())
+    parsed = Page(text)
+    assert not {"script", "link", "iframe", "object", "embed", "img", "image", "use", "base"} & set(
+        parsed.tags
+    )
+    outside = [
+        (name, value)
+        for name, value in parsed.attributes
+        if "//" in value and not name.startswith("xmlns") and not value.startswith("s3:")
+    ]
+    assert outside == []
+    assert not re.search(r"@import|url\(", text)
+    # Names of XML namespaces look like addresses; nothing fetches them.
+    assert set(re.findall(r"https?://[^\"'\s<>]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert not any(name.startswith("on") for name, _ in parsed.attributes)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in parsed.attributes
+
+
+def test_values_that_are_all_zero_are_drawn() -> None:
+    idle = [
+        answer(TAXONOMY, number).model_copy(update={"latency_ms": 0.0, "input_tokens": 0, "output_tokens": 0})
+        for number in range(5)
+    ]
+    evaluation = examined(TAXONOMY, {"distilled": idle, "base": idle, "baseline": idle})
+    still = [move.model_copy(update={"at": evaluation.evaluated_at}) for move in run().history]
+    Page(report.render(evaluation, run(history=still), validation(TAXONOMY), TAXONOMY))
+
+
+def test_a_page_is_the_same_each_time_it_is_drawn() -> None:
+    assert page(full()) == page(full())
+
+
+def test_hostile_queries_answers_and_names_are_only_text() -> None:
+    bad = [
+        answer(TAXONOMY, 1, text=HOSTILE).model_copy(update={"query": HOSTILE}),
+        answer(TAXONOMY, 2, off=0.5).model_copy(
+            update={"text": '{"visual":1,"audio":0,"transcription":0,"metadata":0,"reasoning":"<b>x</b>"}'}
+        ),
+    ]
+    evaluation = examined(TAXONOMY, {"distilled": [*good(TAXONOMY), *bad], "baseline": good(TAXONOMY)})
+    evaluation = evaluation.model_copy(update={"served_by": (HOSTILE,)})
+    text = report.render(evaluation, run(dataset=HOSTILE), validation(TAXONOMY), TAXONOMY)
+    parsed = Page(text)
+    assert "script" not in parsed.tags
+    assert "img" not in parsed.tags
+    assert "49" not in parsed.texts
+    assert "<script>alert(1)</script>" not in text
+    assert any("<script>alert(1)</script>" in said for said in parsed.texts)
+    assert "<b>x</b>" in parsed.texts
+
+
+@pytest.mark.parametrize("facets", [2, 4, 6])
+def test_every_facet_is_drawn_whatever_their_number(facets: int) -> None:
+    taxonomy = taxonomy_of(facets)
+    parsed = Page(page(full(taxonomy), taxonomy))
+    assert all(name in parsed.texts for name in taxonomy.names)
+    # Dataset by facet, four of candidates, errors, rubrics, ten worst queries, timeline.
+    assert parsed.tags.count("svg") == facets + 4 + 2 + 10 + 1
+
+
+@pytest.mark.parametrize("candidate", ["distilled", "base", "baseline"])
+def test_a_candidate_without_one_valid_answer(candidate: str) -> None:
+    answers = {name: good(TAXONOMY) for name in ("distilled", "base", "baseline")}
+    answers[candidate] = hopeless(TAXONOMY)
+    Page(page(examined(TAXONOMY, answers)))  # type: ignore[arg-type]
+
+
+def test_candidates_that_gave_no_answer_at_all() -> None:
+    texts = Page(page(examined(TAXONOMY, {"distilled": [], "base": [], "baseline": []}))).texts
+    assert "Nothing to compare." in texts
+    assert "No candidate answered." in texts
+    assert "Not promoted" in texts
+
+
+def test_missing_judge_grades_and_prices_are_called_unknown() -> None:
+    answers = {"distilled": good(TAXONOMY), "base": good(TAXONOMY), "baseline": good(TAXONOMY)}
+    text = page(examined(TAXONOMY, answers, student="somebody.unpriced-v1:0"))  # type: ignore[arg-type]
+    texts = Page(text).texts
+    assert "Not measured for any candidate." in texts
+    assert "distilled unknown" in " ".join(text.split())
+    assert not re.search(r"\b(None|nan)\b", " ".join(texts))
+
+
+def test_a_dataset_without_labels_has_no_weights_to_draw() -> None:
+    texts = Page(page(full(), labelled=False)).texts
+    assert any("no labels" in said for said in texts)
+
+
+def test_the_timeline_ends_with_the_evaluation_of_a_run_on_its_way() -> None:
+    spans = report.timeline(run(), START + timedelta(seconds=30))
+    assert [span.lasted for span in spans] == [5, 5, 5, 5, 10]
+    assert [span.offset for span in spans] == [0, 5, 10, 15, 20]
+
+
+def test_a_verdict_lasts_no_time() -> None:
+    promoted = Move(state=State.PROMOTED, at=START + timedelta(seconds=31), step="promote_model")
+    ended = [*run().history, promoted]
+    spans = report.timeline(run(history=ended), START)
+    assert (spans[-2].lasted, spans[-1].lasted) == (11, None)
+
+
+def test_a_run_without_history_still_has_a_report() -> None:
+    text = report.render(full(), run(history=[]), validation(TAXONOMY), TAXONOMY)
+    assert "no history" in text
+
+
+def test_the_lineage_names_where_everything_came_from() -> None:
+    texts = Page(page(full())).texts
+    for known in ("s3://data/datasets/harbour/a.jsonl", "v7", "aaaabbbbcccc", run().job_arn, run().model_arn):
+        assert known in texts
+    assert "moves right after this report" in texts
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0.0 s"),
+        (59.94, "59.9 s"),
+        (60, "1 min 00 s"),
+        (3599.6, "1 h 00 min"),
+        (7260, "2 h 01 min"),
+        (None, ""),
+    ],
+)
+def test_durations_are_shown_in_the_units_that_matter(seconds: float | None, shown: str) -> None:
+    assert report.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"), [(None, "unknown"), (0.0008, "$0.0008"), (1.949, "$1.95"), (1234.5, "$1,234.50")]
+)
+def test_costs_are_shown_down_to_fractions_of_a_cent(usd: float | None, shown: str) -> None:
+    assert report.dollars(usd) == shown
