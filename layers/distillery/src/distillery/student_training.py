@@ -1,0 +1,210 @@
+"""Fitting the student (see `student` for the model itself). Needs numpy and scipy; no function imports this.
+
+Ridge regression from n-grams to columns: for each candidate the rubric that answering it would have earned
+on the record (averaged over a query's copies, which count as often as they occur), for each facet the
+label's weight. Conjugate gradients on the sparse matrix, because neither the n-grams' nor the queries'
+Gram matrix of 15,000 records need then fit in memory.
+
+Where the choices come from: five-fold cross-validation over the distinct queries of 1,388 records labelled
+by Amazon Nova Premier. Mean rubric of the vector nearest to ridge weights 4.18, of multinomial regression
+over the vectors 4.28, of the rubric regressed on TF-IDF 4.35, of this 4.37 (six random divisions, which
+differ by about 0.01). Nothing finer was chosen by it: `RIDGE` is flat from 0.35 to 0.8; n-grams of one
+query, inverse document frequencies and longer n-grams add nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from array import array
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from distillery.errors import BadInput
+from distillery.student import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, Parts, features
+from distillery.weights import rubric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from distillery.taxonomy import Taxonomy
+
+    Steps = tuple[int, ...]
+    Floats = NDArray[np.float64]
+
+RIDGE = 0.5
+"""Penalty in records; a query's feature vector has length 1, so it does not depend on their number."""
+LEAST_QUERIES = 2
+"""Distinct queries an n-gram must occur in."""
+POOL = 400
+"""Most frequent labels among which candidates are chosen, where there are more than can be kept."""
+ITERATIONS = 200
+PRECISION = 1e-3
+"""Conjugate gradients stop when the residual has shrunk to this share: finer than a coefficient's byte."""
+LARGEST = 127
+"""A coefficient's largest byte, counted from ZERO."""
+
+
+def train(examples: Iterable[tuple[str, Mapping[str, float]]], taxonomy: Taxonomy) -> Parts:
+    """Fit on (query, weights) pairs in any order; the same pairs give the same parts.
+
+    Raises BadInput when there is no example, or a label is not weights over the taxonomy's facets.
+    """
+    steps = max(2, round(1 / taxonomy.label_grid))
+    labels: dict[str, Counter[Steps]] = {}
+    for query, weights in examples:
+        surface = " ".join(unicodedata.normalize("NFKC", query).split())
+        labels.setdefault(surface, Counter())[_on_grid(weights, taxonomy.names, steps)] += 1
+    if not labels:
+        raise BadInput("The student has nothing to learn from.", mend="Give at least one labelled record.")
+    labels = dict(sorted(labels.items()))
+
+    frequency: Counter[Steps] = Counter()
+    for of_query in labels.values():
+        frequency.update(of_query)
+    candidates = _candidates(frequency, taxonomy.names, steps)
+    targets, copies = _targets(list(labels.values()), candidates, taxonomy.names, steps)
+    base = (targets * copies[:, None]).sum(axis=0) / copies.sum()
+
+    kept = _kept(labels, MOST_BYTES // targets.shape[1])
+    coefficients = _ridge(_matrix(labels, kept), targets - base, copies)
+    border = len(kept[0])
+    blocks = (_block(kept[0], coefficients[:border]), _block(kept[1], coefficients[border:]))
+    return Parts(taxonomy.names, steps, tuple(candidates), tuple(base.tolist()), blocks)
+
+
+def _on_grid(weights: Mapping[str, float], facets: Sequence[str], steps: int) -> Steps:
+    """Weights as whole steps that add up to `steps`; what rounding leaves goes to the largest remainders."""
+    try:
+        values = [float(weights[facet]) for facet in facets]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"A label needs a number for each of {', '.join(facets)}.") from error
+    total = math.fsum(values)
+    if not math.isfinite(total) or total <= 0 or min(values) < 0:
+        raise BadInput("A label's weights must be finite, non-negative and not all zero.")
+    exact = [round(value / total * steps, 6) for value in values]
+    whole = [math.floor(value) for value in exact]
+    by_remainder = sorted(range(len(whole)), key=lambda place: whole[place] - exact[place])
+    for place in by_remainder[: steps - sum(whole)]:
+        whole[place] += 1
+    return tuple(whole)
+
+
+def _earned(label: Steps, answer: Steps, facets: Sequence[str], steps: int) -> int:
+    """The rubric of an answer against a label, both in steps of the grid."""
+    reference = {facet: step / steps for facet, step in zip(facets, label, strict=True)}
+    return rubric(
+        reference, {facet: step / steps for facet, step in zip(facets, answer, strict=True)}, facets
+    )
+
+
+def _candidates(frequency: Counter[Steps], facets: Sequence[str], steps: int) -> list[Steps]:
+    """The vectors to answer with: all labels or, of many, those that together serve the others best."""
+    pool = sorted(frequency, key=lambda label: (-frequency[label], label))
+    if len(pool) <= MOST_CANDIDATES:
+        return pool
+    pool = pool[:POOL]
+    earned = np.array([[_earned(label, answer, facets, steps) for answer in pool] for label in pool])
+    counts = np.array([frequency[label] for label in pool])
+    best = np.zeros(len(pool), dtype=earned.dtype)
+    chosen: list[int] = []
+    while len(chosen) < MOST_CANDIDATES:
+        gains = counts @ np.maximum(earned, best[:, None])
+        gains[chosen] = -1
+        chosen.append(int(gains.argmax()))
+        best = np.maximum(best, earned[:, chosen[-1]])
+    return [pool[place] for place in sorted(chosen)]
+
+
+def _targets(
+    labels: Sequence[Counter[Steps]], candidates: Sequence[Steps], facets: Sequence[str], steps: int
+) -> tuple[Floats, Floats]:
+    """What each query should give (queries x columns), and how many copies of it there are.
+
+    Whole numbers are added before anything is divided, so that no order of the copies can change the result.
+    """
+    rows: dict[Steps, NDArray[np.int64]] = {}
+    sums = np.zeros((len(labels), len(candidates) + len(facets)), dtype=np.int64)
+    for place, of_query in enumerate(labels):
+        for label, count in of_query.items():
+            if label not in rows:
+                rows[label] = np.array(
+                    [*(_earned(label, answer, facets, steps) for answer in candidates), *label]
+                )
+            sums[place] += count * rows[label]
+    copies = np.array([of_query.total() for of_query in labels], dtype=np.float64)
+    targets = sums / copies[:, None]
+    targets[:, len(candidates) :] /= steps
+    return targets, copies
+
+
+def _kept(queries: Iterable[str], room: int) -> tuple[list[str], list[str]]:
+    """The n-grams of each kind that occur in enough queries; past `room`, the rarest go."""
+    counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    for query in queries:
+        for count, grams in zip(counts, features(query), strict=True):
+            count.update(grams.keys())
+    frequent = sorted(
+        (-number, kind, gram)
+        for kind, count in enumerate(counts)
+        for gram, number in count.items()
+        if number >= LEAST_QUERIES
+    )[:room]
+    words, characters = (sorted(gram for _, of_kind, gram in frequent if of_kind == kind) for kind in (0, 1))
+    return words, characters
+
+
+def _matrix(queries: Iterable[str], kept: tuple[list[str], list[str]]) -> sparse.csr_matrix:
+    """Features (queries x n-grams of both kinds): each kind has length sqrt(1/2), so that both make 1."""
+    words, characters = kept
+    places = (
+        {gram: place for place, gram in enumerate(words)},
+        {gram: place for place, gram in enumerate(characters, start=len(words))},
+    )
+    columns, values, starts = array("i"), array("d"), array("q", [0])
+    for query in queries:
+        for of_kind, grams in zip(places, features(query), strict=True):
+            found = sorted(of_kind[gram] for gram in grams if gram in of_kind)
+            columns.extend(found)
+            values.extend([math.sqrt(0.5 / len(found))] * len(found) if found else ())
+        starts.append(len(columns))
+    shape = (len(starts) - 1, len(words) + len(characters))
+    return sparse.csr_matrix((np.array(values), np.array(columns), np.array(starts)), shape=shape)
+
+
+def _ridge(features_: sparse.csr_matrix, targets: Floats, copies: Floats) -> Floats:
+    """Coefficients (n-grams x columns) that minimise the squared error over records plus RIDGE x squares."""
+    weighted = features_.T.tocsr().multiply(copies[None, :]).tocsr()
+    solution = np.zeros((features_.shape[1], targets.shape[1]))
+    residual = weighted @ targets
+    direction = residual.copy()
+    norms = np.einsum("ij,ij->j", residual, residual)
+    enough = norms * PRECISION**2
+    for _ in range(ITERATIONS):
+        if bool((norms <= enough).all()):
+            break
+        applied = weighted @ (features_ @ direction) + RIDGE * direction
+        curvature = np.einsum("ij,ij->j", direction, applied)
+        # A column that is solved exactly has no direction left: its step is zero, not a division by zero.
+        step = np.divide(norms, curvature, out=np.zeros_like(norms), where=curvature > 0)
+        solution += step * direction
+        residual -= step * applied
+        before, norms = norms, np.einsum("ij,ij->j", residual, residual)
+        direction = (
+            residual + np.divide(norms, before, out=np.zeros_like(norms), where=before > 0) * direction
+        )
+    return solution
+
+
+def _block(grams: Sequence[str], coefficients: Floats) -> Block:
+    """Coefficients as bytes, each column with its own scale (which carries the share of the kind)."""
+    largest = np.abs(coefficients).max(axis=0, initial=0.0)
+    units = np.where(largest > 0, largest, 1.0) / LARGEST
+    whole = np.rint(coefficients / units).astype(np.int64) + ZERO
+    scales = units * math.sqrt(0.5)
+    return Block(tuple(grams), whole.astype(np.uint8).tobytes(), tuple(scales.tolist()))
