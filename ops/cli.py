@@ -225,10 +225,10 @@ def outputs(
     if as_json:
         _print_json(stack.outputs)
         return 0
-    rows = screens.table("output", "value")
+    width = max(map(len, stack.outputs), default=0)
     for name, value in sorted(stack.outputs.items()):
-        rows.add_row(name, value)
-    _console().print(rows)
+        # Never folded: these are for copying.
+        _console().print(f"{name:<{width}}  {value}", markup=False, soft_wrap=True)
     return 0
 
 
