@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from distillery import student
 from distillery.errors import UnreadableRouting
 from distillery.weights import parse_routing
 from local.bedrock import iam, training
@@ -151,7 +152,7 @@ class Jobs:
         async with lasting(training_time):
             file = self._context.folder / f"{model_arn.rsplit('/', 1)[-1]}.student"
             job.loss = await training.train(labelled, file)
-            fitted = await asyncio.to_thread(training.load, file)
+            fitted = await asyncio.to_thread(student.load, file)
             await asyncio.to_thread(objects.put, _metrics_uri(job), _metrics(job.loss))
         await self._outcome(job)
         job.training.move("Completed")

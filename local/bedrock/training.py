@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distillery import student
+from distillery.taxonomy import default_taxonomy
 from local.bedrock.errors import JobFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from distillery.student import Student
 
     from distillery.taxonomy import Taxonomy
     from distillery.weights import Weights
@@ -28,10 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main(examples_file: str, student_file: str) -> None:
     """Fit and save; prints the loss."""
-    # scikit-learn takes over a second to import, which only this process has to pay.
-    from distillery import student
-    from distillery.taxonomy import default_taxonomy
-
     taxonomy = default_taxonomy()
     with Path(examples_file).open(encoding="utf-8") as lines:
         examples: list[tuple[str, Weights]] = [(query, weights) for query, weights in map(json.loads, lines)]
@@ -52,13 +48,6 @@ def _loss(
         for facet in taxonomy.names
     ]
     return round(sum(errors) / len(errors), 6)
-
-
-def load(student_file: Path) -> Student:
-    """A fitted student, ready to answer."""
-    from distillery import student
-
-    return student.load(student_file)
 
 
 async def train(examples: list[tuple[str, Weights]], student_file: Path) -> float:
