@@ -7,7 +7,7 @@ import io
 import json
 import tracemalloc
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -399,7 +399,9 @@ def test_equal_queries_never_straddle(numbers: list[int], share: float) -> None:
 
 
 @given(st.text(), st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
-def test_query_key_ignores_case_spacing_and_unicode_form(text: str, form: str) -> None:
+def test_query_key_ignores_case_spacing_and_unicode_form(
+    text: str, form: Literal["NFC", "NFD", "NFKC", "NFKD"]
+) -> None:
     key = query_key(text)
     assert query_key(unicodedata.normalize(form, text)) == key
     assert query_key(f"  {text}\n") == key

@@ -83,19 +83,24 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _reject_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+def _reject_constant(_: str) -> float:
+    raise ValueError("NaN and Infinity are not JSON")
 
 
-_decode_line = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_reject_constant).decode
+_LINE_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_reject_constant)
 # NaN is let through here, so that the finding can name the facet that has it.
-_decode_label = json.JSONDecoder(object_pairs_hook=_unique).decode
+_LABEL_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 _find_surrogate = re.compile("[\ud800-\udfff]").search
 
 _LINE_KEYS = frozenset({"schemaVersion", "system", "messages"})
 _MESSAGE_KEYS = frozenset({"role", "content"})
 _ONE_OBJECT = "Write one JSON object a line, without commas or brackets around the lines."
+_TOO_LONG = (
+    "line_too_long",
+    f"The line has more than the {MAX_LINE_BYTES:,} bytes that Bedrock takes.",
+    "Shorten the query or the reasoning, and look for missing ends of lines.",
+)
 _ONE_TURN = "Give one user turn, and after it at most one assistant turn with the label."
 
 
@@ -166,34 +171,31 @@ def _frame(prompt: str) -> tuple[str, str, str]:
 
 def line_too_long(line: int) -> Finding:
     """The finding on a line over the limit, as it came or as it would be written for Bedrock."""
-    return _too_long().at(line)
+    return _Flaw(*_TOO_LONG).at(line)
 
 
-def _too_long() -> _Flaw:
-    return _Flaw(
-        "line_too_long",
-        f"The line has more than the {MAX_LINE_BYTES:,} bytes that Bedrock takes.",
-        "Shorten the query or the reasoning, and look for missing ends of lines.",
-    )
+def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
+    if text.startswith("{"):
+        content, end = decoder.raw_decode(text)
+        if end == len(text):
+            return content
+    # The long way round: space on either side, something after the object, or no object at all.
+    return decoder.decode(text)
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
     if len(raw) > MAX_LINE_BYTES:
-        raise _too_long()
+        raise _Flaw(*_TOO_LONG)
     try:
-        content = _decode_line(raw.decode())
+        content = _decoded(_LINE_DECODER, raw.decode())
     except UnicodeDecodeError as error:
         raise _Flaw(
             "not_utf8", f"Byte {error.start + 1} of the line is not UTF-8.", "Save the file as UTF-8."
         ) from error
-    except json.JSONDecodeError as error:
-        raise _Flaw("not_json", f"The line is not JSON: {_where(error)}.", _ONE_OBJECT) from error
     except _RepeatedKey as error:
         raise _repeated(error, "line") from error
-    except RecursionError as error:
-        raise _Flaw("not_json", "The line is nested too deeply to be read.", _ONE_OBJECT) from error
-    except ValueError as error:
-        raise _Flaw("not_json", f"The line is not JSON: {error}.", _ONE_OBJECT) from error
+    except (ValueError, RecursionError) as error:
+        raise _Flaw("not_json", f"The line is not JSON: {_cause(error)}.", _ONE_OBJECT) from error
     if type(content) is not dict:
         raise _Flaw("not_object", f"The line holds {_kind(content)}, not an object.", _ONE_OBJECT)
     return content
@@ -214,20 +216,44 @@ def _conversation(content: dict[str, Any], line: int, findings: list[Finding]) -
         )
     system = _system(content["system"]) if "system" in content else ""
     messages = content["messages"]
-    if type(messages) is not list or [m for m in messages if type(m) is not dict]:
-        raise _Flaw("messages_shape", "'messages' is not a list of objects.", _ONE_TURN)
-    roles = [message.get("role") for message in messages]
-    if roles not in (["user"], ["user", "assistant"]):
-        told = ", ".join(_shown(role) for role in roles[:4]) + (", ..." if len(roles) > 4 else "")
-        raise _Flaw("role_order", f"The roles of the turns are {told or 'missing'}.", _ONE_TURN)
-    findings.extend(
-        _unknown_fields(message, _MESSAGE_KEYS, "A message", line)
-        for message in messages
-        if not message.keys() <= _MESSAGE_KEYS
-    )
-    query = _text(messages[0].get("content"), "user").strip()
-    label = _text(messages[1].get("content"), "assistant") if len(messages) > 1 else None
+    if type(messages) is not list or not 1 <= len(messages) <= 2:
+        raise _misplaced(messages)
+    query = _turn(messages, 0, "user", line, findings).strip()
+    label = _turn(messages, 1, "assistant", line, findings) if len(messages) == 2 else None
     return query, label, system
+
+
+def _turn(messages: list[Any], index: int, role: str, line: int, findings: list[Finding]) -> str:
+    """The text of a turn, which must be of `role`; parts of a text that was split are joined again."""
+    message = messages[index]
+    if type(message) is not dict or message.get("role") != role:
+        raise _misplaced(messages)
+    if not message.keys() <= _MESSAGE_KEYS:
+        findings.append(_unknown_fields(message, _MESSAGE_KEYS, "A message", line))
+    content = message.get("content")
+    if type(content) is not list or not content:
+        raise _Flaw(
+            "content_shape",
+            f"The content of the {role} turn is not a list of texts.",
+            'Write "content": [{"text": "..."}].',
+        )
+    for block in content:
+        if not _is_text(block):
+            raise _Flaw(
+                "not_text",
+                f"The {role} turn holds something other than text.",
+                "Keep to text: pictures, documents and tools cannot be distilled here.",
+            )
+    return _sound(content[0]["text"] if len(content) == 1 else "".join(b["text"] for b in content), role)
+
+
+def _misplaced(messages: Any) -> _Flaw:
+    """The flaw of turns that are not what they should be, or not in their place."""
+    if type(messages) is not list or [message for message in messages if type(message) is not dict]:
+        return _Flaw("messages_shape", "'messages' is not a list of objects.", _ONE_TURN)
+    told = ", ".join(_shown(message.get("role")) for message in messages[:4])
+    more = ", ..." if len(messages) > 4 else ""
+    return _Flaw("role_order", f"The roles of the turns are {told or 'missing'}{more}.", _ONE_TURN)
 
 
 def _unknown_fields(content: dict[str, Any], known: frozenset[str], where: str, line: int) -> Finding:
@@ -242,6 +268,8 @@ def _unknown_fields(content: dict[str, Any], known: frozenset[str], where: str, 
 
 
 def _system(blocks: Any) -> str:
+    if type(blocks) is list and len(blocks) == 1 and _is_text(blocks[0]):
+        return str(blocks[0]["text"])
     if type(blocks) is not list or [block for block in blocks if not _is_text(block)]:
         raise _Flaw(
             "system_shape",
@@ -253,23 +281,6 @@ def _system(blocks: Any) -> str:
 
 def _is_text(block: Any) -> bool:
     return type(block) is dict and len(block) == 1 and type(block.get("text")) is str
-
-
-def _text(content: Any, role: str) -> str:
-    """The text of a turn; parts of a text that was split are put together again."""
-    if type(content) is not list or not content:
-        raise _Flaw(
-            "content_shape",
-            f"The content of the {role} turn is not a list of texts.",
-            'Write "content": [{"text": "..."}].',
-        )
-    if [block for block in content if not _is_text(block)]:
-        raise _Flaw(
-            "not_text",
-            f"The {role} turn holds something other than text.",
-            "Keep to text: pictures, documents and tools cannot be distilled here.",
-        )
-    return _sound("".join(block["text"] for block in content), role)
 
 
 def _sound(text: str, role: str) -> str:
@@ -303,12 +314,11 @@ def _label(text: str, facets: Sequence[str]) -> tuple[Weights, str]:
     """Weights in the order of `facets`, and the reasoning, from the assistant's text."""
     form = f"Answer with a JSON object of {', '.join(facets)} and, if wanted, {REASONING}."
     try:
-        content = _decode_label(text)
+        content = _decoded(_LABEL_DECODER, text)
     except _RepeatedKey as error:
         raise _repeated(error, "label") from error
     except (ValueError, RecursionError) as error:
-        cause = _where(error) if isinstance(error, json.JSONDecodeError) else "it cannot be read"
-        raise _Flaw("label_not_json", f"The label is not JSON: {cause}.", form) from error
+        raise _Flaw("label_not_json", f"The label is not JSON: {_cause(error)}.", form) from error
     if type(content) is not dict:
         raise _Flaw("label_not_object", f"The label is {_kind(content)}, not an object.", form)
     if len(content) != len(facets) + (REASONING in content) or [f for f in facets if f not in content]:
@@ -336,17 +346,14 @@ def _other_facets(content: dict[str, Any], facets: Sequence[str]) -> _Flaw:
     if unknown:
         lacking = f" and lacks {missing}" if missing else ""
         return _Flaw("unknown_facet", f"The label has the unknown facet {_cut(unknown)}{lacking}.", known)
-    return _Flaw(
-        "missing_facet", f"The label lacks {missing}.", f"{known} Give 0 where one is of no use."
-    )
+    return _Flaw("missing_facet", f"The label lacks {missing}.", f"{known} Give 0 where one is of no use.")
 
 
 def _weight(facet: str, value: Any) -> float:
     # Not isinstance: True is an int to Python, and no weight to anybody.
     if type(value) is not float and type(value) is not int:
-        raise _Flaw(
-            "weight_not_number", f"The weight of {facet} is {_kind(value)}.", "Write it as a bare number."
-        )
+        told = f"The weight of {facet} is {_kind(value)}."
+        raise _Flaw("weight_not_number", told, "Write it as a bare number.")
     if 0 <= value <= 1:
         return float(value) + 0.0  # -0.0 becomes 0.0: the two are equal and would be written differently
     code, told = (
@@ -366,9 +373,10 @@ def _repeated(error: _RepeatedKey, where: str) -> _Flaw:
     )
 
 
-def _where(error: json.JSONDecodeError) -> str:
-    reason = error.msg[:1].lower() + error.msg[1:]
-    return f"{reason} at character {error.pos + 1}"
+def _cause(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "it holds no such number"
 
 
 def _kind(value: Any) -> str:

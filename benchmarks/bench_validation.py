@@ -1,0 +1,151 @@
+"""Validation throughput (MB of 10^6 bytes per second) and its peak memory above a bare interpreter.
+
+`python -m benchmarks.bench_validation --json OUT`; every case runs in an interpreter of its own, so that
+one case's peak is not another's. The input is generated from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.peak import peak_bytes
+from distillery.datasets import DatasetReport, Rules, validate_dataset
+from distillery.records import Record, training_line
+from distillery.taxonomy import default_taxonomy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MEGABYTE = 1_000_000
+RECORDS = 15_000
+LARGE_FILE = 500 * MEGABYTE
+WORDS = ("harbour", "lantern", "orchestra", "interview", "glacier", "episode", "kettle", "budget", "ladder")
+OTHER_PROMPT = "Return JSON with the weights of the facets and reasoning for the given query."
+
+
+def _lines(reasoning_words: int, seed: int = 7) -> Iterator[bytes]:
+    """Endless good lines, in the shape of a teacher's labels."""
+    rng = random.Random(seed)
+    facets = default_taxonomy().names
+    number = 0
+    while True:
+        number += 1
+        cuts = sorted(rng.randint(0, 10) for _ in facets[1:])
+        parts = [high - low for low, high in zip([0, *cuts], [*cuts, 10], strict=True)]
+        label = {facet: part / 10 for facet, part in zip(facets, parts, strict=True)}
+        query = " ".join(rng.choices(WORDS, k=6)) + f" {number}"
+        reasoning = " ".join(rng.choices(WORDS, k=reasoning_words))
+        yield training_line(Record(number, query, label, reasoning, ""), OTHER_PROMPT)
+
+
+def _write(path: Path, reasoning_words: int, *, records: int = 0, size: int = 0) -> None:
+    """So many records, or so many bytes (to the nearest line; the first 15,000 lines are repeated)."""
+    lines = islice(_lines(reasoning_words), RECORDS)
+    with path.open("wb") as file:
+        file.writelines(islice(lines, records) if records else lines)
+    if size:
+        _repeat(path, size)
+
+
+def _repeat(path: Path, size: int) -> None:
+    """Make a file of `size` bytes, less a line at most, out of repetitions of itself."""
+    with path.open("rb") as again, path.open("ab") as file:
+        while (room := size - file.tell()) > 0 and (line := again.readline(room)).endswith(b"\n"):
+            file.write(line)
+
+
+def _write_one_line(path: Path) -> None:
+    with path.open("wb") as file:
+        for _ in range(LARGE_FILE // MEGABYTE):
+            file.write(b"x" * MEGABYTE)
+
+
+def _write_bad_lines(path: Path) -> None:
+    facet = default_taxonomy().names[0]
+    with path.open("wb") as file:
+        file.writelines(
+            line.replace(f'{facet}\\":'.encode(), b'smell\\":') for line in islice(_lines(18), RECORDS)
+        )
+    _repeat(path, LARGE_FILE)
+
+
+CASES = {
+    "15,000 records of about 430 bytes": lambda path: _write(path, 6, records=RECORDS),
+    "15,000 records of about 15,000 bytes": lambda path: _write(path, 1_750, records=RECORDS),
+    "500 MB, lines of about 430 bytes": lambda path: _write(path, 6, size=LARGE_FILE),
+    "500 MB, lines of about 4,000 bytes": lambda path: _write(path, 450, size=LARGE_FILE),
+    "500 MB, one line": _write_one_line,
+    "500 MB, every line bad": _write_bad_lines,
+}
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """Validate one file in this process."""
+    with path.open("rb") as source, tempfile.TemporaryFile() as train, tempfile.TemporaryFile() as holdout:
+        started = time.perf_counter()
+        report: DatasetReport = validate_dataset(
+            source, taxonomy=default_taxonomy(), rules=Rules(), train=train, holdout=holdout
+        )
+        seconds = time.perf_counter() - started
+    return {
+        "megabytes": report.bytes_read / MEGABYTE,
+        "lines": report.lines,
+        "valid": report.valid,
+        "seconds": seconds,
+        "megabytes_per_second": report.bytes_read / MEGABYTE / seconds,
+        "peak_bytes": peak_bytes(),
+    }
+
+
+def _child(code: str, *arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout)
+
+
+def run() -> dict[str, Any]:
+    """Every case, each in an interpreter of its own."""
+    bare = _child("from benchmarks.peak import peak_bytes; print(peak_bytes())")
+    code = (
+        "import json, sys; from pathlib import Path; from benchmarks.bench_validation import measure;"
+        "print(json.dumps(measure(Path(sys.argv[1]))))"
+    )
+    cases: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "dataset.jsonl"
+        for name, write in CASES.items():
+            write(path)
+            case = _child(code, str(path))
+            case["peak_megabytes_above_interpreter"] = (case.pop("peak_bytes") - bare) / MEGABYTE
+            cases[name] = {
+                key: round(value, 2) if isinstance(value, float) else value for key, value in case.items()
+            }
+    return cases
+
+
+def main() -> None:
+    """Print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    arguments = parser.parse_args()
+    cases = run()
+    print(f"{'validation':40} {'lines':>10} {'MB/s':>8} {'peak MB above interpreter':>26}")
+    for name, case in cases.items():
+        peak = case["peak_megabytes_above_interpreter"]
+        print(f"{name:40} {case['lines']:>10,} {case['megabytes_per_second']:>8.1f} {peak:>26.1f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"validation": cases}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
