@@ -5,8 +5,9 @@ and numbers blurred to their shape), and two to four characters within a word. E
 one, and a linear model gives, for each of the teacher's own frequent weight vectors (at most
 `MOST_CANDIDATES`, taken from its labels), the *expected weight rubric* of answering with that vector; the
 best one is the answer. So the sum is 1, the weights lie on the teacher's grid, and what is maximised is what
-is measured: regressing the weights themselves and rounding them costs about 0.1 of rubric. The model also
-has one column per facet, the expected weight; those add up word by word and give the explanation.
+is measured (with a slight pull towards the expected weights): regressing the weights and taking the nearest
+vector costs 0.2 of rubric. The model also has one column per facet, the expected weight; those add up word
+by word and give the explanation.
 
 Coefficients are whole numbers of eight bits. Those of one n-gram sit side by side in one long integer, so
 that adding a query's n-grams is one addition each, however many columns there are.

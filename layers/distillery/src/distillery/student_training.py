@@ -1,9 +1,9 @@
 """Fitting the student (see `student` for the model itself). Needs numpy and scipy; no function imports this.
 
 Ridge regression from n-grams to columns: for each candidate the rubric that answering it would have earned
-on the record (averaged over a query's copies, which count as often as they occur), for each facet the
-label's weight. Conjugate gradients on the sparse matrix, because neither the n-grams' nor the queries'
-Gram matrix of 15,000 records need then fit in memory.
+on the record, less a little of the squared error (averaged over a query's copies, which count as often as
+they occur), for each facet the label's weight. Conjugate gradients on the sparse matrix, because then
+neither the n-grams' nor the queries' Gram matrix of 15,000 records need fit in memory.
 
 Where the choices come from: five-fold cross-validation over the distinct queries of 1,388 records labelled
 by Amazon Nova Premier. Mean rubric of the vector nearest to ridge weights 4.18, of multinomial regression
@@ -41,6 +41,10 @@ RIDGE = 0.5
 """Penalty in records; a query's feature vector has length 1, so it does not depend on their number."""
 LEAST_QUERIES = 2
 """Distinct queries an n-gram must occur in."""
+NEARNESS = 4
+"""Rubric points that a squared error of 1 costs. The rubric alone hardly tells answers far from the label
+apart, so that it teaches little where records are few: this costs nothing on the real labels (4.379 without,
+4.377 with it) and gives 4.88 for 4.74 on 100 records of a simple made-up teacher."""
 POOL = 400
 """Most frequent labels among which candidates are chosen, where there are more than can be kept."""
 ITERATIONS = 200
@@ -103,6 +107,12 @@ def _earned(label: Steps, answer: Steps, facets: Sequence[str], steps: int) -> i
     )
 
 
+def _worth(label: Steps, answer: Steps, facets: Sequence[str], steps: int) -> int:
+    """What an answer's column learns, times `steps` squared: the rubric less NEARNESS x squared error."""
+    distance = sum((given - wanted) ** 2 for given, wanted in zip(answer, label, strict=True))
+    return _earned(label, answer, facets, steps) * steps**2 - NEARNESS * distance
+
+
 def _candidates(frequency: Counter[Steps], facets: Sequence[str], steps: int) -> list[Steps]:
     """The vectors to answer with: all labels or, of many, those that together serve the others best."""
     pool = sorted(frequency, key=lambda label: (-frequency[label], label))
@@ -133,12 +143,12 @@ def _targets(
     for place, of_query in enumerate(labels):
         for label, count in of_query.items():
             if label not in rows:
-                rows[label] = np.array(
-                    [*(_earned(label, answer, facets, steps) for answer in candidates), *label]
-                )
+                worths = (_worth(label, answer, facets, steps) for answer in candidates)
+                rows[label] = np.array([*worths, *label])
             sums[place] += count * rows[label]
     copies = np.array([of_query.total() for of_query in labels], dtype=np.float64)
     targets = sums / copies[:, None]
+    targets[:, : len(candidates)] /= steps**2
     targets[:, len(candidates) :] /= steps
     return targets, copies
 
