@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -155,9 +156,10 @@ class LocalCloud:
                     self._said() or f"The local cloud ended with exit code {process.returncode}."
                 )
             address = f"{self.endpoint}/_distillery/ready"
-            # Refused until the server listens, and never anything but ready once it does.
-            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):  # noqa: S310
-                return
+            # Refused until the server listens; an older server on the port would answer for it.
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310
+                if json.load(answer)["pid"] == process.pid:
+                    return
             time.sleep(LOOK_EVERY)
         raise CloudFailed(f"The local cloud did not answer within {START_SECONDS:.0f} s. {self._said()}")
 

@@ -3,7 +3,7 @@
 MiniStack starts functions with its own interpreter, whose environment holds every development package:
 a function could import what its layer lacks and nobody would notice. So a bare environment is made that
 links to the SDK only, and MiniStack is told to use it. The function that is replaced is private (pinned
-version, covered by tests/local/test_functions.py).
+version, covered by tests/local/test_server.py).
 """
 
 from __future__ import annotations

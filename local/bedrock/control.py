@@ -12,6 +12,7 @@ POST /_distillery/reset      no faults, counters at zero; {"state": true} also f
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -69,7 +70,7 @@ class Control:
     async def _do(self, what: str, content: Any) -> Any:
         match what:
             case "GET ready":
-                return {"ready": True}
+                return {"ready": True, "pid": os.getpid()}
             case "GET state":
                 return self._state()
             case "GET faults":

@@ -120,7 +120,7 @@ class Jobs:
 
     async def _run(self, job: Job, model_arn: str, session: iam.Session) -> None:
         try:
-            await self._context.events.job_changed(job)
+            await self._tell(job)
             await self._stages(job, model_arn, session)
         except JobFailed as failure:
             await self._end(job, "Failed", str(failure))
@@ -186,7 +186,14 @@ class Jobs:
         for stage in job.stages:
             if stage.status == "InProgress":
                 stage.move(status)
-        await self._context.events.job_changed(job)
+        await self._tell(job)
+
+    async def _tell(self, job: Job) -> None:
+        """Publish a job's state. Events are best effort: one that fails changes nothing about the job."""
+        try:
+            await self._context.events.job_changed(job)
+        except Exception:  # noqa: BLE001  # whatever EventBridge does with it
+            logger.exception("no event could be published for the job %s", job.name)
 
     def _refuse_unreachable_teacher(self, job: Job, session: iam.Session) -> None:
         """A teacher behind a profile is called with the job's role, in every Region of the profile."""
@@ -269,6 +276,7 @@ class Jobs:
         if job.status != "InProgress" or job.task is None:
             raise conflict(f"The job {job.name} is {job.status} and cannot be stopped.")
         job.status, job.changed = "Stopping", now()
+        await self._tell(job)
         job.task.cancel()
         return {}
 
