@@ -48,8 +48,8 @@ apart, so that it teaches little where records are few: this costs nothing on th
 POOL = 400
 """Most frequent labels among which candidates are chosen, where there are more than can be kept."""
 ITERATIONS = 200
-PRECISION = 1e-3
-"""Conjugate gradients stop when the residual has shrunk to this share: finer than a coefficient's byte."""
+PRECISION = 3e-3
+"""Conjugate gradients stop when the residual has shrunk to this share, about what a byte can hold; 1e-3 scores alike."""
 LARGEST = 127
 """A coefficient's largest byte, counted from ZERO."""
 
