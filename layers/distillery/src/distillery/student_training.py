@@ -49,7 +49,7 @@ POOL = 400
 """Most frequent labels among which candidates are chosen, where there are more than can be kept."""
 ITERATIONS = 200
 PRECISION = 3e-3
-"""Conjugate gradients stop when the residual has shrunk to this share, about what a byte can hold; 1e-3 scores alike."""
+"""Conjugate gradients stop when the residual has shrunk to this share; 1e-3 scores alike and takes longer."""
 LARGEST = 127
 """A coefficient's largest byte, counted from ZERO."""
 
