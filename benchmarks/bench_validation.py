@@ -89,13 +89,9 @@ CASES = {
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Validate one file in this process."""
-    with path.open("rb") as source, tempfile.TemporaryFile() as train, tempfile.TemporaryFile() as holdout:
-        started = time.perf_counter()
-        report: DatasetReport = validate_dataset(
-            source, taxonomy=default_taxonomy(), rules=Rules(), train=train, holdout=holdout
-        )
-        seconds = time.perf_counter() - started
+    """Validate one file in this process: once if it is large, else five times, of which the median counts."""
+    repeats = 1 if path.stat().st_size > 50 * MEGABYTE else 5
+    report, seconds = sorted((_validate(path) for _ in range(repeats)), key=lambda run: run[1])[repeats // 2]
     return {
         "megabytes": report.bytes_read / MEGABYTE,
         "lines": report.lines,
@@ -104,6 +100,15 @@ def measure(path: Path) -> dict[str, Any]:
         "megabytes_per_second": report.bytes_read / MEGABYTE / seconds,
         "peak_bytes": peak_bytes(),
     }
+
+
+def _validate(path: Path) -> tuple[DatasetReport, float]:
+    with path.open("rb") as source, tempfile.TemporaryFile() as train, tempfile.TemporaryFile() as holdout:
+        started = time.perf_counter()
+        report = validate_dataset(
+            source, taxonomy=default_taxonomy(), rules=Rules(), train=train, holdout=holdout
+        )
+        return report, time.perf_counter() - started
 
 
 def _child(code: str, *arguments: str) -> Any:

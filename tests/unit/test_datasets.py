@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery import lines
+from distillery import datasets, lines
 from distillery.datasets import FINDINGS_PER_CODE, DatasetReport, Rules, validate_dataset
 from distillery.prompts import student_prompt
 from distillery.records import Record, check_line, training_line
@@ -249,6 +249,13 @@ def test_bad_lines_within_the_tolerance_go_to_quarantine() -> None:
     assert (entry["line"], entry["raw"]) == (42, '{"schemaVersion": 1}')
     assert [finding["code"] for finding in entry["findings"]] == ["missing_field"]
     assert not validate([*content, *[b"{\n"] * 3], Rules(error_tolerance=0.01)).report.valid
+
+
+def test_quarantine_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "MAX_QUARANTINE_BYTES", 2_000)
+    done = validate([b"{\n"] * 1_000)
+    assert 1 < len(done.quarantine) < 20
+    assert done.report.finding_counts["not_json"] == 1_000
 
 
 def test_tolerance_never_goes_below_100_distinct() -> None:

@@ -42,6 +42,8 @@ MAX_RECORDS = 15_000
 """Bedrock's limit for one job, not adjustable."""
 FINDINGS_PER_CODE = 50
 """Findings kept of each code; all are counted."""
+MAX_QUARANTINE_BYTES = 100_000_000
+"""Bad lines kept to be mended; whoever drops more junk than this still has it."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -98,7 +100,7 @@ def validate_dataset(
 
     Whatever the bytes are, the answer is a report; only the stream and the files may raise. The spool
     needs as much room in the temporary directory as `train` does (240 MB at the very most). Bad lines go
-    to `quarantine` with their findings, up to 15,000 of them.
+    to `quarantine` with their findings, up to 100 MB of them.
     """
     with tempfile.TemporaryFile() as spool:
         survey = _Survey(taxonomy, spool, quarantine)
@@ -204,7 +206,7 @@ class _Survey:
             )
 
     def _set_apart(self, number: int, raw: bytes, findings: list[Finding]) -> None:
-        if self._quarantine is None or self._bad > MAX_RECORDS:
+        if self._quarantine is None or self._quarantine.tell() > MAX_QUARANTINE_BYTES:
             return
         entry = {
             "line": number,
