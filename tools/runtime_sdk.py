@@ -23,7 +23,7 @@ FLOOR = "1.39.7"
 """The first release with CreateCustomModelDeployment (1.39.6 has none of the four deployment operations)."""
 
 
-def _layer_module() -> Any:
+def layer_module() -> Any:
     """layers/distillery/runtime_sdk.py, which is no package because the layer's build runs it alone."""
     spec = importlib.util.spec_from_file_location("layer_runtime_sdk", LAYER / "runtime_sdk.py")
     if spec is None or spec.loader is None:
@@ -61,7 +61,7 @@ def names_within(shapes: dict[str, Any], shape: str, seen: frozenset[str] = froz
 def floor_of(wheel: Path, version: str) -> dict[str, Any]:
     """The content of runtime_sdk.json; SystemExit naming the first operation that the release lacks."""
     operations: dict[str, dict[str, list[str]]] = {}
-    for service, calls in sorted(_layer_module().calls_of(LAYER / "src/distillery").items()):
+    for service, calls in sorted(layer_module().calls_of(LAYER / "src/distillery").items()):
         details = model(wheel, service)
         available = {name.lower(): name for name in details["operations"]}
         operations[service] = {}
