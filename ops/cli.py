@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 TROUBLE, TIMED_OUT = 1, 6
+PIPE_WIDTH = 120
+"""Columns of what goes to a file or a pipe, which have none of their own."""
 VERDICTS = {State.PROMOTED: 0, State.REJECTED: 2, State.FAILED: 3, State.NOT_PROMOTED: 4, State.DUPLICATE: 5}
 
 HELP = """Turn labelled queries into a fast, cheap router, and use it.
@@ -256,7 +259,10 @@ def _complain(sentence: str) -> int:
 
 def _console() -> Console:
     # Made per call: the streams may have been replaced since the import.
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
 
 
 def _print_json(content: object) -> None:

@@ -120,7 +120,7 @@ def _doing(stack: Stack, run: Run) -> str:
             return f"judged {ended} of {len(run.evaluation_jobs)} candidates"
         case State.EVALUATING:
             return "answering the holdout"
-        case _ if not settled(run):
+        case state if state in ENDED and not settled(run):
             return "acting on the verdict"
         case _:
             return ""

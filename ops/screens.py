@@ -133,8 +133,10 @@ def show_verdict(
         console.print(f"  {escape(run.failure.step)}: {escape(run.failure.cause)}", soft_wrap=True)
     if run.duplicate_of:
         console.print(f"  the same content was distilled as {run.duplicate_of}", soft_wrap=True)
-    if findings:
-        console.print(_findings(findings))
+    said = " ".join(run.reasons)
+    left = [finding for finding in findings if finding["message"] not in said]
+    if left:
+        console.print(_findings(left))
     if run.served_by:
         console.print(f"  served by: {escape('; '.join(run.served_by))}", soft_wrap=True)
     if report:
@@ -167,10 +169,10 @@ def _figure(value: Any) -> str:
 def _findings(findings: Sequence[Mapping[str, Any]]) -> Table:
     rows = table("line", "code", "what", "how to mend it", numbers=["line"])
     for finding in findings[:FINDINGS_SHOWN]:
-        line = finding.get("line")
+        line = finding["line"]
         rows.add_row(
             "" if line is None else str(line),
-            *(escape(str(finding.get(part) or "")) for part in ("code", "message", "mend")),
+            *(escape(str(finding[part])) for part in ("code", "message", "mend")),
         )
     if len(findings) > FINDINGS_SHOWN:
         rows.add_row("", "", f"and {len(findings) - FINDINGS_SHOWN} more", "")
@@ -199,9 +201,14 @@ def lineage_table(run: Run) -> Table:
     for name, value in run.model_dump(mode="json").items():
         if name in {"history", "scores", "reasons", "failure", "run_id", "state", "announced"} or not value:
             continue
-        text = "\n".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        rows.add_row(Text(name.replace("_", " "), style="dim"), escape(text))
+        rows.add_row(Text(name.replace("_", " "), style="dim"), escape(_listed(value)))
     return rows
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {inner}" for name, inner in value.items())
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
