@@ -164,7 +164,7 @@ class Front:
             await self._others(scope, receive, send)
             return
         from local.bedrock.control import PREFIX
-        from local.bedrock.wire import Request
+        from local.bedrock.wire import Request, Response
 
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
@@ -175,7 +175,10 @@ class Front:
             await self._others({**scope, "scheme": "https"}, receive, send)
             return
         body = await _body(receive)
-        if to_control:
+        if to_control and "origin" in headers:
+            # A browser sends it for a page of somebody else's that tries the ports of this machine.
+            response = Response(403, {}, b"")
+        elif to_control:
             response = await self._control.handle(scope["method"], scope["path"], body)
         else:
             request = Request(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from local.cloud import ROOT, CloudFailed, LocalCloud
+from local.cloud import ROOT, CloudFailed, LocalCloud, free_port
 from tests.local.functions import Function
 from tests.local.tools import Control, wait_for
 
@@ -126,14 +128,33 @@ def test_setting_that_makes_no_sense_is_exit_1(tmp_path: Path) -> None:
 
 
 def test_server_runs_from_another_folder(tmp_path: Path) -> None:
+    port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.server", "--port", "0", "--help"],
+        [sys.executable, "-m", "local.server", "--port", str(port), "--data-dir", "data"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
     )
-    assert b"--data-dir" in process.communicate(timeout=60)[0]
-    assert process.returncode == 0
+
+    def answers() -> bool:
+        try:
+            return bool(Control(f"http://127.0.0.1:{port}").state())
+        except OSError:
+            return False
+
+    try:
+        wait_for(answers, "the server")
+        assert (tmp_path / "data" / "students").is_dir()
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0
+
+
+def test_web_pages_cannot_reach_the_control_room(cloud: LocalCloud) -> None:
+    headers = {"Origin": "http://example.com"}
+    request = urllib.request.Request(f"{cloud.endpoint}/_distillery/reset", data=b"{}", headers=headers)  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=10)  # noqa: S310
+    assert caught.value.code == 403
 
 
 def test_reset_forgets_everything(fresh: Control, cloud: LocalCloud) -> None:
