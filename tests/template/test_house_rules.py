@@ -271,6 +271,18 @@ def test_people_hear_how_a_run_ends_in_words(template: Template) -> None:
     assert template.properties("NotificationTopic")["KmsMasterKeyId"] == {"Ref": "NotificationKey"}
 
 
+def test_no_condition_keeps_notifications_away(template: Template) -> None:
+    # AWS documents that EventBridge offers SNS and its key no source to ask for; CloudWatch does.
+    documents = [
+        template.properties("NotificationTopicPolicy")["PolicyDocument"],
+        template.properties("NotificationKey")["KeyPolicy"],
+    ]
+    for document in documents:
+        by_service = {s["Principal"].get("Service"): s for s in document["Statement"]}
+        assert "Condition" not in by_service["events.amazonaws.com"]
+        assert by_service["cloudwatch.amazonaws.com"]["Condition"]
+
+
 def test_a_dropped_dataset_is_seen_in_this_bucket_only(template: Template) -> None:
     pattern = template.properties("ValidateDatasetFunctionDatasetDropped")["EventPattern"]["detail"]
     assert pattern == {
