@@ -64,8 +64,9 @@ def demo() -> int:
     with LocalCloud(port) as cloud:
         deploy(cloud.endpoint)
         say(f"stack distillery at {cloud.endpoint}, after {time.monotonic() - begin:.0f} s")
-        verdict = show_main_job(port)
-    say(f"{verdict}\nAll of it took {time.monotonic() - begin:.0f} s, and the local cloud is gone again.")
+        conclusion = show_main_job(port)
+    headline(f"Done in {time.monotonic() - begin:.0f} s, and the local cloud is gone again")
+    say(conclusion)
     return 0
 
 

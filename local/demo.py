@@ -29,7 +29,10 @@ class DemoFailed(Exception):
 
 
 def show_main_job(port: int) -> str:
-    """Drop, follow, route, fetch the report; returns the verdict in a line, or raises DemoFailed."""
+    """Drop, follow, route, fetch the report; returns where the report is and the verdict.
+
+    Raises DemoFailed.
+    """
     headline("The sample dataset goes into the bucket, and the run begins")
     run_id = _json(port, "drop", str(DATASET))["run_id"]
     say(run_id)
@@ -37,14 +40,13 @@ def show_main_job(port: int) -> str:
     headline(f"{QUERIES_ROUTED} queries go to the queue, and the new router answers")
     _command(port, "route", "--file", str(QUERIES), "--first", str(QUERIES_ROUTED))
     fetched = _json(port, "report", run_id, "--to", str(REPORT))
-    headline("Done")
-    say(f"Report: {fetched['address']} (open it in any browser; it needs no network)")
-    return _verdict(_json(port, "show", run_id))
+    verdict = _verdict(_json(port, "show", run_id))
+    return f"Report: {fetched['address']} (any browser opens it; it needs no network)\n{verdict}"
 
 
 def _verdict(run: dict[str, Any]) -> str:
-    reasons = " ".join(run["reasons"])
-    return f"Verdict: {run['state']}. {reasons}".strip()
+    rubrics = ", ".join(f"{name} {scores['rubric']:.2f}" for name, scores in run["scores"].items())
+    return f"Verdict: {run['state']}, rubric {rubrics} of 5. Models: {'; '.join(run['served_by'])}."
 
 
 def headline(words: str) -> None:
