@@ -46,10 +46,11 @@ if [ "$python" != .venv/bin/python ]; then
 fi
 echo "Installing the pinned dependencies into .venv ..."
 pip() {
-    .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"
+    .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check "$@"
 }
 rm -f "$stamp"
-pip install --require-hashes -r requirements/dev.txt || fail "The dependencies could not be installed (see above)."
+# The lock is complete, and pip 23.2 was seen to lose a pin while resolving extras: so nothing is resolved.
+pip install --require-hashes --no-deps -r requirements/dev.txt || fail "The dependencies could not be installed (see above)."
 # Editable and without build isolation: the build tool is in the lock, and nothing further is fetched.
 pip install --no-build-isolation --no-deps --editable . || fail "The command distillery could not be installed."
 echo "$wanted" >"$stamp"
