@@ -28,7 +28,7 @@ pipeline = Pipeline.of(settings)
 claims = IdempotencyConfig()
 
 
-@idempotent_function(
+@idempotent_function(  # type: ignore[untyped-decorator]  # Powertools gives it no signature
     data_keyword_argument="run_id",
     config=claims,
     persistence_store=DynamoDBPersistenceLayer(

@@ -19,7 +19,7 @@ from distillery.settings import StartSettings
 from distillery.steps.deploy_model import deploy_model
 from distillery.steps.evaluate_model import ready_for_evaluation
 from distillery.steps.start_distillation import start_distillation
-from distillery.steps.watch_bedrock import watch_bedrock
+from distillery.steps.watch_bedrock import StillWaiting, keep_watching, watch_bedrock
 from tests.unit.fakes import ARN, FakeDeployments, FakeEvaluations, FakeJobs, FakeModels, Surroundings
 
 if TYPE_CHECKING:
@@ -307,3 +307,27 @@ def test_any_order_of_repeated_events_makes_only_allowed_moves_and_pays_once(
     assert deployments(pipeline).created[global_name] <= 1
     if run.state is State.FAILED:
         assert global_name not in deployments(pipeline).deployments
+
+
+def keep(pipeline: Pipeline, cloud: Surroundings, receives: int) -> None:
+    deadline = now() + timedelta(hours=1)
+    message = WatchMessage(run_id=RUN, stage=Stage.DISTILLATION, deadline=deadline)
+    pipeline.watch_queue.watch(message)
+    (received_message,) = cloud.received("WATCH_QUEUE_URL")
+    dead = Queue(cloud.environment["DEAD_LETTER_QUEUE_URL"])
+    keep_watching(message, received_message["ReceiptHandle"], receives, pipeline, dead)
+
+
+def test_wait_that_goes_on_keeps_its_message(pipeline: Pipeline, cloud: Surroundings) -> None:
+    bring_to(State.TRAINING, pipeline)
+    with pytest.raises(StillWaiting):
+        keep(pipeline, cloud, receives=1)
+
+
+def test_message_polled_almost_as_often_as_sqs_allows_is_replaced_by_a_fresh_one(
+    pipeline: Pipeline, cloud: Surroundings
+) -> None:
+    bring_to(State.TRAINING, pipeline)
+    keep(pipeline, cloud, receives=900)
+    (fresh,) = cloud.received("WATCH_QUEUE_URL")
+    assert WatchMessage.model_validate_json(fresh["Body"]).run_id == RUN

@@ -302,7 +302,10 @@ def _grade(answer: Answer, facets: Sequence[str]) -> _Graded:
         routing = None
     if answer.reference is None:
         return _Graded(answer, routing, None)
-    return _Graded(answer, routing, rubric(answer.reference, routing.weights if routing else None, facets))
+    # The router takes a facet that is left out for 0; the rubric does not.
+    whole = routing is not None and Repair.MISSING_FACET not in routing.repairs
+    weights = routing.weights if routing and whole else None
+    return _Graded(answer, routing, rubric(answer.reference, weights, facets))
 
 
 def _lead(mine: Sequence[_Graded], theirs: Sequence[_Graded]) -> tuple[float, Interval | None] | None:

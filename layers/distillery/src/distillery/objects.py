@@ -72,13 +72,11 @@ class Bucket:
 
     def put(self, key: str, content: bytes, content_type: str, tags: dict[str, str] | None = None) -> None:
         """Write a small object."""
+        # An empty tagging header would ask for the right to tag as well.
+        tagging: dict[str, Any] = {"Tagging": urlencode(tags)} if tags else {}
         with aws.explained(f"write s3://{self.name}/{key}"):
             self._client.put_object(
-                Bucket=self.name,
-                Key=key,
-                Body=content,
-                ContentType=content_type,
-                Tagging=urlencode(tags or {}),
+                Bucket=self.name, Key=key, Body=content, ContentType=content_type, **tagging
             )
 
     def upload(self, key: str, file: IO[bytes]) -> None:

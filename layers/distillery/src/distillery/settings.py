@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from distillery.runs import Stage
 
-POLLS_PER_WAIT = 900
-"""SQS counts every poll as a receive and allows 1,000 of them before it gives a message up."""
-
 
 class Settings(BaseModel):
     """Read from environment variables of the same name in capitals."""
@@ -53,10 +50,6 @@ class PipelineSettings(Settings):
     def deadline(self, stage: Stage) -> timedelta:
         """How long a run may stay in a stage."""
         return timedelta(seconds=getattr(self, f"{stage.value}_deadline_seconds"))
-
-    def poll_interval(self, stage: Stage) -> float:
-        """Seconds between two polls: as set, or longer where the deadline would outlast SQS's receives."""
-        return max(self.poll_interval_seconds, self.deadline(stage).total_seconds() / POLLS_PER_WAIT)
 
 
 class ValidateSettings(PipelineSettings):

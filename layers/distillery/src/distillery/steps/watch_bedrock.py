@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STEP = "watch_bedrock"
 FUNCTION_SECONDS = timedelta(seconds=900)
 """The longest a function may run: until then what is missing may still be in the making."""
+RENEW_AFTER = 900
+"""SQS counts every poll as a receive and gives a message up after 1,000: before that a fresh one is sent."""
 logger = Logger(child=True)
 
 
@@ -67,7 +69,7 @@ class StillWaiting(Exception):
 def keep_watching(
     message: WatchMessage, receipt_handle: str, receives: int, pipeline: Pipeline, dead_letters: Queue
 ) -> None:
-    """Poll one received message; raises StillWaiting unless the wait is over.
+    """Poll one received message; raises StillWaiting unless it may leave the queue.
 
     Whatever goes wrong in a poll, the message is back for the next one within a poll interval.
     """
@@ -76,15 +78,20 @@ def keep_watching(
         over = watch_bedrock(message, pipeline, dead_letters)
     finally:
         if not over:
-            pipeline.watch_queue.hide(receipt_handle, _delay(message, receives, pipeline))
-    if not over:
-        raise StillWaiting(f"{message.run_id} is still in {message.stage}")
+            pipeline.watch_queue.hide(
+                receipt_handle, _delay(receives, pipeline.settings.poll_interval_seconds)
+            )
+    if over:
+        return
+    if receives >= RENEW_AFTER:
+        pipeline.watch_queue.watch(message)
+        return
+    raise StillWaiting(f"{message.run_id} is still in {message.stage}")
 
 
-def _delay(message: WatchMessage, receives: int, pipeline: Pipeline) -> float:
+def _delay(receives: int, interval: float) -> float:
     """Seconds until the next poll: a quarter of the interval, doubling up to the whole of it."""
-    longest = pipeline.settings.poll_interval(message.stage)
-    return float(max(1.0, min(longest, longest / 4 * 2 ** min(receives - 1, 8))))
+    return float(max(1.0, min(interval, interval / 4 * 2 ** min(receives - 1, 8))))
 
 
 def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:

@@ -14,12 +14,13 @@ import pytest
 
 from distillery.runs import Run, State
 from local.cloud import deploy
-from tests.local.chain import sample_records, wait_for
+from tests.local.pipeline.chain import sample_records
+from tests.local.tools import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.local.chain import Chain
+    from tests.local.pipeline.chain import Chain
 
 FINAL = (State.PROMOTED, State.NOT_PROMOTED)
 
@@ -101,7 +102,7 @@ def test_rejection_is_told_in_words(chain: Chain, told: Callable[[str], str]) ->
 
 def object_created(chain: Chain, run: Run) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(
-        (Path(__file__).parents[2] / "events" / "object_created.json").read_text("utf-8")
+        (Path(__file__).parents[3] / "events" / "object_created.json").read_text("utf-8")
     )
     event["detail"]["bucket"]["name"] = chain.outputs["DataBucketName"]
     event["detail"]["object"].update(key=run.source.key, **{"version-id": run.source.version_id})
@@ -110,13 +111,13 @@ def object_created(chain: Chain, run: Run) -> dict[str, Any]:
 
 def test_same_event_twice_at_once_and_late_is_one_run_one_job_one_deployment(chain: Chain) -> None:
     name = chain.drop(sample_records(150, "twice"), "datasets/twice/a.jsonl")
-    run = wait_for(lambda: chain.run(name))
+    run = wait_for(lambda: chain.run(name), "the run")
     event = object_created(chain, run)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: chain.invoke("ValidateDatasetFunction", event), range(4)))
     run = chain.reach(name, *FINAL)
     chain.invoke("ValidateDatasetFunction", event)
-    wait_for(lambda: watch_queue_is_empty(chain), what="the watch to end")
+    wait_for(lambda: watch_queue_is_empty(chain), "the watch to end")
     final = chain.run(name)
     assert final is not None
     assert final.history == run.history
@@ -149,8 +150,8 @@ def test_bedrock_event_that_is_lost_doubled_late_or_untrue_does_not_matter(chain
 
 def test_event_of_somebody_elses_job_is_not_acted_upon(chain: Chain) -> None:
     before = chain.calls("GetModelCustomizationJob")
-    chain.control("events", {"foreign": True, "status": "Completed"})
-    wait_for(lambda: chain.calls("GetModelCustomizationJob") > before, what="the function to ask for the job")
+    chain.control.event(foreign=True, status="Completed")
+    wait_for(lambda: chain.calls("GetModelCustomizationJob") > before, "the function to ask for the job")
     assert chain.calls("CreateCustomModelDeployment") == 0
 
 
@@ -240,7 +241,7 @@ def test_query_message_that_can_never_be_answered_is_kept_with_the_reason_once(c
     for body in ("not json at all", "colour", "too-long"):
         letter = chain.letter(body)
         assert letter["MessageAttributes"]["reason"]["StringValue"]
-    wait_for(lambda: chain.waiting("QueryQueueUrl") == 0, what="the queue to be empty")
+    wait_for(lambda: chain.waiting("QueryQueueUrl") == 0, "the queue to be empty")
     assert chain.waiting("DeadLetterQueueUrl") == 0
 
 
@@ -250,12 +251,12 @@ def test_function_that_dies_in_the_middle_of_a_batch_leaves_exactly_one_result_a
     chain.faults(calls=[{"operation": "Converse", "delay_seconds": 2, "times": 12}])
     ids = [f"dying-{number}" for number in range(12)]
     chain.send(*({"query_id": query_id, "query": f"a storm {query_id}"} for query_id in ids))
-    wait_for(lambda: chain.calls("Converse") > 0, what="the router to ask")
+    wait_for(lambda: chain.calls("Converse") > 0, "the router to ask")
     for process in router_processes():
         os.kill(process, signal.SIGKILL)
     results = chain.results(ids, seconds=90)
     assert set(results) == set(ids)
-    wait_for(lambda: chain.waiting("QueryQueueUrl") == 0, what="the queue to be empty")
+    wait_for(lambda: chain.waiting("QueryQueueUrl") == 0, "the queue to be empty")
 
 
 def router_processes() -> list[int]:
@@ -275,13 +276,13 @@ def router_processes() -> list[int]:
 def test_stack_deployed_again_with_other_parameters_leaves_everything_running(promoted: Chain) -> None:
     name = promoted.outputs["ActiveModelParameter"]
     before = promoted.ssm.get_parameter(Name=name)["Parameter"]
-    promoted.control("settings", {"job_seconds": 20})
+    promoted.control.settings(job_seconds=20)
     running = promoted.drop(sample_records(150, "redeployed"), "datasets/redeployed/a.jsonl")
     promoted.reach(running, State.TRAINING)
     assert deploy(promoted.cloud.endpoint, parameters={"HoldoutMax": "400", "PollIntervalSeconds": "1"}) == (
         promoted.outputs
     )
-    promoted.control("settings", {"job_seconds": 1})
+    promoted.control.settings(job_seconds=1)
     promoted.send({"query_id": "after-redeployment", "query": "a lighthouse in the fog"})
     assert promoted.results(["after-redeployment"])["after-redeployment"]["source"] == "model"
     after = promoted.ssm.get_parameter(Name=name)["Parameter"]

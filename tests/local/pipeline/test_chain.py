@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from distillery.runs import CANDIDATES, State
-from tests.local.chain import SAMPLES, sample_records
+from tests.local.pipeline.chain import SAMPLES, sample_records
 
 if TYPE_CHECKING:
-    from tests.local.chain import Chain
+    from tests.local.pipeline.chain import Chain
 
 
 def test_dropped_dataset_becomes_the_router_in_charge(chain: Chain) -> None:
@@ -62,7 +62,7 @@ def test_run_goes_on_when_every_event_of_bedrock_is_lost(chain: Chain) -> None:
     run = chain.reach(
         chain.drop(sample_records(300, "lost"), "datasets/lost/a.jsonl"), State.PROMOTED, State.NOT_PROMOTED
     )
-    assert chain.control("state")["events_published"] == 0
+    assert chain.control.state()["events_published"] == 0
     assert run.deployment_arn
 
 

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from distillery.ledger import from_item
 from distillery.runs import ENDED, Run, State, run_id
+from tests.local.tools import Control, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from local.cloud import LocalCloud
 
-Found = TypeVar("Found")
-
-SAMPLES = Path(__file__).parents[2] / "samples"
+SAMPLES = Path(__file__).parents[3] / "samples"
 RUN_SECONDS = 120.0
-LOOK_EVERY = 0.2
-
-
-def wait_for(look: Callable[[], Found], seconds: float = 60.0, what: str = "") -> Found:
-    """Look again and again until something truthy is seen."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not seen within {seconds:g} s: {what or look}")
-        time.sleep(LOOK_EVERY)
-    return found
 
 
 def sample_records(count: int, mark: str) -> bytes:
@@ -50,6 +36,7 @@ class Chain:
         self.s3, self.sqs = cloud.client("s3"), cloud.client("sqs")
         self.dynamodb, self.ssm = cloud.client("dynamodb"), cloud.client("ssm")
         self.functions = cloud.client("lambda")
+        self.control = Control(cloud.endpoint)
 
     # ------------------------------------------------------------------------------------------ runs
     def drop(self, content: bytes, key: str) -> str:
@@ -76,7 +63,7 @@ class Chain:
                 return None
             return run if run.state not in ENDED or run.announced is run.state else None
 
-        return wait_for(look, seconds, f"{name} in {states}")
+        return wait_for(look, f"{name} in {states}", seconds)
 
     def document(self, name: str, file: str) -> Any:
         """A JSON document of a run."""
@@ -117,7 +104,7 @@ class Chain:
             present = {query_id: result for query_id, result in found.items() if result}
             return present if len(present) == len(wanted) else None
 
-        return wait_for(look, seconds, f"results of {len(wanted)} queries")
+        return wait_for(look, f"results of {len(wanted)} queries", seconds)
 
     def waiting(self, queue: str) -> int:
         """How many messages lie in a queue, visible or not."""
@@ -143,7 +130,7 @@ class Chain:
                     return dict(message)
             return None
 
-        return wait_for(look, seconds, f"a dead letter with {holds!r}")
+        return wait_for(look, f"a dead letter with {holds!r}", seconds)
 
     # ------------------------------------------------------------------------------------- functions
     def function(self, logical_id: str) -> str:
@@ -158,21 +145,37 @@ class Chain:
         )
 
     # --------------------------------------------------------------------------------------- Bedrock
-    def control(self, path: str, content: dict[str, Any] | None = None) -> Any:
-        """Ask Bedrock's control room, or tell it something."""
-        data = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(f"{self.cloud.endpoint}/_distillery/{path}", data)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
     def faults(self, **faults: Any) -> None:
         """Let things go wrong until the test ends."""
-        self.control("faults", faults)
+        self.control.faults(**faults)
 
     def calls(self, operation: str) -> int:
         """How often an operation of Bedrock was called since the test began."""
-        return int(self.control("state")["calls"].get(operation, 0))
+        return self.control.calls(operation)
 
     def deployed(self, name: str) -> bool:
         """Whether a run has a deployment now."""
-        return any(one["name"] == name for one in self.control("state")["deployments"])
+        return any(one["name"] == name for one in self.control.state()["deployments"])
+
+    # ------------------------------------------------------------------------------- between the tests
+    def let_runs_end(self) -> None:
+        """End what a test has left running, so that it cannot be counted in the next one."""
+        table = self.outputs["RunsTableName"]
+        for item in self.dynamodb.scan(TableName=table)["Items"]:
+            run = Run.model_validate(from_item(item))
+            if run.state not in ENDED:
+                self.dynamodb.update_item(
+                    TableName=table,
+                    Key={"run_id": {"S": run.run_id}},
+                    UpdateExpression="SET #state = :failed, announced = :failed",
+                    ExpressionAttributeNames={"#state": "state"},
+                    ExpressionAttributeValues={":failed": {"S": State.FAILED}},
+                )
+        wait_for(lambda: self.waiting("WatchQueueUrl") == 0, "the watch to end", 60)
+
+    def router_sees_parameter(self) -> None:
+        """Start the router's processes anew, which forget the parameter that they have cached."""
+        name = self.function("RouteQueriesFunction")
+        described = self.functions.get_function_configuration(FunctionName=name)
+        variables = described["Environment"]["Variables"] | {"SEEN": str(id(object()))}
+        self.functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
