@@ -2,7 +2,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-SOURCES := layers/distillery/src functions ops local tools samples benchmarks tests
 export SAM_CLI_TELEMETRY := 0
 # sam, cfn-lint and the layer's build find the tools of .venv before those of the machine.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -18,9 +17,9 @@ install: ## .venv with the pinned dependencies and the command distillery
 check: install ## format, lint, types, import directions, template
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary layers/distillery/src functions ops local tools
-	@$(BIN)/lint-imports --no-cache --no-logo
-	@$(BIN)/sam validate --lint
+	@$(BIN)/mypy --no-error-summary layers/distillery/src functions ops local tools samples benchmarks
+	@said=$$($(BIN)/lint-imports --no-cache --no-logo 2>&1) || { echo "$$said"; exit 1; }
+	@said=$$($(BIN)/sam validate --lint 2>&1) || { echo "$$said"; exit 1; }
 	@$(BIN)/python -m tools.translate
 
 test: install ## every test
@@ -38,12 +37,13 @@ down: install ## stop the local cloud
 bench: install ## measure; prints a table and writes JSON
 	@$(BIN)/python -m benchmarks
 
-lock: ## resolve requirements/*.in again (needs uv)
+lock: install ## resolve requirements/*.in again (needs uv)
 	@command -v uv >/dev/null || { echo "uv is needed to resolve the requirements, and it is not on PATH." >&2; exit 1; }
 	@for name in requirements/*.in; do \
 	    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	        --no-header --no-annotate --upgrade "$$name" --output-file "$${name%.in}.txt" || exit 1; \
 	done
+	@$(BIN)/python -m tools.lock_layer
 
 clean: ## remove what was made, .venv too
 	@[ ! -x $(BIN)/python ] || $(BIN)/python -m local down
