@@ -10,7 +10,7 @@ fail() {
 }
 
 usable() {
-    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
 stamp=.venv/.installed
