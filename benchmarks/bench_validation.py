@@ -1,12 +1,11 @@
 """Validation throughput (MB of 10^6 bytes per second) and its peak memory above a bare interpreter.
 
-`python -m benchmarks.bench_validation --json OUT`; every case runs in an interpreter of its own, so that
-one case's peak is not another's. The input is generated from a fixed seed.
+`python -m benchmarks.bench_validation [--quick]`; every case runs in an interpreter of its own, so that one
+case's peak is not another's. The input is generated from a fixed seed. Training and holdout are written too.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import subprocess
@@ -17,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.figures import Figure, Measured, answer
 from benchmarks.peak import peak_bytes
 from distillery.datasets import DatasetReport, Rules, validate_dataset
 from distillery.records import Record, training_line
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MEGABYTE = 1_000_000
 RECORDS = 15_000
+TARGET_MEGABYTES_PER_SECOND = 25.0
+TARGET_PEAK_MEGABYTES = 150.0
 LARGE_FILE = 500 * MEGABYTE
 WORDS = ("harbour", "lantern", "orchestra", "interview", "glacier", "episode", "kettle", "budget", "ladder")
 OTHER_PROMPT = "Return JSON with the weights of the facets and reasoning for the given query."
@@ -88,7 +90,7 @@ CASES = {
 }
 
 
-def measure(path: Path) -> dict[str, Any]:
+def measure_file(path: Path) -> dict[str, Any]:
     """Validate one file in this process: once if it is large, else five times, of which the median counts."""
     repeats = 1 if path.stat().st_size > 50 * MEGABYTE else 5
     report, seconds = sorted((_validate(path) for _ in range(repeats)), key=lambda run: run[1])[repeats // 2]
@@ -118,39 +120,42 @@ def _child(code: str, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def run() -> dict[str, Any]:
-    """Every case, each in an interpreter of its own."""
+def measure(quick: bool) -> Measured:
+    """Every case, each in an interpreter of its own; those of 500 MB only where it need not be quick."""
     bare = _child("from benchmarks.peak import peak_bytes; print(peak_bytes())")
     code = (
-        "import json, sys; from pathlib import Path; from benchmarks.bench_validation import measure;"
-        "print(json.dumps(measure(Path(sys.argv[1]))))"
+        "import json, sys; from pathlib import Path; from benchmarks.bench_validation import measure_file;"
+        "print(json.dumps(measure_file(Path(sys.argv[1]))))"
     )
     cases: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "dataset.jsonl"
         for name, write in CASES.items():
+            if quick and name.startswith("500 MB"):
+                continue
             write(path)
             case = _child(code, str(path))
             case["peak_megabytes_above_interpreter"] = (case.pop("peak_bytes") - bare) / MEGABYTE
             cases[name] = {
                 key: round(value, 2) if isinstance(value, float) else value for key, value in case.items()
             }
-    return cases
-
-
-def main() -> None:
-    """Print a table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    arguments = parser.parse_args()
-    cases = run()
-    print(f"{'validation':40} {'lines':>10} {'MB/s':>8} {'peak MB above interpreter':>26}")
-    for name, case in cases.items():
-        peak = case["peak_megabytes_above_interpreter"]
-        print(f"{name:40} {case['lines']:>10,} {case['megabytes_per_second']:>8.1f} {peak:>26.1f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"validation": cases}, indent=2) + "\n", encoding="utf-8")
+    speeds = [
+        Figure(
+            f"validation, {name}", case["megabytes_per_second"], "MB/s", at_least=TARGET_MEGABYTES_PER_SECOND
+        )
+        for name, case in cases.items()
+    ]
+    peaks = [
+        Figure(
+            f"validation, {name}, peak memory above the interpreter",
+            case["peak_megabytes_above_interpreter"],
+            "MB",
+            at_most=TARGET_PEAK_MEGABYTES,
+        )
+        for name, case in cases.items()
+    ]
+    return Measured(speeds + peaks, cases)
 
 
 if __name__ == "__main__":
-    main()
+    answer(measure, __doc__)
