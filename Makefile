@@ -23,7 +23,7 @@ check: install ## format, lint, types, import directions, template
 	@$(BIN)/python -m tools.translate
 
 test: install ## every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 demo: install ## the whole chain on a local cloud: build, deploy, distil, evaluate, route
 	@$(BIN)/python -m local demo

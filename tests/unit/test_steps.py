@@ -186,9 +186,12 @@ def test_watch_rings_when_the_completion_event_never_came(pipeline: Pipeline, cl
 
 
 def test_watch_rings_again_for_a_validated_run_that_nobody_started(
-    pipeline: Pipeline, cloud: Surroundings
+    pipeline: Pipeline, cloud: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring_to(State.VALIDATED, pipeline)
+    assert watch(pipeline, cloud, Stage.VALIDATION) is False
+    assert not cloud.heard()
+    monkeypatch.setattr("distillery.steps.watch_bedrock.STEP_GRACE", timedelta(seconds=-1))
     assert watch(pipeline, cloud, Stage.VALIDATION) is False
     assert cloud.heard() == {"Dataset Validated": 1}
 

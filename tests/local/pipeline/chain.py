@@ -153,6 +153,14 @@ class Chain:
         """How often an operation of Bedrock was called since the test began."""
         return self.control.calls(operation)
 
+    def paid(self, name: str) -> dict[str, int]:
+        """How many jobs, models and evaluations Bedrock has under a run's name; refused calls do not count."""
+        state = self.control.state()
+        return {
+            kind: sum(one["name"] == name or one["name"].startswith(f"{name}-") for one in state[kind])
+            for kind in ("jobs", "models", "evaluations")
+        }
+
     def deployed(self, name: str) -> bool:
         """Whether a run has a deployment now."""
         return any(one["name"] == name for one in self.control.state()["deployments"])

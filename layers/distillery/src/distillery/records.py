@@ -153,11 +153,11 @@ def training_line(record: Record, prompt: str, *, labelled: bool = True) -> byte
     start, turn, end = _frame(prompt)
     if not labelled or record.label is None:
         return f"{start}{_quoted(record.query)}{end}".encode()
-    # A facet's name needs no escaping: the taxonomy allows lower-case letters, digits and "_" only.
-    fields = [f'"{facet}": {weight!r}' for facet, weight in record.label.items()]
+    # Python spells a dict of numbers as JSON does, but for the quotes, and a facet's name holds none: the
+    # taxonomy allows lower-case letters, digits and "_" only.
+    label = str(record.label).replace("'", '"')
     if record.reasoning:
-        fields.append(f'"{REASONING}": {_quoted(record.reasoning)}')
-    label = f"{{{', '.join(fields)}}}"
+        label = f'{label[:-1]}, "{REASONING}": {_quoted(record.reasoning)}}}'
     return f"{start}{_quoted(record.query)}{turn}{_quoted(label)}{end}".encode()
 
 
@@ -176,7 +176,10 @@ def line_too_long(line: int) -> Finding:
 
 def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
     if text.startswith("{"):
-        content, end = decoder.raw_decode(text)
+        try:
+            content, end = decoder.scan_once(text, 0)
+        except StopIteration:
+            end = -1
         if end == len(text):
             return content
     # The long way round: space on either side, something after the object, or no object at all.
@@ -312,18 +315,21 @@ def _check_reserved(text: str, where: str) -> None:
 
 def _label(text: str, facets: Sequence[str]) -> tuple[Weights, str]:
     """Weights in the order of `facets`, and the reasoning, from the assistant's text."""
-    form = f"Answer with a JSON object of {', '.join(facets)} and, if wanted, {REASONING}."
     try:
         content = _decoded(_LABEL_DECODER, text)
     except _RepeatedKey as error:
         raise _repeated(error, "label") from error
     except (ValueError, RecursionError) as error:
-        raise _Flaw("label_not_json", f"The label is not JSON: {_cause(error)}.", form) from error
+        raise _Flaw("label_not_json", f"The label is not JSON: {_cause(error)}.", _form(facets)) from error
     if type(content) is not dict:
-        raise _Flaw("label_not_object", f"The label is {_kind(content)}, not an object.", form)
-    if len(content) != len(facets) + (REASONING in content) or [f for f in facets if f not in content]:
+        raise _Flaw("label_not_object", f"The label is {_kind(content)}, not an object.", _form(facets))
+    if len(content) != len(facets) + (REASONING in content):
         raise _other_facets(content, facets)
-    weights = {facet: _weight(facet, content[facet]) for facet in facets}
+    try:
+        values = [content[facet] for facet in facets]
+    except KeyError:
+        raise _other_facets(content, facets) from None
+    weights = dict(zip(facets, map(_weight, facets, values), strict=True))
     total = math.fsum(weights.values())
     if abs(total - 1) > SUM_SLACK + TOLERANCE:
         raise _Flaw(
@@ -337,6 +343,10 @@ def _label(text: str, facets: Sequence[str]) -> tuple[Weights, str]:
     reasoning = _sound(reasoning.strip(), "assistant")
     _check_reserved(reasoning, REASONING)
     return weights, reasoning
+
+
+def _form(facets: Sequence[str]) -> str:
+    return f"Answer with a JSON object of {', '.join(facets)} and, if wanted, {REASONING}."
 
 
 def _other_facets(content: dict[str, Any], facets: Sequence[str]) -> _Flaw:

@@ -49,11 +49,17 @@ if TYPE_CHECKING:
     from distillery.settings import RouteSettings
 
 CLAIM_SECONDS = 3_600
+CLAIMED_SECONDS = 10.0
+"""Until a claimed query is looked at again: fifteen times outlast the function that holds the claim."""
 LAST_START = 65_000
 """Milliseconds that must remain for a call to be started: three tries of twenty seconds, and to store it."""
 FIRST_BACKOFF = 4.0
 LONGEST_BACKOFF = 900.0
 logger = Logger(child=True)
+
+
+class _Claimed(Transient):
+    """The same query is being answered elsewhere, or was when that function died."""
 
 
 class _Fallback(Exception):
@@ -132,7 +138,8 @@ class Router:
             if receives >= self._settings.give_up_after:
                 self._bury(record, f"Given up after {receives} tries. {error}")
                 return
-            self._queue.hide(record.receipt_handle, _backoff(receives))
+            wait = CLAIMED_SECONDS if isinstance(error, _Claimed) else _backoff(receives)
+            self._queue.hide(record.receipt_handle, wait)
             raise
 
     def _store(self, queries: Sequence[Query], batch: Batch) -> None:
@@ -210,7 +217,7 @@ class Router:
         except Transient as error:
             return error
         except IdempotencyAlreadyInProgressError:
-            return Transient("The same query is being answered elsewhere.")
+            return _Claimed("The same query is being answered elsewhere.")
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
             return Transient(f"The claim on the query could not be made: {error}")
         routed = Routed(**{**answer, "repairs": tuple(Repair(r) for r in answer["repairs"])})

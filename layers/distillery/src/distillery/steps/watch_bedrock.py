@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from distillery.steps.pipeline import Pipeline
 
 STEP = "watch_bedrock"
+STEP_GRACE = timedelta(seconds=30)
+"""Until then the next step is taken to be on its way; after that its doorbell is rung again."""
 FUNCTION_SECONDS = timedelta(seconds=900)
 """The longest a function may run: until then what is missing may still be in the making."""
 RENEW_AFTER = 900
@@ -98,7 +100,7 @@ def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:
     """The doorbell to ring now, if any; Permanent when the run cannot go on."""
     match run.state:
         case State.VALIDATED:
-            return announcement(run)
+            return announcement(run) if _waited(run) > STEP_GRACE else None
         case State.TRAINING:
             return _poll_job(run, pipeline)
         case State.DEPLOYING:
@@ -112,7 +114,8 @@ def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:
 def _poll_job(run: Run, pipeline: Pipeline) -> OwnEvent | None:
     if run.job_arn is None:
         # The function that was to start it died, or Bedrock's quota was full: ring for it again.
-        return announcement(run.model_copy(update={"state": State.VALIDATED}))
+        again = announcement(run.model_copy(update={"state": State.VALIDATED}))
+        return again if _waited(run) > STEP_GRACE else None
     if not pipeline.jobs.get(run.job_arn).ended:
         return None
     return _job_bell(run, run.job_arn)
@@ -126,7 +129,7 @@ def _job_bell(run: Run, job_arn: str) -> OwnEvent:
 
 def _poll_deployment(run: Run, pipeline: Pipeline) -> OwnEvent | None:
     if run.deployment_arn is None:
-        return _job_bell(run, run.job_arn or "")
+        return _job_bell(run, run.job_arn or "") if _waited(run) > STEP_GRACE else None
     deployment = pipeline.deployments.get(run.deployment_arn)
     if deployment.status == "Failed":
         raise Permanent(f"The deployment failed. {deployment.failure}".strip())
