@@ -163,6 +163,26 @@ def test_a_bad_query_does_not_hide_a_bad_label() -> None:
     assert [finding.code for finding in findings] == ["empty_query", "label_not_json"]
 
 
+def test_a_weight_is_not_taken_for_an_equal_one_seen_before() -> None:
+    """Labels are remembered, and to Python True equals 1, and 0.0 equals -0.0."""
+    for top, good in ((1, True), (True, False), (1.0, True), ([1], False), (1, True)):
+        record, findings = check(conversation(label={**LABEL, FACETS[0]: top, FACETS[1]: -0.0}))
+        assert (record is not None) is good
+        assert [finding.code for finding in findings] == ([] if good else ["weight_not_number"])
+        if record:
+            assert repr(record.label) == repr(LABEL)
+
+
+def test_a_label_that_is_changed_leaves_the_next_one_alone() -> None:
+    first, _ = check(conversation())
+    assert first
+    assert first.label
+    first.label[FACETS[0]] = 0.0
+    second, _ = check(conversation())
+    assert second
+    assert second.label == LABEL
+
+
 @pytest.mark.parametrize(("top", "good"), [(0.989, True), (0.988, False), (0.7, False), (1.0, True)])
 def test_sum_may_be_off_by_rounding_only(top: float, good: bool) -> None:
     record, _ = check(conversation(label={**LABEL, FACETS[0]: top}))

@@ -10,10 +10,11 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from distillery.weights import SUM_SLACK, TOLERANCE
+from distillery.wording import cause, cut, kind, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,13 +112,11 @@ def check_line(raw: bytes, line: int, facets: Sequence[str]) -> Checked:
     """
     findings: list[Finding] = []
     try:
-        conversation = _conversation(_parsed(raw), line, findings)
+        query, label_text, system = _conversation(_parsed(raw), line, findings)
     except _Flaw as flaw:
         findings.append(flaw.at(line))
         return Checked(None, findings)
-    query, label_text, system = conversation
-    sound = True
-    label, reasoning = None, ""
+    sound, label, reasoning = True, None, ""
     try:
         _check_query(query)
     except _Flaw as flaw:
@@ -153,12 +152,17 @@ def training_line(record: Record, prompt: str, *, labelled: bool = True) -> byte
     start, turn, end = _frame(prompt)
     if not labelled or record.label is None:
         return f"{start}{_quoted(record.query)}{end}".encode()
-    # Python spells a dict of numbers as JSON does, but for the quotes, and a facet's name holds none: the
-    # taxonomy allows lower-case letters, digits and "_" only.
-    label = str(record.label).replace("'", '"')
-    if record.reasoning:
-        label = f'{label[:-1]}, "{REASONING}": {_quoted(record.reasoning)}}}'
+    weights = _spelled(*record.label.items())
+    reasoning = f', "{REASONING}": {_quoted(record.reasoning)}' if record.reasoning else ""
+    label = f"{{{weights}{reasoning}}}"
     return f"{start}{_quoted(record.query)}{turn}{_quoted(label)}{end}".encode()
+
+
+@lru_cache(4_096)
+def _spelled(*weights: tuple[str, float]) -> str:
+    # A facet's name needs no escaping: the taxonomy allows lower-case letters, digits and "_" only.
+    # The sum: to the cache 1 and 1.0 are the same, and 0.0 and -0.0; so they must have one spelling.
+    return ", ".join(f'"{facet}": {weight + 0.0!r}' for facet, weight in weights)
 
 
 @cache
@@ -176,10 +180,7 @@ def line_too_long(line: int) -> Finding:
 
 def _decoded(decoder: json.JSONDecoder, text: str) -> Any:
     if text.startswith("{"):
-        try:
-            content, end = decoder.scan_once(text, 0)
-        except StopIteration:
-            end = -1
+        content, end = decoder.raw_decode(text)
         if end == len(text):
             return content
     # The long way round: space on either side, something after the object, or no object at all.
@@ -198,9 +199,9 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     except _RepeatedKey as error:
         raise _repeated(error, "line") from error
     except (ValueError, RecursionError) as error:
-        raise _Flaw("not_json", f"The line is not JSON: {_cause(error)}.", _ONE_OBJECT) from error
+        raise _Flaw("not_json", f"The line is not JSON: {cause(error)}.", _ONE_OBJECT) from error
     if type(content) is not dict:
-        raise _Flaw("not_object", f"The line holds {_kind(content)}, not an object.", _ONE_OBJECT)
+        raise _Flaw("not_object", f"The line holds {kind(content)}, not an object.", _ONE_OBJECT)
     return content
 
 
@@ -209,12 +210,12 @@ def _conversation(content: dict[str, Any], line: int, findings: list[Finding]) -
     for name in ("schemaVersion", "messages"):
         if name not in content:
             raise _Flaw("missing_field", f"The field {name!r} is missing.", f"Add {name!r} to the line.")
-    if not content.keys() <= _LINE_KEYS:
+    if not _LINE_KEYS.issuperset(content):
         findings.append(_unknown_fields(content, _LINE_KEYS, "The line", line))
     if content["schemaVersion"] != SCHEMA_VERSION:
         raise _Flaw(
             "schema_version",
-            f"schemaVersion is {_shown(content['schemaVersion'])}.",
+            f"schemaVersion is {shown(content['schemaVersion'])}.",
             f'Write "schemaVersion": "{SCHEMA_VERSION}".',
         )
     system = _system(content["system"]) if "system" in content else ""
@@ -231,7 +232,7 @@ def _turn(messages: list[Any], index: int, role: str, line: int, findings: list[
     message = messages[index]
     if type(message) is not dict or message.get("role") != role:
         raise _misplaced(messages)
-    if not message.keys() <= _MESSAGE_KEYS:
+    if not _MESSAGE_KEYS.issuperset(message):
         findings.append(_unknown_fields(message, _MESSAGE_KEYS, "A message", line))
     content = message.get("content")
     if type(content) is not list or not content:
@@ -254,13 +255,13 @@ def _misplaced(messages: Any) -> _Flaw:
     """The flaw of turns that are not what they should be, or not in their place."""
     if type(messages) is not list or [message for message in messages if type(message) is not dict]:
         return _Flaw("messages_shape", "'messages' is not a list of objects.", _ONE_TURN)
-    told = ", ".join(_shown(message.get("role")) for message in messages[:4])
+    told = ", ".join(shown(message.get("role")) for message in messages[:4])
     more = ", ..." if len(messages) > 4 else ""
     return _Flaw("role_order", f"The roles of the turns are {told or 'missing'}{more}.", _ONE_TURN)
 
 
 def _unknown_fields(content: dict[str, Any], known: frozenset[str], where: str, line: int) -> Finding:
-    names = ", ".join(_shown(name) for name in sorted(content.keys() - known)[:4])
+    names = ", ".join(shown(name) for name in sorted(content.keys() - known)[:4])
     return Finding(
         "unknown_field",
         "warning",
@@ -304,6 +305,8 @@ def _check_query(query: str) -> None:
 
 
 def _check_reserved(text: str, where: str) -> None:
+    if not (":" in text or ">" in text or "]" in text):  # the last characters of all that is reserved
+        return
     for reserved in RESERVED:
         if reserved in text:
             raise _Flaw(
@@ -320,16 +323,35 @@ def _label(text: str, facets: Sequence[str]) -> tuple[Weights, str]:
     except _RepeatedKey as error:
         raise _repeated(error, "label") from error
     except (ValueError, RecursionError) as error:
-        raise _Flaw("label_not_json", f"The label is not JSON: {_cause(error)}.", _form(facets)) from error
+        raise _Flaw("label_not_json", f"The label is not JSON: {cause(error)}.", _form(facets)) from error
     if type(content) is not dict:
-        raise _Flaw("label_not_object", f"The label is {_kind(content)}, not an object.", _form(facets))
+        raise _Flaw(
+            "label_not_object",
+            f"The label is {kind(content)}, not an object.",
+            _form(facets),
+        )
     if len(content) != len(facets) + (REASONING in content):
         raise _other_facets(content, facets)
     try:
         values = [content[facet] for facet in facets]
     except KeyError:
         raise _other_facets(content, facets) from None
-    weights = dict(zip(facets, map(_weight, facets, values), strict=True))
+    try:
+        weights = _weights(tuple(facets), *values).copy()
+    except TypeError:  # a list or an object cannot be looked up in a cache
+        weights = _weights.__wrapped__(facets, *values)
+    reasoning = content.get(REASONING, "")
+    if type(reasoning) is not str:
+        raise _Flaw("reasoning_not_text", f"The reasoning is {kind(reasoning)}.", "Write it as a text.")
+    reasoning = _sound(reasoning.strip(), "assistant")
+    _check_reserved(reasoning, REASONING)
+    return weights, reasoning
+
+
+# Labels come from a grid, so few are distinct; with types, because True is 1 to an untyped cache.
+@lru_cache(4_096, typed=True)
+def _weights(facets: Sequence[str], *values: Any) -> Weights:
+    weights = {facet: _weight(facet, value) for facet, value in zip(facets, values, strict=True)}
     total = math.fsum(weights.values())
     if abs(total - 1) > SUM_SLACK + TOLERANCE:
         raise _Flaw(
@@ -337,12 +359,7 @@ def _label(text: str, facets: Sequence[str]) -> tuple[Weights, str]:
             f"The weights sum to {total:.4g} instead of 1.",
             f"Scale them to a sum of 1 (up to {SUM_SLACK:g} off is taken as rounding).",
         )
-    reasoning = content.get(REASONING, "")
-    if type(reasoning) is not str:
-        raise _Flaw("reasoning_not_text", f"The reasoning is {_kind(reasoning)}.", "Write it as a text.")
-    reasoning = _sound(reasoning.strip(), "assistant")
-    _check_reserved(reasoning, REASONING)
-    return weights, reasoning
+    return weights
 
 
 def _form(facets: Sequence[str]) -> str:
@@ -350,19 +367,19 @@ def _form(facets: Sequence[str]) -> str:
 
 
 def _other_facets(content: dict[str, Any], facets: Sequence[str]) -> _Flaw:
-    unknown = ", ".join(_shown(name) for name in content if name not in facets and name != REASONING)
+    unknown = ", ".join(shown(name) for name in content if name not in facets and name != REASONING)
     missing = ", ".join(facet for facet in facets if facet not in content)
     known = f"The taxonomy's facets are {', '.join(facets)}."
     if unknown:
         lacking = f" and lacks {missing}" if missing else ""
-        return _Flaw("unknown_facet", f"The label has the unknown facet {_cut(unknown)}{lacking}.", known)
+        return _Flaw("unknown_facet", f"The label has the unknown facet {cut(unknown)}{lacking}.", known)
     return _Flaw("missing_facet", f"The label lacks {missing}.", f"{known} Give 0 where one is of no use.")
 
 
 def _weight(facet: str, value: Any) -> float:
     # Not isinstance: True is an int to Python, and no weight to anybody.
     if type(value) is not float and type(value) is not int:
-        told = f"The weight of {facet} is {_kind(value)}."
+        told = f"The weight of {facet} is {kind(value)}."
         raise _Flaw("weight_not_number", told, "Write it as a bare number.")
     if 0 <= value <= 1:
         return float(value) + 0.0  # -0.0 becomes 0.0: the two are equal and would be written differently
@@ -378,30 +395,5 @@ def _weight(facet: str, value: Any) -> float:
 
 
 def _repeated(error: _RepeatedKey, where: str) -> _Flaw:
-    return _Flaw(
-        "duplicate_key", f"The {where} names {_shown(str(error))} twice.", "Keep one of the two values."
-    )
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}"
-    return "it is nested too deeply" if isinstance(error, RecursionError) else "it holds no such number"
-
-
-def _kind(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "true, false or null"
-    kinds: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
-    return kinds.get(type(value), "a number")
-
-
-def _shown(value: Any) -> str:
-    """A value as a person may see it in a sentence: short, and printable."""
-    if isinstance(value, list | dict):
-        return _kind(value)
-    return _cut(repr(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    told = f"The {where} names {shown(str(error))} twice."
+    return _Flaw("duplicate_key", told, "Keep one of the two values.")
