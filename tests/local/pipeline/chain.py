@@ -154,7 +154,7 @@ class Chain:
         return self.control.calls(operation)
 
     def paid(self, name: str) -> dict[str, int]:
-        """How many jobs, models and evaluations Bedrock has under a run's name; refused calls do not count."""
+        """How many jobs, models and evaluations Bedrock has under a run's name; refused calls apart."""
         state = self.control.state()
         return {
             kind: sum(one["name"] == name or one["name"].startswith(f"{name}-") for one in state[kind])

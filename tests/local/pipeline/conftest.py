@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def quick_stack(cloud: LocalCloud, stack: dict[str, str]) -> dict[str, str]:
     """The stack, recovering from a dead function in seconds instead of six of its time-outs."""
-    url = stack["QueryQueueUrl"]
-    cloud.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "10"})
+    for queue in ("QueryQueueUrl", "WatchQueueUrl"):
+        attributes = {"VisibilityTimeout": "10"}
+        cloud.client("sqs").set_queue_attributes(QueueUrl=stack[queue], Attributes=attributes)
     functions = cloud.client("lambda")
     names = [function["FunctionName"] for function in functions.list_functions()["Functions"]]
     router = next(name for name in names if "RouteQueries" in name)
