@@ -79,7 +79,13 @@ def test_the_first_line_says_who_served_the_models() -> None:
     assert Page(page(full())).texts[:2] == ["Models served by", SERVED_BY]
 
 
-def test_the_verdict_comes_next_with_every_reason() -> None:
+def test_stand_ins_are_called_stand_ins_in_the_first_line_and_real_models_are_not() -> None:
+    real = full().model_copy(update={"served_by": ("Amazon",)})
+    assert "stand-ins" in Page(page(full())).texts[2]
+    assert "stand-ins" not in page(real)
+
+
+def test_the_verdict_comes_after_the_first_line_with_every_reason() -> None:
     evaluation = full()
     texts = Page(page(evaluation)).texts
     assert "Promoted" in texts
