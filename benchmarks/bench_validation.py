@@ -1,8 +1,8 @@
 """Validation throughput (MB of 10^6 bytes per second) and its peak memory above a bare interpreter.
 
 `python -m benchmarks.bench_validation [--quick]`; every case runs in an interpreter of its own, so that one
-case's peak is not another's. The input is generated from a fixed seed. Training, holdout and
-quarantine are written too, as in the deployed function.
+case's peak is not another's. The input is generated from a fixed seed. Training, holdout and quarantine are
+written too, as in the deployed function.
 """
 
 from __future__ import annotations
