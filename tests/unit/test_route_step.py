@@ -156,7 +156,15 @@ def test_function_that_died_after_paying_is_answered_from_the_claim(
     assert results() == {}
     assert run(router(cloud, converse), batch) == []
     assert converse.asked == {"rain": 1}
-    assert list(results()) == ["q-1"]
+    assert {name: (r["source"], r["input_tokens"]) for name, r in results().items()} == {"q-1": ("model", 10)}
+
+
+def test_equal_query_of_a_later_batch_is_answered_from_the_cache(cloud: Surroundings) -> None:
+    converse = FakeConverse()
+    run(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    run(router(cloud, converse), records(cloud, {"query_id": "q-2", "query": "rain"}))
+    assert converse.asked == {"rain": 1}
+    assert (results()["q-2"]["source"], results()["q-2"]["input_tokens"]) == ("cache", 0)
 
 
 def test_throttled_query_goes_back_alone_and_its_neighbours_are_answered(cloud: Surroundings) -> None:

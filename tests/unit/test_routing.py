@@ -78,6 +78,15 @@ def test_single_query_takes_the_message_id_when_it_has_none() -> None:
     assert (query.query_id, query.query) == ("m-1", "rain on a roof")
 
 
+def test_queries_of_a_list_without_ids_are_numbered() -> None:
+    queries = parse_message('{"queries": [{"query": "rain"}, {"query": "snow", "query_id": "q"}]}', "m-1")
+    assert [query.query_id for query in queries] == ["m-1.1", "q"]
+
+
+def test_what_else_a_sender_writes_into_a_message_is_left_alone() -> None:
+    assert len(parse_message('{"query": "rain", "tenant": "blue"}', "m-1")) == 1
+
+
 def test_list_of_queries_is_read() -> None:
     body = json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(100)]})
     assert len(parse_message(body, "m-1")) == 100
@@ -96,10 +105,9 @@ def test_list_of_queries_is_read() -> None:
         '{"query": "rain", "query_id": "no spaces"}',
         json.dumps({"query": "rain", "query_id": "x" * 129}),
         '{"queries": []}',
-        '{"queries": [{"query": "rain"}]}',
         '{"queries": [{"query_id": "a", "query": "rain"}, {"query_id": "a", "query": "snow"}]}',
         json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(101)]}),
-        '{"query": "rain", "colour": "blue"}',
+        '{"colour": "blue"}',
         "[" * 100_000,
     ],
 )

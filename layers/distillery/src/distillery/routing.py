@@ -33,34 +33,35 @@ QueryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 class Query(BaseModel):
     """One query to be routed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     query_id: QueryId
     query: QueryText
 
 
 class _QueuedQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """A query as it is sent; what else the sender has written beside it is his own."""
 
     query_id: QueryId | None = None
     query: QueryText
 
 
 class _QueuedQueries(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    queries: list[Query] = Field(min_length=1, max_length=MOST_QUERIES)
+    queries: list[_QueuedQuery] = Field(min_length=1, max_length=MOST_QUERIES)
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
-        ids = [query.query_id for query in self.queries]
+        ids = [query.query_id for query in self.queries if query.query_id]
         if len(set(ids)) < len(ids):
             raise ValueError("two queries share a query_id")
         return self
 
 
 def parse_message(body: str, message_id: str) -> list[Query]:
-    """The queries of an SQS message's body; BadInput, with a mend, when it can never be answered."""
+    """The queries of an SQS message's body; BadInput, with a mend, when it can never be answered.
+
+    A query without an id takes the message's, in a list with its number (`<message id>.<number from 1>`).
+    """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -73,7 +74,11 @@ def parse_message(body: str, message_id: str) -> list[Query]:
         )
     try:
         if "queries" in content:
-            return _QueuedQueries.model_validate(content).queries
+            several = _QueuedQueries.model_validate(content).queries
+            return [
+                Query(query_id=queued.query_id or f"{message_id}.{number}", query=queued.query)
+                for number, queued in enumerate(several, start=1)
+            ]
         queued = _QueuedQuery.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

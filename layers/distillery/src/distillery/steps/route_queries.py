@@ -70,6 +70,20 @@ class _Fallback(Exception):
         self.routed = routed
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An answer, and the id of the query that it was paid for; any other has it from the cache."""
+
+    routed: Routed
+    query_id: str
+
+    def to(self, query_id: str) -> Routed:
+        """The answer as it is stored for one query."""
+        if self.routed.source != "model" or query_id == self.query_id:
+            return self.routed
+        return replace(self.routed, source="cache", input_tokens=0, output_tokens=0)
+
+
 @dataclass
 class Batch:
     """What became of each message: its queries, or why it can never be answered; and of each query."""
@@ -77,7 +91,7 @@ class Batch:
     queries: dict[str, list[Query]] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
-    answers: dict[str, Routed | DistilleryError] = field(default_factory=dict)
+    answers: dict[str, Paid | DistilleryError] = field(default_factory=dict)
 
 
 class Router:
@@ -116,13 +130,20 @@ class Router:
                 batch.unusable[record.message_id] = str(error)
         queries = [query for queries in batch.queries.values() for query in queries]
         batch.known = self._results.known({query.query_id for query in queries})
-        texts = list(dict.fromkeys(query.query for query in queries if query.query_id not in batch.known))
-        if texts:
+        firsts: dict[str, str] = {}
+        for query in queries:
+            if query.query_id not in batch.known:
+                firsts.setdefault(query.query, query.query_id)
+        if firsts:
             targets = self._targets()
             config = IdempotencyConfig(expires_after_seconds=CLAIM_SECONDS, lambda_context=context)
             with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
-                answers = pool.map(lambda text: self._answer(text, targets, config, context), texts)
-                batch.answers = dict(zip(texts, answers, strict=True))
+                answers = pool.map(
+                    lambda text, query_id: self._answer(text, query_id, targets, config, context),
+                    firsts,
+                    firsts.values(),
+                )
+                batch.answers = dict(zip(firsts, answers, strict=True))
             self._report(batch.answers.values())
         return batch
 
@@ -149,14 +170,12 @@ class Router:
         for query in queries:
             if query.query_id in batch.known:
                 continue
-            routed = batch.answers[query.query]
-            if isinstance(routed, DistilleryError):
-                failure = routed
+            answer = batch.answers[query.query]
+            if isinstance(answer, DistilleryError):
+                failure = answer
                 continue
+            routed = answer.to(query.query_id)
             self._results.store(result_entry(query, routed, at=at, expires_at=expires_at))
-            # Whoever asks the same in this batch did not pay for the answer.
-            if routed.source == "model":
-                batch.answers[query.query] = _from_cache(routed)
         if failure is not None:
             raise failure
 
@@ -186,10 +205,13 @@ class Router:
         return parse_active_model(str(text))
 
     def _answer(
-        self, text: str, targets: Sequence[Target], config: IdempotencyConfig, context: LambdaContext
-    ) -> Routed | DistilleryError:
-        fresh = False
-
+        self,
+        text: str,
+        query_id: str,
+        targets: Sequence[Target],
+        config: IdempotencyConfig,
+        context: LambdaContext,
+    ) -> Paid | DistilleryError:
         @idempotent_function(  # type: ignore[untyped-decorator]  # Powertools gives it no signature
             data_keyword_argument="claim",
             persistence_store=self._claims,
@@ -197,14 +219,12 @@ class Router:
             key_prefix="route",
         )
         def ask(*, claim: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (read by the decorator)
-            nonlocal fresh
             routed = route(
                 text, targets, lambda t, q: self._converse.ask(t.model_id, t.system, q), self._taxonomy
             )
             if routed.source == "fallback":
                 raise _Fallback(routed)
-            fresh = True
-            return asdict(routed)
+            return {"routed": asdict(routed), "query_id": query_id}
 
         if context.get_remaining_time_in_millis() < LAST_START:
             return Transient("The function's time was used up before this query's turn.")
@@ -213,26 +233,30 @@ class Router:
                 claim={"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}
             )
         except _Fallback as fallback:
-            return fallback.routed
+            return Paid(fallback.routed, query_id)
         except Transient as error:
             return error
         except IdempotencyAlreadyInProgressError:
             return _Claimed("The same query is being answered elsewhere.")
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
             return Transient(f"The claim on the query could not be made: {error}")
-        routed = Routed(**{**answer, "repairs": tuple(Repair(r) for r in answer["repairs"])})
-        return routed if fresh else _from_cache(routed)
+        kept = answer["routed"]
+        return Paid(
+            Routed(**{**kept, "repairs": tuple(Repair(repair) for repair in kept["repairs"])}),
+            answer["query_id"],
+        )
 
-    def _report(self, answers: Iterable[Routed | DistilleryError]) -> None:
+    def _report(self, answers: Iterable[Paid | DistilleryError]) -> None:
         """Metrics and one log line per distinct reason, not per query."""
         counts = dict.fromkeys(
             ("QueriesAsked", "RepairedAnswers", "FallbackAnswers", "ActiveModelUnusable"), 0
         )
         reasons: set[str] = set()
-        for routed in answers:
-            if isinstance(routed, DistilleryError):
-                reasons.add(str(routed))
+        for answer in answers:
+            if isinstance(answer, DistilleryError):
+                reasons.add(str(answer))
                 continue
+            routed = answer.routed
             counts["QueriesAsked"] += routed.source == "model"
             counts["RepairedAnswers"] += bool(routed.repairs)
             counts["FallbackAnswers"] += routed.source == "fallback"
@@ -243,10 +267,6 @@ class Router:
                 self._metrics.add_metric(name, MetricUnit.Count, count)
         for reason in sorted(reasons):
             logger.warning("a model did not answer", reason=reason)
-
-
-def _from_cache(routed: Routed) -> Routed:
-    return replace(routed, source="cache", input_tokens=0, output_tokens=0)
 
 
 def _backoff(receives: int) -> float:
