@@ -95,7 +95,7 @@ class Chain:
         )
         return from_item(answer["Item"]) if "Item" in answer else None
 
-    def results(self, query_ids: Iterable[str], seconds: float = 60.0) -> dict[str, dict[str, Any]]:
+    def results(self, query_ids: Iterable[str], seconds: float = 120.0) -> dict[str, dict[str, Any]]:
         """Wait until every query has its result."""
         wanted = list(query_ids)
 

@@ -230,7 +230,7 @@ def test_transient_errors_of_the_model_lose_no_query(chain: Chain, error: str) -
     chain.faults(calls=[{"operation": "Converse", "error": error, "every": 3}])
     ids = [f"{error}-{number}" for number in range(20)]
     chain.send(*({"query_id": query_id, "query": f"rain {query_id}"} for query_id in ids))
-    results = chain.results(ids, seconds=90)
+    results = chain.results(ids)
     assert {result["source"] for result in results.values()} == {"model"}
 
 
