@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from pydantic import ValidationError
 
 from distillery.events import WatchMessage
 from distillery.queues import Queue
@@ -27,7 +28,11 @@ dead_letters = Queue(settings.dead_letter_queue_url)
 
 def poll(record: SQSRecord) -> None:
     """Poll one wait; raises StillWaiting so that the message stays in the queue."""
-    message = WatchMessage.model_validate_json(record.body)
+    try:
+        message = WatchMessage.model_validate_json(record.body)
+    except ValidationError as error:
+        dead_letters.bury(record.body, f"This is no watch message: {error.errors()[0]['msg']}.")
+        return
     receives = int(record.attributes.approximate_receive_count or 1)
     keep_watching(message, record.receipt_handle, receives, pipeline, dead_letters)
 

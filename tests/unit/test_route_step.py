@@ -20,10 +20,13 @@ from distillery.errors import Permanent, Transient
 from distillery.ledger import from_item
 from distillery.results import Results
 from distillery.settings import RouteSettings
+from distillery.steps import route_queries
 from distillery.steps.route_queries import Router
 from distillery.taxonomy import default_taxonomy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.unit.fakes import Surroundings
 
 TAXONOMY = default_taxonomy()
@@ -64,8 +67,17 @@ class FakeConverse(Converse):
         return Reply(answer, 10, 5, 100.0)
 
 
-def router(cloud: Surroundings, converse: Converse) -> Router:
-    return Router(RouteSettings.load(cloud.environment), Metrics(), converse=converse)
+def router(cloud: Surroundings, converse: Converse, metrics: Metrics | None = None) -> Router:
+    return Router(RouteSettings.load(cloud.environment), metrics or Metrics(), converse=converse)
+
+
+@pytest.fixture
+def metrics() -> Iterator[Metrics]:
+    """Metrics that no other test has added to."""
+    fresh = Metrics()
+    fresh.clear_metrics()
+    yield fresh
+    fresh.clear_metrics()
 
 
 def records(cloud: Surroundings, *bodies: Any) -> list[dict[str, Any]]:
@@ -219,10 +231,16 @@ def test_promoted_model_answers_with_the_student_prompt(cloud: Surroundings) -> 
     assert results()["q-1"]["run_id"] == "run-1"
 
 
-def test_deployment_that_is_gone_leaves_the_query_to_the_baseline(cloud: Surroundings) -> None:
+def test_deployment_that_is_gone_leaves_the_query_to_the_baseline_and_says_so_in_a_metric_and_a_log(
+    cloud: Surroundings, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
     promote("deployment")
-    converse = FakeConverse(deployment=Missing("gone"))
-    run(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    said: list[str] = []
+    monkeypatch.setattr(route_queries.logger, "warning", lambda _, reason: said.append(reason))
+    converse = FakeConverse(deployment=Missing("the deployment is gone"))
+    run(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    assert "ActiveModelUnusable" in metrics.metric_set
+    assert said == ["the deployment is gone"]
     assert results()["q-1"]["model_id"] == cloud.environment["BASELINE_MODEL"]
 
 
@@ -265,3 +283,24 @@ def test_active_model_is_read_through_a_short_cache(cloud: Surroundings) -> None
     promote("deployment")
     run(batch_router, records(cloud, {"query_id": "q-2", "query": "snow"}))
     assert results()["q-2"]["model_id"] == cloud.environment["BASELINE_MODEL"]
+
+
+def test_unreadable_answers_that_were_paid_are_in_the_books(cloud: Surroundings, metrics: Metrics) -> None:
+    converse = FakeConverse(rain="I cannot say.")
+    run(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    result = results()["q-1"]
+    assert (result["source"], result["input_tokens"], result["output_tokens"]) == ("fallback", 20, 10)
+    assert "FallbackAnswers" in metrics.metric_set
+
+
+def test_result_that_can_never_be_stored_is_buried_with_the_reason(
+    cloud: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Results, __: Any) -> bool:
+        raise Permanent("Could not store the result: denied.")
+
+    monkeypatch.setattr(Results, "store", refuse)
+    batch = records(cloud, {"query_id": "q-1", "query": "rain"})
+    assert run(router(cloud, FakeConverse()), batch) == []
+    (letter,) = cloud.received("DEAD_LETTER_QUEUE_URL")
+    assert "denied" in letter["MessageAttributes"]["reason"]["StringValue"]

@@ -14,7 +14,7 @@ from distillery.aws import AccessDenied
 from distillery.errors import Transient
 from distillery.events import WatchMessage
 from distillery.queues import Queue
-from distillery.runs import MOVES, Run, Source, Stage, State, now
+from distillery.runs import CANDIDATES, MOVES, Run, Source, Stage, State, now
 from distillery.settings import StartSettings
 from distillery.steps.deploy_model import deploy_model
 from distillery.steps.evaluate_model import ready_for_evaluation
@@ -270,7 +270,7 @@ def test_evaluation_starts_only_on_an_active_deployment(pipeline: Pipeline) -> N
     assert ready_for_evaluation(RUN, pipeline) is True
     assert pipeline.ledger.get(RUN).state is State.EVALUATING
     assert ready_for_evaluation(RUN, pipeline) is True
-    pipeline.ledger.note(RUN, evaluation_jobs={"distilled": "arn"})
+    pipeline.ledger.note(RUN, evaluation_jobs=dict.fromkeys(CANDIDATES, "arn"))
     assert ready_for_evaluation(RUN, pipeline) is False
 
 
@@ -300,6 +300,11 @@ def test_any_order_of_repeated_events_makes_only_allowed_moves_and_pays_once(
                 deployments(pipeline).become(global_name, "Active")
             case "deployed":
                 ready_for_evaluation(global_name, pipeline)
+            case "watch":
+                soon = now() + timedelta(hours=1)
+                waits = [WatchMessage(run_id=global_name, stage=stage, deadline=soon) for stage in Stage]
+                for wait in waits:
+                    watch_bedrock(wait, pipeline, Queue(cloud.environment["DEAD_LETTER_QUEUE_URL"]))
             case "fail":
                 pipeline.fail(global_name, "test", "because")
     run = pipeline.ledger.get(global_name)
@@ -334,3 +339,44 @@ def test_message_polled_almost_as_often_as_sqs_allows_is_replaced_by_a_fresh_one
     keep(pipeline, cloud, receives=900)
     (fresh,) = cloud.received("WATCH_QUEUE_URL")
     assert WatchMessage.model_validate_json(fresh["Body"]).run_id == RUN
+
+
+def test_function_that_died_between_the_watch_and_the_move_leaves_no_run_unwatched(
+    pipeline: Pipeline,
+    start_settings: StartSettings,
+    cloud: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bring_to(State.VALIDATED, pipeline)
+    with monkeypatch.context() as patched:
+
+        def die(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        patched.setattr(pipeline.ledger, "move", die)
+        with pytest.raises(MemoryError):
+            start_distillation(RUN, start_settings, pipeline, FakeModels())
+    (message,) = cloud.received("WATCH_QUEUE_URL")
+    assert WatchMessage.model_validate_json(message["Body"]).stage is Stage.DISTILLATION
+    assert watch(pipeline, cloud, Stage.DISTILLATION) is False
+    start_distillation(RUN, start_settings, pipeline, FakeModels())
+    assert watch(pipeline, cloud, Stage.DISTILLATION) is False
+    assert watch(pipeline, cloud, Stage.VALIDATION) is True
+
+
+def test_what_is_started_for_a_run_that_was_failed_meanwhile_is_taken_away_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_to(State.TRAINING, pipeline)
+    arn = jobs(pipeline).end(RUN, "Completed")
+    start = pipeline.deployments.start
+
+    def start_slowly(name: str, model_arn: str) -> object:
+        pipeline.fail(RUN, "test", "the deadline has passed")
+        return start(name, model_arn)
+
+    monkeypatch.setattr(pipeline.deployments, "start", start_slowly)
+    run = deploy_model(arn, pipeline)
+    assert run is not None
+    assert run.state is State.FAILED
+    assert not deployments(pipeline).deployments

@@ -279,12 +279,16 @@ def test_stack_deployed_again_with_other_parameters_leaves_everything_running(pr
     promoted.control.settings(job_seconds=20)
     running = promoted.drop(sample_records(150, "redeployed"), "datasets/redeployed/a.jsonl")
     promoted.reach(running, State.TRAINING)
+    promoted.faults(calls=[{"operation": "Converse", "error": "ThrottlingException", "times": 12}])
+    queued = [f"queued-{number}" for number in range(3)]
+    promoted.send(*({"query_id": query_id, "query": f"a lighthouse {query_id}"} for query_id in queued))
     assert deploy(promoted.cloud.endpoint, parameters={"HoldoutMax": "400", "PollIntervalSeconds": "1"}) == (
         promoted.outputs
     )
     promoted.control.settings(job_seconds=1)
     promoted.send({"query_id": "after-redeployment", "query": "a lighthouse in the fog"})
     assert promoted.results(["after-redeployment"])["after-redeployment"]["source"] == "model"
+    assert {result["source"] for result in promoted.results(queued).values()} == {"model"}
     after = promoted.ssm.get_parameter(Name=name)["Parameter"]
     assert (after["Value"], after["Version"]) == (before["Value"], before["Version"])
     promoted.reach(running, *FINAL)

@@ -7,13 +7,14 @@ over, an answer that cannot be read is asked for once more, and what is left is 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from distillery.errors import BadInput, Permanent, UnreadableRouting
-from distillery.weights import Repair, Weights, dominant, parse_routing
+from distillery.weights import Repair, Routing, Weights, dominant, parse_routing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,58 +131,63 @@ class Reply(Protocol):
     def latency_ms(self) -> float: ...
 
 
+@dataclass(slots=True)
+class _Spent:
+    """What the calls for one query took so far; milliseconds of the last."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: float = 0.0
+
+    def add(self, reply: Reply) -> None:
+        self.input_tokens += reply.input_tokens
+        self.output_tokens += reply.output_tokens
+        self.latency_ms = reply.latency_ms
+
+
 def route(
     query: str, targets: Sequence[Target], ask: Callable[[Target, str], Reply], taxonomy: Taxonomy
 ) -> Routed:
     """Answer one query; raises Transient when the query should go back to the queue."""
     unusable: list[str] = []
+    spent = _Spent()
+    answering = Target("", "")
+    routing = None
     for target in targets:
         try:
-            return _ask_until_readable(query, target, ask, taxonomy, tuple(unusable))
+            routing, answering = _readable(query, target, ask, taxonomy, spent), target
+            break
         except UnreadableRouting as error:
             unusable.append(error.message)
             break
         except Permanent as error:
             unusable.append(error.message)
     return Routed(
-        weights=dict(taxonomy.fallback),
-        reasoning="No model could answer; these are the fallback weights.",
-        source="fallback",
+        weights=routing.weights if routing else dict(taxonomy.fallback),
+        reasoning=routing.reasoning if routing else "No model could answer; these are the fallback weights.",
+        source="model" if routing else "fallback",
+        model_id=answering.model_id,
+        run_id=answering.run_id,
+        latency_ms=spent.latency_ms,
+        input_tokens=spent.input_tokens,
+        output_tokens=spent.output_tokens,
+        repairs=routing.repairs if routing else (),
         unusable=tuple(unusable),
     )
 
 
-def _ask_until_readable(
-    query: str,
-    target: Target,
-    ask: Callable[[Target, str], Reply],
-    taxonomy: Taxonomy,
-    unusable: tuple[str, ...],
-) -> Routed:
-    input_tokens = output_tokens = 0
-    for attempt in range(1, READS + 1):
+def _readable(
+    query: str, target: Target, ask: Callable[[Target, str], Reply], taxonomy: Taxonomy, spent: _Spent
+) -> Routing:
+    """Ask until an answer can be read, `READS` times at most."""
+    for _ in range(READS - 1):
         reply = ask(target, query)
-        input_tokens += reply.input_tokens
-        output_tokens += reply.output_tokens
-        try:
-            routing = parse_routing(reply.text, taxonomy.names)
-        except UnreadableRouting:
-            if attempt == READS:
-                raise
-            continue
-        return Routed(
-            weights=routing.weights,
-            reasoning=routing.reasoning,
-            source="model",
-            model_id=target.model_id,
-            run_id=target.run_id,
-            latency_ms=reply.latency_ms,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            repairs=routing.repairs,
-            unusable=unusable,
-        )
-    raise AssertionError("every attempt returns or raises")
+        spent.add(reply)
+        with suppress(UnreadableRouting):
+            return parse_routing(reply.text, taxonomy.names)
+    reply = ask(target, query)
+    spent.add(reply)
+    return parse_routing(reply.text, taxonomy.names)
 
 
 def result_entry(query: Query, routed: Routed, *, at: datetime, expires_at: int) -> dict[str, Any]:

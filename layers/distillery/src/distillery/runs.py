@@ -66,6 +66,14 @@ STAGE_STATES: dict[Stage, frozenset[State]] = {
     Stage.EVALUATION: frozenset({State.EVALUATING}),
 }
 
+STAGES = tuple(Stage)
+
+
+def stage_of(state: State) -> Stage | None:
+    """The stage whose wait a state belongs to; None for a run that has ended."""
+    return next((stage for stage, states in STAGE_STATES.items() if state in states), None)
+
+
 Candidate = Literal["distilled", "base", "baseline"]
 CANDIDATES: tuple[Candidate, ...] = ("distilled", "base", "baseline")
 Weigher = Literal["student", "teacher"]
@@ -126,12 +134,18 @@ class Run(BaseModel):
     model_arn: str | None = None
     deployment_arn: str | None = None
     evaluation_jobs: dict[str, str] = Field(default_factory=dict)
+    superseded: bool = False
     scores: dict[str, dict[str, Any]] = Field(default_factory=dict)
     reasons: list[str] = Field(default_factory=list)
     active_model_version_before: int | None = None
     active_model_version_after: int | None = None
     report_key: str | None = None
     failure: Failure | None = None
+
+    @property
+    def is_being_judged(self) -> bool:
+        """Whether every candidate has its judge job."""
+        return set(CANDIDATES) <= set(self.evaluation_jobs)
 
     def entered(self, state: State) -> datetime | None:
         """When the run moved into `state`, if it did."""

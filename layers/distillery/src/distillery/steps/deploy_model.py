@@ -35,9 +35,7 @@ def deploy_model(job_arn: str, pipeline: Pipeline) -> Run | None:
     if run.state is State.DEPLOYING and run.deployment_arn is None:
         with pipeline.failing(run.run_id, STEP):
             deployment = pipeline.deployments.start(run.run_id, run.model_arn or job.model_arn)
-            started = pipeline.ledger.note(run.run_id, deployment_arn=deployment.arn)
-            if started is not None and started.announced is not State.DEPLOYING:
-                pipeline.announce(started)
+            pipeline.record(run.run_id, State.DEPLOYING, deployment_arn=deployment.arn)
     return pipeline.ledger.get(run.run_id)
 
 
@@ -50,5 +48,5 @@ def _claim(run: Run, job: Job, pipeline: Pipeline) -> None:
     if model != "Active":
         logger.info("the model is not active yet", model_arn=job.model_arn, status=model)
         return
-    if pipeline.ledger.move(run.run_id, State.DEPLOYING, step=STEP, job_arn=job.arn, model_arn=job.model_arn):
-        pipeline.watch(run.run_id, Stage.DEPLOYMENT)
+    pipeline.watch(run.run_id, Stage.DEPLOYMENT)
+    pipeline.ledger.move(run.run_id, State.DEPLOYING, step=STEP, job_arn=job.arn, model_arn=job.model_arn)

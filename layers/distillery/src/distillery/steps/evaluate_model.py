@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
+from distillery.aws import AccessDenied, Missing
 from distillery.bedrock.converse import Converse
 from distillery.bedrock.evaluations import Judgement
 from distillery.bedrock.models import on_demand_id
@@ -70,10 +71,11 @@ def ready_for_evaluation(run_id: str, pipeline: Pipeline) -> bool:
             deployment = pipeline.deployments.get(run.deployment_arn)
             if deployment.status == "Failed":
                 raise Permanent(f"The deployment failed. {deployment.failure}".strip())
-            if deployment.status == "Active" and pipeline.ledger.move(run_id, State.EVALUATING, step=STEP):
+            if deployment.status == "Active":
                 pipeline.watch(run_id, Stage.EVALUATION)
+                pipeline.ledger.move(run_id, State.EVALUATING, step=STEP)
         run = pipeline.ledger.get(run_id)
-    return run.state is State.EVALUATING and not run.evaluation_jobs
+    return run.state is State.EVALUATING and not run.is_being_judged
 
 
 def evaluate_model(
@@ -90,10 +92,7 @@ def evaluate_model(
     bucket = Bucket(settings.data_bucket)
     examiner = _Examiner(run, settings, bucket, converse or Converse(), taxonomy)
     with pipeline.failing(run_id, STEP):
-        jobs = examiner.examine(pipeline)
-        started = pipeline.ledger.note(run_id, evaluation_jobs=jobs)
-        if started is not None and started.announced is not State.EVALUATING:
-            pipeline.announce(started)
+        examiner.examine(pipeline)
 
 
 class _Examiner:
@@ -110,15 +109,18 @@ class _Examiner:
         self._run, self._settings, self._bucket = run, settings, bucket
         self._converse, self._taxonomy = converse, taxonomy
 
-    def examine(self, pipeline: Pipeline) -> dict[str, str]:
-        """The judge jobs' ARNs by candidate."""
+    def examine(self, pipeline: Pipeline) -> None:
+        """Collect every candidate's answers, then start the judges; each is in the ledger as it starts."""
         holdout = self._holdout()
         if any(record.label is None for record in holdout):
             holdout = self._labelled_by_teacher(holdout)
         with ThreadPoolExecutor(len(CANDIDATES)) as pool:
             collected = pool.map(partial(self._answers, holdout=holdout), self._candidates())
             answers = dict(zip(CANDIDATES, collected, strict=True))
-        return {candidate: self._judge(candidate, answers[candidate], pipeline) for candidate in CANDIDATES}
+        jobs: dict[str, str] = {}
+        for candidate in CANDIDATES:
+            jobs[candidate] = self._judge(candidate, answers[candidate], pipeline)
+            pipeline.record(self._run.run_id, State.EVALUATING, evaluation_jobs=jobs)
 
     def _holdout(self) -> list[Record]:
         content = self._bucket.read(run_key(self._run.run_id, "holdout.jsonl"))
@@ -177,11 +179,15 @@ class _Examiner:
                 ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2**attempt)
                 time.sleep(random.uniform(ceiling / 2, ceiling))  # noqa: S311 (spreads retries)
                 continue
+            except (AccessDenied, Missing):
+                raise
+            except Permanent as error:
+                # This query is refused, not this model: it counts against the model and not against the run.
+                return Answer(query=record.query, reference=record.label, text=None, error=error.message)
             return Answer(
                 query=record.query,
                 reference=record.label,
                 text=reply.text,
-                error=None,
                 latency_ms=reply.latency_ms,
                 input_tokens=reply.input_tokens,
                 output_tokens=reply.output_tokens,
@@ -191,7 +197,8 @@ class _Examiner:
     def _judge(self, candidate: str, answers: Sequence[Answer], pipeline: Pipeline) -> str:
         run_id = self._run.run_id
         key = judge_input_key(run_id, candidate)
-        self._bucket.put(key, judge_records(answers, candidate, student_prompt(self._taxonomy)), JSONL)
+        records = judge_records(answers, candidate, student_prompt(self._taxonomy))
+        self._bucket.put(key, records, JSONL, EXPIRING)
         return pipeline.evaluations.start(
             Judgement(
                 name=evaluation_job_name(run_id, candidate),

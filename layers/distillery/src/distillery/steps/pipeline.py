@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
@@ -70,6 +70,11 @@ def announcement(run: Run) -> events.OwnEvent:
                 message=f"The model of {dataset} is being judged.",
             )
         case State.PROMOTED:
+            if run.superseded:
+                return events.ModelNotPromoted(
+                    run_id=name,
+                    message=f"The model of {dataset} passed, but the active model was moved meanwhile.",
+                )
             return events.ModelPromoted(
                 run_id=name,
                 model_id=run.deployment_arn or "",
@@ -115,8 +120,23 @@ class Pipeline:
         self.ledger.note(run.run_id, announced=run.state)
         logger.info("announced", run_id=run.run_id, state=run.state)
 
+    def record(self, run_id: str, state: State, **lineage: Any) -> None:
+        """Note what a step has started, and say that it has, once it is complete.
+
+        A run that was failed meanwhile loses what was started for it.
+        """
+        run = self.ledger.note(run_id, **lineage) or self.ledger.get(run_id)
+        if run.state is State.FAILED:
+            self._clean_up(run)
+        complete = state is not State.EVALUATING or run.is_being_judged
+        if run.state is state and run.announced is not state and complete:
+            self.announce(run)
+
     def watch(self, run_id: str, stage: Stage) -> None:
-        """Give a wait its owner and its deadline, counted from now."""
+        """Give a wait its owner and its deadline, counted from now.
+
+        Asked for before the move into the stage, so that no run is ever in a stage that nobody watches.
+        """
         deadline = now() + self.settings.deadline(stage)
         self.watch_queue.watch(events.WatchMessage(run_id=run_id, stage=stage, deadline=deadline))
 

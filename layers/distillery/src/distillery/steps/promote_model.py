@@ -47,7 +47,7 @@ def promote_model(
     bucket = Bucket(settings.data_bucket)
     taxonomy = taxonomy or default_taxonomy()
     run = pipeline.ledger.get(run_id)
-    if run.state is State.EVALUATING and run.evaluation_jobs:
+    if run.state is State.EVALUATING and run.is_being_judged:
         with pipeline.failing(run_id, STEP):
             _decide(run, settings, pipeline, parameter, bucket, taxonomy)
         run = pipeline.ledger.get(run_id)
@@ -143,7 +143,7 @@ def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> 
         # An account has ten deployments; the custom model stays.
         pipeline.deployments.delete(run.run_id)
         return run
-    if run.active_model_version_after is not None:
+    if run.active_model_version_after is not None or run.superseded:
         return run
     text, version = parameter.read()
     before = run.active_model_version_before or 0
@@ -153,7 +153,9 @@ def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> 
         )
         version = parameter.write(model)
     elif run.run_id not in text:
-        logger.warning("a later promotion came first; the active model stays", run_id=run.run_id)
+        logger.warning("the active model was moved meanwhile and stays", run_id=run.run_id)
+        pipeline.deployments.delete(run.run_id)
+        return pipeline.ledger.note(run.run_id, superseded=True) or run
     return pipeline.ledger.note(run.run_id, active_model_version_after=version) or run
 
 

@@ -29,7 +29,7 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 
 from distillery import aws
 from distillery.active_model import ActiveModel, parse_active_model
-from distillery.bedrock.converse import Converse
+from distillery.bedrock.converse import Converse, Reply
 from distillery.errors import BadInput, DistilleryError, Transient
 from distillery.prompts import student_prompt, teacher_prompt
 from distillery.queues import Queue
@@ -162,6 +162,8 @@ class Router:
             wait = CLAIMED_SECONDS if isinstance(error, _Claimed) else _backoff(receives)
             self._queue.hide(record.receipt_handle, wait)
             raise
+        except DistilleryError as error:
+            self._bury(record, str(error))
 
     def _store(self, queries: Sequence[Query], batch: Batch) -> None:
         failure: DistilleryError | None = None
@@ -212,6 +214,11 @@ class Router:
         config: IdempotencyConfig,
         context: LambdaContext,
     ) -> Paid | DistilleryError:
+        def in_time(target: Target, query: str) -> Reply:
+            if context.get_remaining_time_in_millis() < LAST_START:
+                raise Transient("The function's time was used up before this query's turn.")
+            return self._converse.ask(target.model_id, target.system, query)
+
         @idempotent_function(  # type: ignore[untyped-decorator]  # Powertools gives it no signature
             data_keyword_argument="claim",
             persistence_store=self._claims,
@@ -219,15 +226,11 @@ class Router:
             key_prefix="route",
         )
         def ask(*, claim: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (read by the decorator)
-            routed = route(
-                text, targets, lambda t, q: self._converse.ask(t.model_id, t.system, q), self._taxonomy
-            )
+            routed = route(text, targets, in_time, self._taxonomy)
             if routed.source == "fallback":
                 raise _Fallback(routed)
             return {"routed": asdict(routed), "query_id": query_id}
 
-        if context.get_remaining_time_in_millis() < LAST_START:
-            return Transient("The function's time was used up before this query's turn.")
         try:
             answer = ask(
                 claim={"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}

@@ -30,8 +30,8 @@ def start_distillation(
     if run.state is State.VALIDATED:
         with pipeline.failing(run_id, STEP):
             asked = _check_models(settings, models or FoundationModels())
-            pipeline.ledger.move(run_id, State.TRAINING, step=STEP, models=asked[0], served_by=asked[1])
             pipeline.watch(run_id, Stage.DISTILLATION)
+            pipeline.ledger.move(run_id, State.TRAINING, step=STEP, models=asked[0], served_by=asked[1])
         run = pipeline.ledger.get(run_id)
     if run.state is State.TRAINING and run.job_arn is None:
         with pipeline.failing(run_id, STEP):
@@ -46,9 +46,7 @@ def start_distillation(
                     output_uri=bucket.uri(training_output_prefix(run_id)),
                 )
             )
-            started = pipeline.ledger.note(run_id, job_arn=job.arn)
-            if started is not None and started.announced is not State.TRAINING:
-                pipeline.announce(started)
+            pipeline.record(run_id, State.TRAINING, job_arn=job.arn)
     return pipeline.ledger.get(run_id)
 
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 
 from distillery.errors import BadInput, Permanent
 from distillery.events import DistillationFinished, EvaluationFinished, ModelDeployed, OwnEvent, WatchMessage
-from distillery.runs import STAGE_STATES, Run, State, now
+from distillery.runs import STAGE_STATES, STAGES, Run, State, now, stage_of
 from distillery.steps.pipeline import announcement
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
         dead_letters.bury(message.model_dump_json(), f"The ledger knows no run {message.run_id}.")
         return True
     if run.state not in STAGE_STATES[message.stage]:
-        return _has_settled(run, message, pipeline)
+        return _has_settled(run, message, pipeline, dead_letters)
     try:
         bell = _poll(run, pipeline)
     except (BadInput, Permanent) as error:
@@ -53,13 +53,21 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
     return True
 
 
-def _has_settled(run: Run, message: WatchMessage, pipeline: Pipeline) -> bool:
-    """Whether a run that left the stage needs no more watching: what it has become is done and said."""
-    decided = run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state
-    if decided and now() < message.deadline:
-        if _waited(run) > FUNCTION_SECONDS:
+def _has_settled(run: Run, message: WatchMessage, pipeline: Pipeline, dead_letters: Queue) -> bool:
+    """Whether a run outside the stage needs no more watching: what it has become is done and said."""
+    overdue = now() >= message.deadline
+    current = stage_of(run.state)
+    if current is not None and STAGES.index(current) < STAGES.index(message.stage):
+        # The function asked for the watch and died before the move; the stage before has an owner of its own.
+        return overdue
+    if run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state:
+        if overdue:
+            dead_letters.bury(
+                message.model_dump_json(), f"The run is {run.state}, but that was not acted upon."
+            )
+        elif _waited(run) > FUNCTION_SECONDS:
             pipeline.bus.say(_evaluation_bell(run))
-        return False
+        return overdue
     pipeline.finish_announcing(run)
     return True
 
@@ -143,7 +151,7 @@ def _deployment_bell(run: Run, deployment_arn: str) -> OwnEvent:
 
 
 def _poll_evaluation(run: Run, pipeline: Pipeline) -> OwnEvent | None:
-    if not run.evaluation_jobs:
+    if not run.is_being_judged:
         return _deployment_bell(run, run.deployment_arn or "") if _waited(run) > FUNCTION_SECONDS else None
     jobs = [pipeline.evaluations.get(arn) for arn in run.evaluation_jobs.values()]
     if not all(job.ended for job in jobs):
