@@ -81,7 +81,7 @@ def main() -> None:
     version = sys.argv[1] if len(sys.argv) > 1 else FLOOR
     with tempfile.TemporaryDirectory() as folder:
         wanted = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder, f"botocore=={version}"]
-        subprocess.run([sys.executable, "-m", "pip", "download", *wanted], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "pip", "download", *wanted], check=True)  # noqa: S603 (pip, fixed words)
         content = floor_of(next(Path(folder).glob("botocore-*.whl")), version)
     (LAYER / "runtime_sdk.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 

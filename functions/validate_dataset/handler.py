@@ -26,7 +26,7 @@ pipeline = Pipeline.of(settings)
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
 @event_parser(model=S3EventNotificationEventBridgeModel)
-def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:  # noqa: ARG001
+def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's)
     """Validate the dataset that was dropped."""
     dropped = event.detail.object
     source = Source(

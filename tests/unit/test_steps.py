@@ -380,3 +380,12 @@ def test_what_is_started_for_a_run_that_was_failed_meanwhile_is_taken_away_again
     assert run is not None
     assert run.state is State.FAILED
     assert not deployments(pipeline).deployments
+
+
+def test_wait_of_a_run_that_was_never_opened_is_kept_as_a_dead_letter(
+    pipeline: Pipeline, cloud: Surroundings
+) -> None:
+    assert watch(pipeline, cloud, Stage.VALIDATION) is False
+    assert watch(pipeline, cloud, Stage.VALIDATION, overdue=True) is True
+    (letter,) = cloud.received("DEAD_LETTER_QUEUE_URL")
+    assert RUN in letter["MessageAttributes"]["reason"]["StringValue"]

@@ -33,9 +33,11 @@ def validate_dataset(
     Everything written has a name that follows from the run, so doing it twice writes the same again.
     """
     name = run_id(source.bucket, source.key, source.version)
+    known = pipeline.ledger.find(name)
+    if known is None or known.state is State.RECEIVED:
+        pipeline.watch(name, Stage.VALIDATION)
     run = pipeline.ledger.receive(name, source)
     if run.state is State.RECEIVED:
-        pipeline.watch(name, Stage.VALIDATION)
         with pipeline.failing(name, STEP):
             report = _check(run, settings, taxonomy or default_taxonomy())
             _conclude(run, report, pipeline, claims or Claims(settings.claims_table), taxonomy)

@@ -34,8 +34,11 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
     """Poll one wait; True when it is over and the message may go."""
     run = pipeline.ledger.find(message.run_id)
     if run is None:
-        dead_letters.bury(message.model_dump_json(), f"The ledger knows no run {message.run_id}.")
-        return True
+        # Asked for just before the run is opened; one that never was is kept for a person to see.
+        overdue = now() >= message.deadline
+        if overdue:
+            dead_letters.bury(message.model_dump_json(), f"The ledger knows no run {message.run_id}.")
+        return overdue
     if run.state not in STAGE_STATES[message.stage]:
         return _has_settled(run, message, pipeline, dead_letters)
     try:
