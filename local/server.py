@@ -121,12 +121,14 @@ async def _serve(port: int, folder: Path, settings: Any, until_stdin_closes: boo
     from local.bedrock.control import Control
     from local.bedrock.service import Bedrock
     from local.function_runtime import use_function_runtime
+    from local.role_simulation import simulate_by_role
     from local.s3_events import tell_versions
 
     students = folder / "students"
     students.mkdir(parents=True, exist_ok=True)
     hypercorn_compat.install()
     tell_versions()
+    simulate_by_role()
     use_function_runtime(folder / "runtime")
     context = Context(f"http://{HOST}:{port}", students, settings)
     bedrock = Bedrock(context)

@@ -1,7 +1,8 @@
-"""The foundation models and inference profiles of the local Bedrock, and who may teach whom.
+"""The foundation models and inference profiles of the local Bedrock.
 
-Facts and dates are those of AWS's documentation (model lifecycle, supported Regions and models for
-distillation). The name of the provider says that a stand-in answers; the service allows it 20 characters.
+Facts and dates are those of AWS's documentation of model lifecycles. The account is taken to be one that uses
+its legacy models, so they work until their end. The name of the provider says that a stand-in answers; the
+service allows it 20 characters.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from distillery.bedrock.catalogue import LITE, MICRO, PREMIER, PRO
 from local.bedrock.errors import invalid, not_found
 
 ACCOUNT = "123456789012"
@@ -65,6 +67,12 @@ class FoundationModel:
         }
 
 
+def refuse_ended(model: FoundationModel, now: datetime) -> None:
+    """Raise ResourceNotFoundException for a model whose end of life has passed."""
+    if model.ended(now):
+        raise not_found(f"The model {model.model_id} has reached the end of its life.")
+
+
 def foundation_arn(model_id: str, region: str = REGION) -> str:
     """A foundation model's ARN (it belongs to no account)."""
     return f"arn:aws:bedrock:{region}::foundation-model/{model_id}"
@@ -75,7 +83,6 @@ def profile_arn(profile_id: str) -> str:
     return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/{profile_id}"
 
 
-MICRO, LITE, PRO, PREMIER = (f"amazon.nova-{size}-v1:0" for size in ("micro", "lite", "pro", "premier"))
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
 _MODELS = (
@@ -96,12 +103,6 @@ _MODELS = (
     ),
     FoundationModel(HAIKU, "Claude Haiku 4.5", "Anthropic", "baseline", on_demand=False),
 )
-
-STUDENTS_OF = {
-    PRO: frozenset({f"{MICRO}:128k", f"{LITE}:300k"}),
-    # Premier is reached through its profile only.
-    f"{GEOGRAPHY}{PREMIER}": frozenset({f"{MICRO}:128k", f"{LITE}:300k", f"{PRO}:300k"}),
-}
 
 
 @dataclass(frozen=True, slots=True)

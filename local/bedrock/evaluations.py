@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distillery.errors import UnreadableRouting
 from local import models
 from local.bedrock import iam
+from local.bedrock.catalogue import refuse_ended
 from local.bedrock.context import lasting, logger
 from local.bedrock.errors import AwsError, JobFailed, conflict, invalid, not_found, over_quota
 from local.bedrock.objects import RoleObjects, under
@@ -76,7 +77,8 @@ class Evaluations:
                 "A judge-based evaluation names one evaluator model, in both evaluatorModelConfig blocks."
             )
         target = self._context.catalogue.target(named.pop())
-        if target.model.legacy_since or not (target.model.on_demand or target.through_profile):
+        refuse_ended(target.model, now())
+        if not (target.model.on_demand or target.through_profile):
             raise invalid(f"The evaluator model {target.identifier} cannot be used.")
         return target.arns
 

@@ -7,11 +7,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from distillery import student
+from distillery.bedrock.catalogue import PREMIER, STUDENTS_OF
 from distillery.errors import UnreadableRouting
 from distillery.taxonomy import default_taxonomy
 from distillery.weights import parse_routing
 from local.bedrock import iam, training
-from local.bedrock.catalogue import PREMIER, STUDENTS_OF, foundation_arn
+from local.bedrock.catalogue import foundation_arn, refuse_ended
 from local.bedrock.context import lasting, logger
 from local.bedrock.dataset import read_dataset
 from local.bedrock.errors import JobFailed, conflict, invalid, not_found, over_quota
@@ -87,8 +88,7 @@ class Jobs:
                 "The local Bedrock takes training data from trainingDataConfig.s3Uri only, without a VPC."
             )
         self._refuse_teacher(config["teacherModelConfig"]["teacherModelIdentifier"], student_id)
-        if self._context.catalogue.get(student_id).legacy_since:
-            raise invalid(f"The model {student_id} is a legacy model and cannot be customized.")
+        refuse_ended(self._context.catalogue.get(student_id), now())
 
     def _refuse_teacher(self, identifier: str, student_id: str) -> None:
         target = self._context.catalogue.target(identifier)
@@ -101,10 +101,7 @@ class Jobs:
             raise invalid(
                 f"The teacher model {identifier} is not supported for the student model {student_id}.{hint}"
             )
-        if target.model.legacy_since:
-            raise invalid(
-                f"The teacher model {identifier} is a legacy model and cannot be used for new distillations."
-            )
+        refuse_ended(target.model, now())
 
     def _refuse_beyond_limits(self, params: dict[str, Any]) -> None:
         jobs = self._store.jobs.values()

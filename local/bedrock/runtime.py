@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from distillery.taxonomy import default_taxonomy
+from local.bedrock.catalogue import refuse_ended
 from local.bedrock.errors import AwsError, invalid, not_found
 from local.bedrock.store import now
 from local.models import Answer, Base, Baseline, Teacher
@@ -16,7 +17,6 @@ from local.models import Answer, Base, Baseline, Teacher
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from local.bedrock.catalogue import FoundationModel
     from local.bedrock.context import Context
     from local.bedrock.faults import CallFault
     from local.bedrock.iam import Caller
@@ -113,7 +113,7 @@ class Runtime:
             return self._deployed(caller, model_id)
         target = self._context.catalogue.target(model_id)
         caller.require("bedrock:InvokeModel", target.arns)
-        _refuse_at_end(target.model)
+        refuse_ended(target.model, now())
         if not (target.model.on_demand or target.through_profile):
             raise invalid(
                 f"Invocation of model ID {target.identifier} with on-demand throughput isn't supported. "
@@ -146,16 +146,6 @@ async def _suffer(fault: CallFault) -> None:
     await asyncio.sleep(fault.delay_seconds)
     if fault.error:
         raise AwsError(fault.error, fault.message)
-
-
-def _refuse_at_end(model: FoundationModel) -> None:
-    if model.ended(now()):
-        raise not_found(f"The model {model.model_id} has reached the end of its life.")
-    if model.legacy_since:
-        raise AwsError(
-            "ResourceNotFoundException",
-            f"Access denied. The model {model.model_id} is marked as Legacy and was not in use here.",
-        )
 
 
 def _refuse_unready(deployment: Deployment) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.tools import ACCOUNT, STUDENT, allow, labelled, make_role, record, wait_for
+from tests.local.tools import ACCOUNT, STUDENT, TEACHER, allow, labelled, make_role, record, wait_for
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud
@@ -115,7 +115,6 @@ def test_requests_that_aws_refuses_are_refused(
 @pytest.mark.parametrize(
     ("teacher", "part"),
     [
-        ("us.amazon.nova-premier-v1:0", "legacy"),
         ("amazon.nova-premier-v1:0", "inference profile only"),
         ("amazon.nova-lite-v1:0", "not supported for the student"),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "not supported for the student"),
@@ -221,11 +220,33 @@ def test_job_can_be_told_how_to_end(workshop: Workshop, control: Control, fault:
     assert workshop.ended_job(workshop.start_job())["status"] == status
 
 
-def test_teacher_at_its_end_is_refused(workshop: Workshop, bedrock: Any, control: Control) -> None:
-    control.faults(lifecycles={"amazon.nova-pro-v1:0": {"legacy_since": "2026-01-01T00:00:00Z"}})
-    details = bedrock.get_foundation_model(modelIdentifier="amazon.nova-pro-v1:0")["modelDetails"]
+@pytest.mark.parametrize("model", [TEACHER, STUDENT])
+def test_legacy_model_still_teaches_and_learns_until_its_end(
+    workshop: Workshop, bedrock: Any, control: Control, model: str
+) -> None:
+    lifecycle = {"legacy_since": "2026-01-01T00:00:00Z", "end_of_life": "2999-01-01T00:00:00Z"}
+    control.faults(lifecycles={model: lifecycle})
+    details = bedrock.get_foundation_model(modelIdentifier=model)["modelDetails"]
     assert details["modelLifecycle"]["status"] == "LEGACY"
-    assert "legacy" in refusal(bedrock.create_model_customization_job, **workshop.job_request())[1]
+    assert details["modelLifecycle"]["endOfLifeTime"].year == 2999
+    assert workshop.ended_job(workshop.start_job())["status"] == "Completed"
+
+
+@pytest.mark.parametrize("model", [TEACHER, STUDENT])
+def test_model_at_its_end_neither_teaches_nor_learns(
+    workshop: Workshop, bedrock: Any, control: Control, model: str
+) -> None:
+    lifecycle = {"legacy_since": "2026-01-01T00:00:00Z", "end_of_life": "2026-02-01T00:00:00Z"}
+    control.faults(lifecycles={model: lifecycle})
+    code, message = refusal(bedrock.create_model_customization_job, **workshop.job_request())
+    assert (code, "end of its life" in message) == ("ResourceNotFoundException", True)
+
+
+def test_premier_is_past_its_end_and_teaches_no_more(workshop: Workshop, bedrock: Any) -> None:
+    teacher = {"teacherModelIdentifier": "us.amazon.nova-premier-v1:0"}
+    config = {"distillationConfig": {"teacherModelConfig": teacher}}
+    request = workshop.job_request(customizationConfig=config)
+    assert refusal(bedrock.create_model_customization_job, **request)[0] == "ResourceNotFoundException"
 
 
 def test_tags_of_a_job(workshop: Workshop, bedrock: Any) -> None:

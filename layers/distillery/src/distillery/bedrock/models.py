@@ -1,28 +1,17 @@
-"""Foundation models: do they exist, and may money be spent on them."""
+"""Foundation models: do they exist, and for how long."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distillery import aws
-from distillery.errors import Permanent
+from distillery.bedrock.catalogue import FoundationModel
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
 GEOGRAPHIES = ("us.", "eu.", "apac.", "global.")
 """Prefixes that make an inference profile of a model id."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundationModel:
-    """What Bedrock says of a model. `provider` is who serves it."""
-
-    model_id: str
-    name: str
-    provider: str
-    active: bool
 
 
 def foundation_model_id(model_id: str) -> str:
@@ -44,27 +33,19 @@ class FoundationModels:
         self._client: BedrockClient = client or aws.client("bedrock")
 
     def get(self, model_id: str) -> FoundationModel:
-        """Ask for a model; Permanent when it does not exist here."""
+        """Ask for a model; raises Missing when it does not exist here."""
         try:
             with aws.explained(f"find the model {model_id}"):
                 details = self._client.get_foundation_model(modelIdentifier=foundation_model_id(model_id))[
                     "modelDetails"
                 ]
         except aws.Missing as error:
-            raise Permanent(f"The model {model_id} does not exist in this region.") from error
+            raise aws.Missing(f"The model {model_id} does not exist in this region.") from error
+        lifecycle: Any = details.get("modelLifecycle", {"status": "ACTIVE"})
         return FoundationModel(
             model_id=model_id,
             name=details.get("modelName", model_id),
             provider=details.get("providerName", "unknown"),
-            active=details.get("modelLifecycle", {}).get("status", "ACTIVE") == "ACTIVE",
+            legacy=lifecycle["status"] == "LEGACY",
+            end_of_life=lifecycle.get("endOfLifeTime"),
         )
-
-    def require_active(self, model_id: str, role: str) -> FoundationModel:
-        """Ask for a model; Permanent when it is missing, legacy or at its end."""
-        model = self.get(model_id)
-        if not model.active:
-            raise Permanent(
-                f"The {role} {model_id} is a legacy model: Bedrock may refuse it at any time.",
-                mend=f"Deploy the stack with an active {role}.",
-            )
-        return model
