@@ -1,4 +1,4 @@
-"""Entry point: `Dataset Validated` on the stack's bus."""
+"""Entry point: `Dataset Validated` or `Run Approved` on the stack's bus."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
-from distillery.events import DatasetValidated
+from distillery.events import OwnEvent
 from distillery.settings import StartSettings
 from distillery.steps.pipeline import Pipeline
 from distillery.steps.start_distillation import start_distillation
@@ -22,9 +22,10 @@ pipeline = Pipeline.of(settings)
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
-@event_parser(model=DatasetValidated, envelope=envelopes.EventBridgeEnvelope)
-def handler(event: DatasetValidated, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
-    """Start the run's distillation."""
+# Both events are doorbells: what may be started is in the ledger.
+@event_parser(model=OwnEvent, envelope=envelopes.EventBridgeEnvelope)
+def handler(event: OwnEvent, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
+    """Start the run's distillation, or let it wait for approval."""
     logger.append_keys(run_id=event.run_id)
     run = start_distillation(event.run_id, settings, pipeline)
     logger.info("run stands", state=run.state)

@@ -46,7 +46,14 @@ LONGEST_VISIBILITY = 43_200
 DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
 NAMED_BY_AWS = ("model-customization-job", "custom-model", "custom-model-deployment", "evaluation-job")
 """Bedrock's resources whose ARN ends in an id that is not known before the call."""
-WITHOUT_RESOURCES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "bedrock:ListEvaluationJobs"}
+WITHOUT_RESOURCES = {
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "bedrock:ListCustomModelDeployments",
+    "bedrock:ListCustomModels",
+    "bedrock:ListEvaluationJobs",
+    "bedrock:ListModelCustomizationJobs",
+}
 """Actions that the service authorization reference gives no resource."""
 NAME_PROPERTIES = {
     "AWS::CloudWatch::Alarm": "AlarmName",
@@ -193,7 +200,7 @@ def test_the_router_gives_up_before_the_queue_does(template: Template) -> None:
 
 def test_every_rule_target_keeps_what_it_cannot_deliver(template: Template) -> None:
     rules = template.of_type("AWS::Events::Rule")
-    assert len(rules) == 7
+    assert len(rules) == 8
     policy = template.properties("DeadLetterQueuePolicy")["PolicyDocument"]["Statement"][0]
     allowed = {arn["Fn::GetAtt"][0] for arn in policy["Condition"]["ArnEquals"]["aws:SourceArn"]}
     assert allowed == set(rules)
@@ -206,7 +213,10 @@ def test_every_rule_target_keeps_what_it_cannot_deliver(template: Template) -> N
 @pytest.mark.parametrize(
     ("function", "patterns"),
     [
-        ("StartDistillationFunction", [("distillery", ["Dataset Validated"])]),
+        (
+            "StartDistillationFunction",
+            [("distillery", ["Dataset Validated"]), ("distillery", ["Run Approved"])],
+        ),
         (
             "DeployModelFunction",
             [
@@ -240,11 +250,12 @@ def test_rules_name_events_that_are_sent(template: Template) -> None:
             assert set(pattern["detail-type"]) <= sent
 
 
-def test_people_hear_how_a_run_ends_in_words(template: Template) -> None:
+def test_people_hear_how_a_run_ends_and_that_it_waits_in_words(template: Template) -> None:
     rule = template.properties("NotificationRule")
     assert set(rule["EventPattern"]["detail-type"]) == {
         event.detail_type
         for event in (
+            events.ApprovalNeeded,
             events.DatasetRejected,
             events.RunFailed,
             events.ModelPromoted,
@@ -339,6 +350,13 @@ def test_only_the_functions_that_start_jobs_pass_the_role_of_bedrock(template: T
     for statement in passes:
         assert statement.conditions == {"iam:PassedToService": "bedrock.amazonaws.com"}
         assert resources_of(template, statement) == ["BedrockRole.Arn"]
+
+
+def test_the_role_of_bedrock_is_looked_at_by_the_preflight_alone(template: Template) -> None:
+    looks = [s for s in statements(template) if "iam:SimulatePrincipalPolicy" in s.actions]
+    assert [(s.holder, s.actions, resources_of(template, s)) for s in looks] == [
+        ("StartDistillationRole", ["iam:GetRole", "iam:SimulatePrincipalPolicy"], ["BedrockRole.Arn"])
+    ]
 
 
 def test_bedrock_takes_its_role_for_jobs_of_this_account_only(template: Template) -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from distillery.aws import Missing
+from distillery.bedrock.catalogue import FoundationModel
 from distillery.bedrock.deployments import Deployment, Deployments
 from distillery.bedrock.evaluations import EvaluationJob, EvaluationJobs, Judgement
 from distillery.bedrock.jobs import CustomizationJobs, Distillation, Job
-from distillery.bedrock.models import FoundationModel, FoundationModels
+from distillery.bedrock.models import FoundationModels
+from distillery.datasets import DatasetReport
+from distillery.iam import Roles
+from distillery.tally import Characters, Statistics
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012"
 
@@ -43,15 +50,94 @@ class Surroundings:
 
 
 class FakeModels(FoundationModels):
-    """Every model exists and is active, but for those said otherwise."""
+    """Every model exists and is active, but for those said otherwise; a legacy one may have an end."""
 
-    def __init__(self, *, missing: tuple[str, ...] = (), legacy: tuple[str, ...] = ()) -> None:
-        self._missing, self._legacy = missing, legacy
+    def __init__(
+        self,
+        *,
+        missing: tuple[str, ...] = (),
+        legacy: tuple[str, ...] = (),
+        end_of_life: datetime | None = None,
+    ) -> None:
+        self._missing, self._legacy, self._end_of_life = missing, legacy, end_of_life
 
     def get(self, model_id: str) -> FoundationModel:
         if model_id in self._missing:
             raise Missing(f"The model {model_id} does not exist in this region.")
-        return FoundationModel(model_id, model_id, "Somebody", model_id not in self._legacy)
+        legacy = model_id in self._legacy
+        return FoundationModel(
+            model_id, model_id, "Somebody", legacy=legacy, end_of_life=self._end_of_life if legacy else None
+        )
+
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "bedrock.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+class FakeRoles(Roles):
+    """One role, which Bedrock may assume and which may do all but what is denied."""
+
+    def __init__(
+        self,
+        *,
+        trust: dict[str, Any] | None = None,
+        denied: tuple[str, ...] = (),
+        failure: Exception | None = None,
+    ) -> None:
+        self._trust = TRUST if trust is None else trust
+        self._denied, self._failure = denied, failure
+
+    def trust_policy(self, role_arn: str) -> dict[str, Any]:
+        assert role_arn
+        if self._failure:
+            raise self._failure
+        return self._trust
+
+    def may(self, role_arn: str, action: str, resource: str) -> bool:
+        assert role_arn
+        if self._failure:
+            raise self._failure
+        assert resource.startswith("arn:aws:s3:::data/runs/")
+        return action not in self._denied
+
+
+def put_validation(run_id: str, *, records: int = 500, labelled: int = 500, holdout: int = 50) -> None:
+    """What validation leaves of a dataset, so that a run that was not validated can be quoted."""
+    report = DatasetReport(
+        run_id=run_id,
+        valid=True,
+        reasons=[],
+        bytes_read=1,
+        lines=records,
+        accepted=records,
+        labelled=labelled,
+        distinct=records,
+        errors=0,
+        warnings=0,
+        findings=[],
+        finding_counts={},
+        fingerprint="f",
+        reference="labels" if labelled else "teacher",
+        train=records - holdout if labelled else records,
+        holdout=holdout,
+        statistics=Statistics(
+            records=records,
+            labelled=labelled,
+            weight_bins=[],
+            weight_histograms={},
+            mean_weights={},
+            dominant_counts={},
+            query_lengths=[],
+            query_characters=Characters(total=45 * records),
+            reasoning_characters=Characters(total=80 * labelled),
+        ),
+    )
+    body = report.model_dump_json().encode()
+    boto3.client("s3").put_object(Bucket="data", Key=f"runs/{run_id}/validation.json", Body=body)
 
 
 class FakeJobs(CustomizationJobs):
@@ -61,6 +147,7 @@ class FakeJobs(CustomizationJobs):
         self.jobs: dict[str, Job] = {}
         self.created: Counter[str] = Counter()
         self.stopped: list[str] = []
+        self.others = 0
         self.failure: Exception | None = None
 
     def start(self, wanted: Distillation) -> Job:
@@ -78,6 +165,9 @@ class FakeJobs(CustomizationJobs):
             if identifier in {job.arn, job.name}:
                 return job
         raise Missing(identifier)
+
+    def count_running(self) -> int:
+        return self.others + sum(job.status == "InProgress" for job in self.jobs.values())
 
     def stop(self, identifier: str) -> None:
         self.stopped.append(identifier)
@@ -97,6 +187,7 @@ class FakeDeployments(Deployments):
         self.created: Counter[str] = Counter()
         self.deleted: list[str] = []
         self.model_state = "Active"
+        self.others = self.other_models = 0
         self.failure: Exception | None = None
 
     def model_status(self, model_arn: str) -> str:
@@ -117,6 +208,12 @@ class FakeDeployments(Deployments):
             if identifier in {deployment.arn, deployment.name}:
                 return deployment
         raise Missing(identifier)
+
+    def count(self) -> int:
+        return self.others + len(self.deployments)
+
+    def count_models(self) -> int:
+        return self.other_models
 
     def delete(self, identifier: str) -> None:
         self.deleted.append(identifier)

@@ -20,7 +20,16 @@ from distillery.steps.deploy_model import deploy_model
 from distillery.steps.evaluate_model import ready_for_evaluation
 from distillery.steps.start_distillation import start_distillation
 from distillery.steps.watch_bedrock import StillWaiting, keep_watching, watch_bedrock
-from tests.unit.fakes import ARN, FakeDeployments, FakeEvaluations, FakeJobs, FakeModels, Surroundings
+from tests.unit.fakes import (
+    ARN,
+    FakeDeployments,
+    FakeEvaluations,
+    FakeJobs,
+    FakeModels,
+    FakeRoles,
+    Surroundings,
+    put_validation,
+)
 
 if TYPE_CHECKING:
     from distillery.steps.pipeline import Pipeline
@@ -49,6 +58,7 @@ def evaluations(pipeline: Pipeline) -> FakeEvaluations:
 
 
 def received(pipeline: Pipeline, run_id: str = RUN) -> Run:
+    put_validation(run_id)
     return pipeline.ledger.receive(run_id, Source(bucket="data", key="datasets/set/a.jsonl", version_id="1"))
 
 
@@ -84,7 +94,7 @@ def test_validated_event_delivered_twice_starts_one_job(
 ) -> None:
     bring_to(State.VALIDATED, pipeline)
     for _ in range(2):
-        run = start_distillation(RUN, start_settings, pipeline, FakeModels())
+        run = start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles())
         assert run.state is State.TRAINING
     assert jobs(pipeline).created[RUN] == 1
     assert cloud.heard()["Distillation Started"] == 1
@@ -96,21 +106,19 @@ def test_function_that_died_before_creating_the_job_is_taken_up_again(
     bring_to(State.VALIDATED, pipeline)
     jobs(pipeline).failure = Transient("Bedrock is busy")
     with pytest.raises(Transient):
-        start_distillation(RUN, start_settings, pipeline, FakeModels())
+        start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles())
     jobs(pipeline).failure = None
-    run = start_distillation(RUN, start_settings, pipeline, FakeModels())
+    run = start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles())
     assert (run.state, run.job_arn is not None) == (State.TRAINING, True)
     assert jobs(pipeline).created[RUN] == 1
 
 
-@pytest.mark.parametrize(
-    "models", [FakeModels(legacy=("amazon.nova-pro-v1:0",)), FakeModels(missing=("amazon.nova-pro-v1:0",))]
-)
 def test_teacher_that_no_longer_exists_fails_the_run_before_money_is_spent(
-    pipeline: Pipeline, start_settings: StartSettings, cloud: Surroundings, models: FakeModels
+    pipeline: Pipeline, start_settings: StartSettings, cloud: Surroundings
 ) -> None:
     bring_to(State.VALIDATED, pipeline)
-    run = start_distillation(RUN, start_settings, pipeline, models)
+    models = FakeModels(missing=("amazon.nova-pro-v1:0",))
+    run = start_distillation(RUN, start_settings, pipeline, models, FakeRoles())
     assert run.state is State.FAILED
     assert run.failure is not None
     assert "amazon.nova-pro-v1:0" in run.failure.cause
@@ -123,7 +131,7 @@ def test_access_denied_fails_the_run_with_step_and_cause(
 ) -> None:
     bring_to(State.VALIDATED, pipeline)
     jobs(pipeline).failure = AccessDenied("Could not start the distillation: not authorized.")
-    run = start_distillation(RUN, start_settings, pipeline, FakeModels())
+    run = start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles())
     assert run.failure is not None
     assert (run.state, run.failure.step) == (State.FAILED, "start_distillation")
 
@@ -291,7 +299,7 @@ def test_any_order_of_repeated_events_makes_only_allowed_moves_and_pays_once(
     for event in order:
         match event:
             case "validated":
-                start_distillation(global_name, start_settings, pipeline, FakeModels())
+                start_distillation(global_name, start_settings, pipeline, FakeModels(), FakeRoles())
             case "job ends" if global_name in jobs(pipeline).jobs:
                 jobs(pipeline).end(global_name, "Completed")
             case "job event" if global_name in jobs(pipeline).jobs:
@@ -355,11 +363,11 @@ def test_function_that_died_between_the_watch_and_the_move_leaves_no_run_unwatch
 
         patched.setattr(pipeline.ledger, "move", die)
         with pytest.raises(MemoryError):
-            start_distillation(RUN, start_settings, pipeline, FakeModels())
+            start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles())
     (message,) = cloud.received("WATCH_QUEUE_URL")
     assert WatchMessage.model_validate_json(message["Body"]).stage is Stage.DISTILLATION
     assert watch(pipeline, cloud, Stage.DISTILLATION) is False
-    start_distillation(RUN, start_settings, pipeline, FakeModels())
+    start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles())
     assert watch(pipeline, cloud, Stage.DISTILLATION) is False
     assert watch(pipeline, cloud, Stage.VALIDATION) is True
 

@@ -21,7 +21,7 @@ from distillery.steps.promote_model import promote_model
 from distillery.steps.start_distillation import start_distillation
 from distillery.steps.validate_dataset import validate_dataset
 from distillery.steps.watch_bedrock import watch_bedrock
-from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, FakeModels
+from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, FakeModels, FakeRoles
 from tests.unit.test_route_step import FakeConverse
 from tests.unit.test_validate_step import GOOD, drop
 
@@ -40,7 +40,7 @@ def deployed(cloud: Surroundings, pipeline: Pipeline) -> str:
     assert isinstance(deployments, FakeDeployments)
     source = drop("datasets/set/a.jsonl", GOOD)
     name = validate_dataset(source, ValidateSettings.load(cloud.environment), pipeline).run_id
-    start_distillation(name, StartSettings.load(cloud.environment), pipeline, FakeModels())
+    start_distillation(name, StartSettings.load(cloud.environment), pipeline, FakeModels(), FakeRoles())
     deploy_model(jobs.end(name, "Completed"), pipeline)
     deployments.become(name, "Active")
     assert ready_for_evaluation(name, pipeline)

@@ -84,7 +84,7 @@ def explained(action: str) -> Iterator[None]:
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code in TRANSIENT_CODES or status >= SERVER_ERROR:
             raise Transient(sentence) from error
-        if code in {"ResourceNotFoundException", "NoSuchKey", "404", "ParameterNotFound"}:
+        if code in {"ResourceNotFoundException", "NoSuchKey", "NoSuchEntity", "404", "ParameterNotFound"}:
             raise Missing(sentence) from error
         if code in {"AccessDeniedException", "AccessDenied", "403"}:
             raise AccessDenied(sentence) from error

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Z95 = 1.959964
 """A normal distribution has 95 % of its mass within so many standard deviations; a holdout has 50 or more."""
+WARM_UPS = 3
+"""Calls before the first measured one; a fresh deployment answers its first calls slowly."""
 RUBRIC_SCALE = (1, 2, 3, 4, 5)
 WORST_QUERIES = 10
 SHOWN_CHARACTERS = 300

@@ -36,6 +36,20 @@ class DatasetRejected(OwnEvent):
     duplicate_of: str | None = None
 
 
+class ApprovalNeeded(OwnEvent):
+    """The run may cost more than the stack's limit and waits for a person; USD of what is known."""
+
+    detail_type: ClassVar[str] = "Approval Needed"
+    low: float
+    high: float
+
+
+class RunApproved(OwnEvent):
+    """The doorbell for a run that a person has approved; the ledger holds who and when."""
+
+    detail_type: ClassVar[str] = "Run Approved"
+
+
 class DistillationStarted(OwnEvent):
     detail_type: ClassVar[str] = "Distillation Started"
     job_arn: str
@@ -85,6 +99,8 @@ class RunFailed(OwnEvent):
 OWN_EVENTS: tuple[type[OwnEvent], ...] = (
     DatasetValidated,
     DatasetRejected,
+    ApprovalNeeded,
+    RunApproved,
     DistillationStarted,
     DistillationFinished,
     DeploymentStarted,

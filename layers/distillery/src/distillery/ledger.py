@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from distillery.runs import Approval
+
+_WAITING = {":waiting": State.AWAITING_APPROVAL}
 _SERIALIZER = TypeSerializer()
 _DESERIALIZER = TypeDeserializer()
 
@@ -95,17 +98,52 @@ class Ledger:
             raise aws.Missing(f"The ledger knows no run {run_id}.")
         return run
 
-    def move(self, run_id: str, to: State, *, step: str, **lineage: Any) -> Run | None:
-        """Move a run to `to`, adding lineage; None when it is not in a state that leads there."""
+    def move(
+        self, run_id: str, to: State, *, step: str, since: State | None = None, **lineage: Any
+    ) -> Run | None:
+        """Move a run to `to`, adding lineage; None when it is not in a state that leads there.
+
+        With `since` it is moved from that state only.
+        """
+        expected = sorted({since} if since else {state for state in State if to in MOVES[state]})
+        return self._move(
+            run_id,
+            to,
+            step,
+            lineage,
+            condition=f"#state IN ({', '.join(f':from{i}' for i in range(len(expected)))})",
+            extra={f":from{i}": state for i, state in enumerate(expected)},
+        )
+
+    def decide(self, run_id: str, approval: Approval, *, step: str, **lineage: Any) -> Run | None:
+        """Record what a person decided on a run that waits for it; a rejection ends the run.
+
+        One decision only: None when there is one already, or the run does not wait.
+        """
+        lineage = {"approval": approval.model_dump(mode="json"), **lineage}
+        condition, extra = "#state = :waiting AND attribute_not_exists(#approval)", _WAITING
+        if approval.decision == "rejected":
+            return self._move(run_id, State.REJECTED, step, lineage, condition=condition, extra=extra)
+        values = {"state": State.AWAITING_APPROVAL, "updated_at": now().isoformat(), **lineage}
+        return self._update(run_id, values, condition=condition, extra=extra, append_history=False)
+
+    def _move(
+        self,
+        run_id: str,
+        to: State,
+        step: str,
+        lineage: Mapping[str, Any],
+        *,
+        condition: str,
+        extra: Mapping[str, Any],
+    ) -> Run | None:
         at = now()
         entry = Move(state=to, at=at, step=step).model_dump(mode="json")
-        expected = sorted(state for state, targets in MOVES.items() if to in targets)
-        values = {"state": to, "updated_at": at.isoformat(), **lineage}
         return self._update(
             run_id,
-            values,
-            condition=f"#state IN ({', '.join(f':from{i}' for i in range(len(expected)))})",
-            extra={f":from{i}": state for i, state in enumerate(expected)} | {":entry": [entry]},
+            {"state": to, "updated_at": at.isoformat(), **lineage},
+            condition=condition,
+            extra={**extra, ":entry": [entry]},
             append_history=True,
         )
 

@@ -1,13 +1,19 @@
-"""What a call costs: one dated price list, read from `prices.yaml`. What is not listed is not guessed."""
+"""What things cost: one dated price list, read from `prices.yaml`. What is not listed is not guessed.
+
+A stack's own list (see `price_lists`) takes the place of the shipped one as a whole.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 from functools import cache
 from importlib import resources
+from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from distillery.errors import BadInput
 
 MILLION = 1_000_000
 THOUSAND = 1_000
@@ -18,7 +24,7 @@ NAME_AND_VERSION = 2
 class Price(BaseModel):
     """USD per million tokens, and their source. `customised` is a model of the account's own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     ids: tuple[str, ...] = Field(min_length=1)
     input: float = Field(ge=0)
@@ -35,6 +41,20 @@ class Price(BaseModel):
         return self.cost(input_tokens, output_tokens) / calls * THOUSAND
 
 
+class Customising(BaseModel):
+    """What a student costs beyond its calls, and its source; None where nobody publishes it.
+
+    `training` is USD per million tokens trained, `storage` USD per month and custom model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    ids: tuple[str, ...] = Field(min_length=1)
+    training: float | None = Field(ge=0)
+    storage: float | None = Field(ge=0)
+    source: str = Field(min_length=1)
+
+
 class PriceList(BaseModel):
     """Every known price and the day they were looked up."""
 
@@ -43,6 +63,15 @@ class PriceList(BaseModel):
     as_of: date
     currency: str
     models: tuple[Price, ...]
+    customising: tuple[Customising, ...] = ()
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> Self:
+        named = [(model_id, price.customised) for price in self.models for model_id in price.ids]
+        students = [model_id for entry in self.customising for model_id in entry.ids]
+        if len(set(named)) < len(named) or len(set(students)) < len(students):
+            raise ValueError("a model has two prices")
+        return self
 
     def find(self, model_id: str, *, customised: bool = False) -> Price | None:
         """The price of a model, None where it is not known.
@@ -51,14 +80,35 @@ class PriceList(BaseModel):
         profile's, which may cost more than the model behind it. For a deployment of a distilled model,
         whose ARN says nothing about its base, give the student's id and `customised`.
         """
-        wanted = ":".join(model_id.split(":")[:NAME_AND_VERSION])
+        wanted = _name_and_version(model_id)
         return next(
             (price for price in self.models if price.customised is customised and wanted in price.ids), None
         )
+
+    def find_customising(self, student_id: str) -> Customising | None:
+        """What training and keeping a student costs, by its id with or without a context length."""
+        wanted = _name_and_version(student_id)
+        return next((entry for entry in self.customising if wanted in entry.ids), None)
+
+
+def _name_and_version(model_id: str) -> str:
+    return ":".join(model_id.split(":")[:NAME_AND_VERSION])
+
+
+def parse_prices(text: str) -> PriceList:
+    """Read a price list from YAML; raise BadInput with one sentence when it cannot be used."""
+    mend = "The shipped prices.yaml shows the form."
+    try:
+        return PriceList.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInput(f"The price list is not YAML: {str(error).splitlines()[0]}.", mend=mend) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"The price list cannot be used: {place}: {first['msg']}.", mend=mend) from error
 
 
 @cache
 def price_list() -> PriceList:
     """The price list shipped with the package."""
-    text = resources.files("distillery").joinpath("prices.yaml").read_text("utf-8")
-    return PriceList.model_validate(yaml.safe_load(text))
+    return parse_prices(resources.files("distillery").joinpath("prices.yaml").read_text("utf-8"))

@@ -1,6 +1,6 @@
 """What a run is: its id, its states, the moves between them, and the names derived from it.
 
-RECEIVED -> VALIDATED -> TRAINING -> DEPLOYING -> EVALUATING -> PROMOTED | NOT_PROMOTED
+RECEIVED -> VALIDATED -> [AWAITING_APPROVAL ->] TRAINING -> DEPLOYING -> EVALUATING -> PROMOTED | NOT_PROMOTED
 and REJECTED | DUPLICATE | FAILED on the way, RETIRED later.
 """
 
@@ -23,6 +23,7 @@ class State(StrEnum):
 
     RECEIVED = "RECEIVED"
     VALIDATED = "VALIDATED"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
     TRAINING = "TRAINING"
     DEPLOYING = "DEPLOYING"
     EVALUATING = "EVALUATING"
@@ -38,6 +39,7 @@ class Stage(StrEnum):
     """The waits of a run; each has a deadline and is owned by one message in the watch queue."""
 
     VALIDATION = "validation"
+    APPROVAL = "approval"
     DISTILLATION = "distillation"
     DEPLOYMENT = "deployment"
     EVALUATION = "evaluation"
@@ -45,7 +47,8 @@ class Stage(StrEnum):
 
 MOVES: dict[State, frozenset[State]] = {
     State.RECEIVED: frozenset({State.VALIDATED, State.REJECTED, State.DUPLICATE, State.FAILED}),
-    State.VALIDATED: frozenset({State.TRAINING, State.FAILED}),
+    State.VALIDATED: frozenset({State.AWAITING_APPROVAL, State.TRAINING, State.FAILED}),
+    State.AWAITING_APPROVAL: frozenset({State.TRAINING, State.REJECTED, State.FAILED}),
     State.TRAINING: frozenset({State.DEPLOYING, State.FAILED}),
     State.DEPLOYING: frozenset({State.EVALUATING, State.FAILED}),
     State.EVALUATING: frozenset({State.PROMOTED, State.NOT_PROMOTED, State.FAILED}),
@@ -61,6 +64,7 @@ ENDED = frozenset(State) - UNFINISHED
 
 STAGE_STATES: dict[Stage, frozenset[State]] = {
     Stage.VALIDATION: frozenset({State.RECEIVED, State.VALIDATED}),
+    Stage.APPROVAL: frozenset({State.AWAITING_APPROVAL}),
     Stage.DISTILLATION: frozenset({State.TRAINING}),
     Stage.DEPLOYMENT: frozenset({State.DEPLOYING}),
     Stage.EVALUATION: frozenset({State.EVALUATING}),
@@ -111,6 +115,31 @@ class Failure(BaseModel):
     cause: str
 
 
+class QuotedCost(BaseModel):
+    """The short form of a run's quote: USD of what is known, and the names of what is not.
+
+    `waits_because` says why a person has to approve it, in words; empty where nobody has to.
+    """
+
+    low: float
+    high: float
+    unknown: list[str] = Field(default_factory=list)
+    waits_because: str = ""
+
+
+class Approval(BaseModel):
+    """What a person decided on a run that waited, who (an ARN) and when."""
+
+    by: str
+    at: datetime
+    decision: Literal["approved", "rejected"]
+    because: str = ""
+
+    def __str__(self) -> str:
+        because = f": {self.because}" if self.because else ""
+        return f"{self.decision} by {self.by} at {self.at:%F %T} UTC{because}"
+
+
 class Run(BaseModel):
     """A run's ledger entry with its lineage. Money and scores are plain floats here."""
 
@@ -128,6 +157,10 @@ class Run(BaseModel):
     counts: dict[str, int] = Field(default_factory=dict)
     taxonomy_digest: str | None = None
     prompt_digests: dict[str, str] = Field(default_factory=dict)
+    quote: QuotedCost | None = None
+    warnings: list[str] = Field(default_factory=list)
+    approve_by: datetime | None = None
+    approval: Approval | None = None
     models: dict[str, str] = Field(default_factory=dict)
     served_by: list[str] = Field(default_factory=list)
     job_arn: str | None = None
@@ -146,6 +179,11 @@ class Run(BaseModel):
     def is_being_judged(self) -> bool:
         """Whether every candidate has its judge job."""
         return set(CANDIDATES) <= set(self.evaluation_jobs)
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether a person has said that it may cost what was quoted."""
+        return self.approval is not None and self.approval.decision == "approved"
 
     def entered(self, state: State) -> datetime | None:
         """When the run moved into `state`, if it did."""

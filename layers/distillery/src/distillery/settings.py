@@ -43,6 +43,7 @@ class PipelineSettings(Settings):
     dead_letter_queue_url: str
     poll_interval_seconds: int = Field(default=120, ge=1, le=900)
     validation_deadline_seconds: int = Field(default=3_600, ge=1)
+    approval_deadline_seconds: int = Field(default=604_800, ge=1)
     distillation_deadline_seconds: int = Field(default=172_800, ge=1)
     deployment_deadline_seconds: int = Field(default=7_200, ge=1)
     evaluation_deadline_seconds: int = Field(default=21_600, ge=1)
@@ -68,6 +69,11 @@ class StartSettings(PipelineSettings):
     student_model: str
     baseline_model: str
     judge_model: str
+    aws_region: str = Field(default="us-east-1", description="set by Lambda")
+    max_run_cost_usd: float = Field(default=50.0, ge=0)
+    max_customization_jobs: int = Field(default=10, ge=1)
+    max_custom_models: int = Field(default=100, ge=1)
+    max_deployments: int = Field(default=10, ge=1)
 
 
 class EvaluateSettings(PipelineSettings):

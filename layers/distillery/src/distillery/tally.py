@@ -18,6 +18,13 @@ LENGTHS = (20, 40, 60, 80, 100, 150, 200, 300, 500, 1_000)
 """Upper ends, in characters and inclusive, of the bins of query lengths; one more bin lies beyond."""
 
 
+class Characters(BaseModel):
+    """How long texts are together. Those beyond ASCII are counted too: they take other numbers of tokens."""
+
+    total: int = 0
+    beyond_ascii: int = 0
+
+
 class LengthBin(BaseModel):
     """Queries of at most `up_to` characters that are in no bin before; None has no upper end."""
 
@@ -39,6 +46,8 @@ class Statistics(BaseModel):
     mean_weights: dict[str, float]
     dominant_counts: dict[str, int]
     query_lengths: list[LengthBin]
+    query_characters: Characters = Characters()
+    reasoning_characters: Characters = Characters()
 
 
 class Tally:
@@ -50,12 +59,15 @@ class Tally:
         self._steps = max(round(1 / taxonomy.label_grid), 1)
         self._labels: Counter[tuple[float, ...]] = Counter()
         self._lengths: Counter[int] = Counter()
+        self._queries, self._reasonings = Characters(), Characters()
 
     def add(self, record: Record) -> None:
         """Count one record."""
         self._lengths[len(record.query)] += 1
+        _measure(self._queries, record.query)
         if record.label is not None:
             self.labelled += 1
+            _measure(self._reasonings, record.reasoning)
             # Labels come from a grid, so few are distinct: what they add up to is worked out at the end.
             self._labels[tuple(record.label.values())] += 1
 
@@ -85,4 +97,12 @@ class Tally:
             query_lengths=[
                 LengthBin(up_to=end, queries=count) for end, count in zip(ends, lengths, strict=True)
             ],
+            query_characters=self._queries,
+            reasoning_characters=self._reasonings,
         )
+
+
+def _measure(characters: Characters, text: str) -> None:
+    characters.total += len(text)
+    if not text.isascii():
+        characters.beyond_ascii += sum(character > "\x7f" for character in text)

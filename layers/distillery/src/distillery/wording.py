@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 LONGEST = 60
@@ -34,3 +35,10 @@ def shown(value: Any) -> str:
 def cut(text: str) -> str:
     """The text, or its beginning with dots where it is too long to be shown."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def usd(amount: float) -> str:
+    """Dollars with cents; two digits of what is less than ten cents."""
+    if amount == 0 or amount >= 0.1:
+        return f"${amount:,.2f}"
+    return f"${amount:.{1 - math.floor(math.log10(amount))}f}"

@@ -71,6 +71,18 @@ class Deployments:
         except aws.Missing:
             return None
 
+    def count(self) -> int:
+        """How many deployments the account has, whatever their state."""
+        with aws.explained("list the deployments"):
+            pages = self._client.get_paginator("list_custom_model_deployments").paginate()
+            return sum(len(page.get("modelDeploymentSummaries", [])) for page in pages)
+
+    def count_models(self) -> int:
+        """How many custom models the account has."""
+        with aws.explained("list the custom models"):
+            pages = self._client.get_paginator("list_custom_models").paginate(isOwned=True)
+            return sum(len(page.get("modelSummaries", [])) for page in pages)
+
     def delete(self, identifier: str) -> None:
         """Delete a deployment; one that is gone is left alone."""
         try:

@@ -99,6 +99,14 @@ class CustomizationJobs:
         except aws.Missing:
             return None
 
+    def count_running(self) -> int:
+        """How many of the account's jobs are in progress."""
+        with aws.explained("list the customization jobs"):
+            pages = self._client.get_paginator("list_model_customization_jobs").paginate(
+                statusEquals="InProgress"
+            )
+            return sum(len(page.get("modelCustomizationJobSummaries", [])) for page in pages)
+
     def stop(self, identifier: str) -> None:
         """Stop a job that is still running; one that has ended or never was is left alone."""
         job = self.find(identifier)

@@ -20,7 +20,7 @@ from distillery.bedrock.converse import Converse
 from distillery.bedrock.evaluations import Judgement
 from distillery.bedrock.models import on_demand_id
 from distillery.errors import Permanent, Transient, UnreadableRouting
-from distillery.evaluation import Answer, dump_answers, load_answers
+from distillery.evaluation import WARM_UPS, Answer, dump_answers, load_answers
 from distillery.judging import judge_records
 from distillery.objects import (
     EXPIRING,
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from distillery.taxonomy import Taxonomy
 
 STEP = "evaluate_model"
-WARM_UPS = 3
-"""Calls before the first measured one; a fresh deployment answers its first calls slowly."""
 TRIES = 6
 """Of one answer, on top of the SDK's own: a holdout is worth waiting for."""
 FIRST_BACKOFF = 0.5

@@ -21,10 +21,12 @@ from distillery.bus import Bus
 from distillery.errors import BadInput, Permanent
 from distillery.ledger import Ledger
 from distillery.queues import Queue
-from distillery.runs import ENDED, Run, Stage, State, now
+from distillery.runs import ENDED, QuotedCost, Run, Stage, State, now
+from distillery.wording import usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from distillery.settings import PipelineSettings
 
@@ -42,6 +44,8 @@ def announcement(run: Run) -> events.OwnEvent:
                 message=f"{dataset} is valid: {counts.get('train', 0)} records to train on, "
                 f"{counts.get('holdout', 0)} held out.",
             )
+        case State.AWAITING_APPROVAL:
+            return _approval_needed(run, dataset)
         case State.REJECTED:
             return events.DatasetRejected(
                 run_id=name,
@@ -92,6 +96,28 @@ def announcement(run: Run) -> events.OwnEvent:
     raise ValueError(f"nothing is announced of a run in {run.state}")
 
 
+def approved(run: Run) -> events.RunApproved:
+    """The event that lets an approved run go on."""
+    said = str(run.approval) if run.approval else "approved"
+    return events.RunApproved(
+        run_id=run.run_id, message=f"Dataset {run.dataset!r} (run {run.run_id}) was {said}."
+    )
+
+
+def _approval_needed(run: Run, dataset: str) -> events.ApprovalNeeded:
+    quote = run.quote or QuotedCost(low=0.0, high=0.0)
+    unknown = f" (not known: {', '.join(quote.unknown)})" if quote.unknown else ""
+    until = f" It waits until {run.approve_by:%F %T} UTC." if run.approve_by else ""
+    return events.ApprovalNeeded(
+        run_id=run.run_id,
+        low=quote.low,
+        high=quote.high,
+        message=f"{dataset} waits for approval: {quote.waits_because}. Its cost is estimated at "
+        f"{usd(quote.low)} to {usd(quote.high)}{unknown}. To go on: distillery approve {run.run_id} - to end "
+        f"it: distillery reject {run.run_id}.{until}",
+    )
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """A run's surroundings, as every step needs them."""
@@ -132,13 +158,14 @@ class Pipeline:
         if run.state is state and run.announced is not state and complete:
             self.announce(run)
 
-    def watch(self, run_id: str, stage: Stage) -> None:
-        """Give a wait its owner and its deadline, counted from now.
+    def watch(self, run_id: str, stage: Stage) -> datetime:
+        """Give a wait its owner and its deadline, counted from now; returns the deadline.
 
         Asked for before the move into the stage, so that no run is ever in a stage that nobody watches.
         """
         deadline = now() + self.settings.deadline(stage)
         self.watch_queue.watch(events.WatchMessage(run_id=run_id, stage=stage, deadline=deadline))
+        return deadline
 
     def fail(self, run_id: str, step: str, cause: str) -> None:
         """End a run in FAILED, remove what it left running or deployed, and say so.

@@ -15,12 +15,13 @@ from distillery.evaluation import Evaluation, Subject, evaluate, load_answers
 from distillery.gate import GateRules
 from distillery.judging import is_judge_output, read_judge_outputs
 from distillery.objects import Bucket, judge_output_prefix, predictions_key, run_key
-from distillery.pricing import Price, price_list
+from distillery.price_lists import stack_prices
 from distillery.report import render
 from distillery.runs import CANDIDATES, Candidate, Run, State, now
 from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
+    from distillery.pricing import Price
     from distillery.settings import PromoteSettings
     from distillery.steps.pipeline import Pipeline
 
@@ -89,7 +90,7 @@ def _decide(
 
 
 def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation:
-    prices = price_list()
+    prices = stack_prices(bucket)
     student = settings.student_model
     models: dict[Candidate, tuple[str, Price | None]] = {
         "distilled": (run.deployment_arn or "", prices.find(student, customised=True)),

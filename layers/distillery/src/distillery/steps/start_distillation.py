@@ -1,38 +1,46 @@
-"""`Dataset Validated`: make sure that the models exist, then start the customization job, once."""
+"""`Dataset Validated` or `Run Approved`: look before the spend, wait for a person or start the job, once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools import Logger
+
 from distillery.bedrock.jobs import Distillation
-from distillery.bedrock.models import FoundationModels
 from distillery.objects import Bucket, run_key, training_output_prefix
-from distillery.runs import Stage, State
+from distillery.runs import Run, Stage, State
+from distillery.steps.spending import Spending
 
 if TYPE_CHECKING:
-    from distillery.runs import Run
+    from distillery.bedrock.models import FoundationModels
+    from distillery.iam import Roles
     from distillery.settings import StartSettings
     from distillery.steps.pipeline import Pipeline
 
 STEP = "start_distillation"
+logger = Logger(child=True)
 
 
 def start_distillation(
-    run_id: str, settings: StartSettings, pipeline: Pipeline, models: FoundationModels | None = None
+    run_id: str,
+    settings: StartSettings,
+    pipeline: Pipeline,
+    models: FoundationModels | None = None,
+    roles: Roles | None = None,
 ) -> Run:
-    """Start the run's job and return the run as it is afterwards.
+    """Start the run's job, or let the run wait for approval, and return the run as it is afterwards.
 
     The move to TRAINING comes first: it is the claim, and it is in the ledger before Bedrock can say that
     the job has ended. A run found in TRAINING without a job was left by a function that died or by a full
     quota; the job's name makes starting it again safe.
     """
     run = pipeline.ledger.get(run_id)
-    if run.state is State.VALIDATED:
+    if run.state is State.VALIDATED or (run.state is State.AWAITING_APPROVAL and run.is_approved):
         with pipeline.failing(run_id, STEP):
-            asked = _check_models(settings, models or FoundationModels())
-            pipeline.watch(run_id, Stage.DISTILLATION)
-            pipeline.ledger.move(run_id, State.TRAINING, step=STEP, models=asked[0], served_by=asked[1])
+            _claim(run, Spending.of(settings, pipeline, models, roles), pipeline)
         run = pipeline.ledger.get(run_id)
+    if run.state is State.AWAITING_APPROVAL and run.announced is not run.state:
+        pipeline.announce(run)
     if run.state is State.TRAINING and run.job_arn is None:
         with pipeline.failing(run_id, STEP):
             bucket = Bucket(settings.data_bucket)
@@ -50,17 +58,21 @@ def start_distillation(
     return pipeline.ledger.get(run_id)
 
 
-def _check_models(settings: StartSettings, models: FoundationModels) -> tuple[dict[str, str], list[str]]:
-    """The models' ids by role, and who serves them."""
-    roles = {
-        "teacher": settings.teacher_model,
-        "student": settings.student_model,
-        "baseline": settings.baseline_model,
-        "judge": settings.judge_model,
-    }
-    found = [
-        models.require_active(roles["teacher"], "teacher"),
-        models.require_active(roles["student"], "student"),
-    ]
-    found += [models.get(roles["baseline"]), models.get(roles["judge"])]
-    return roles, sorted({model.provider for model in found})
+def _claim(run: Run, spending: Spending, pipeline: Pipeline) -> None:
+    """Check, and move the run on: to TRAINING where its cost is within the limit or approved.
+
+    What was approved is what was quoted, so an approved run is checked again but not quoted again.
+    """
+    lineage = spending.check(run)
+    if not run.is_approved:
+        quote = spending.quote(run)
+        logger.info("quoted", run_id=run.run_id, quote=quote.sentence())
+        short = quote.short(spending.settings.max_run_cost_usd)
+        lineage["quote"] = short.model_dump()
+        if short.waits_because:
+            lineage["approve_by"] = pipeline.watch(run.run_id, Stage.APPROVAL)
+            to = State.AWAITING_APPROVAL
+            pipeline.ledger.move(run.run_id, to, since=State.VALIDATED, step=STEP, **lineage)
+            return
+    pipeline.watch(run.run_id, Stage.DISTILLATION)
+    pipeline.ledger.move(run.run_id, State.TRAINING, since=run.state, step=STEP, **lineage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distillery import aws, datasets
 from distillery.datasets import DatasetReport, Rules
@@ -85,7 +85,7 @@ def _check(run: Run, settings: ValidateSettings, bucket: Bucket, taxonomy: Taxon
 def _conclude(
     run: Run, report: DatasetReport, pipeline: Pipeline, claims: Claims, taxonomy: Taxonomy
 ) -> None:
-    lineage = {
+    lineage: dict[str, Any] = {
         "counts": {
             name: getattr(report, name)
             for name in (
@@ -117,11 +117,11 @@ def _conclude(
 
 
 def _holder(claim: str, run_id: str, pipeline: Pipeline, claims: Claims) -> str:
-    """The run that this content belongs to: the first that holds it and has not failed."""
+    """The run that this content belongs to: the first that holds it and was neither failed nor rejected."""
     holder = claims.claim(claim, run_id)
     if holder == run_id:
         return holder
     first = pipeline.ledger.find(holder)
-    if first is None or first.state is State.FAILED:
+    if first is None or first.state in {State.FAILED, State.REJECTED}:
         return claims.claim(claim, run_id, instead_of=holder)
     return holder

@@ -13,8 +13,8 @@ from aws_lambda_powertools import Logger
 
 from distillery.errors import BadInput, Permanent
 from distillery.events import DistillationFinished, EvaluationFinished, ModelDeployed, OwnEvent, WatchMessage
-from distillery.runs import STAGE_STATES, STAGES, Run, State, now, stage_of
-from distillery.steps.pipeline import announcement
+from distillery.runs import STAGE_STATES, STAGES, Run, Stage, State, now, stage_of
+from distillery.steps.pipeline import announcement, approved
 
 if TYPE_CHECKING:
     from distillery.queues import Queue
@@ -51,6 +51,8 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
     if now() < message.deadline:
         return False
     cause = f"The {message.stage} did not end before its deadline, {message.deadline:%F %T} UTC."
+    if message.stage is Stage.APPROVAL and not run.is_approved:
+        cause = f"Nobody approved the run before {message.deadline:%F %T} UTC."
     pipeline.fail(run.run_id, STEP, cause)
     dead_letters.bury(message.model_dump_json(), cause)
     return True
@@ -112,6 +114,8 @@ def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:
     match run.state:
         case State.VALIDATED:
             return announcement(run) if _waited(run) > STEP_GRACE else None
+        case State.AWAITING_APPROVAL:
+            return _approval_bell(run)
         case State.TRAINING:
             return _poll_job(run, pipeline)
         case State.DEPLOYING:
@@ -120,6 +124,15 @@ def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:
             return _poll_evaluation(run, pipeline)
         case _:
             return None
+
+
+def _approval_bell(run: Run) -> OwnEvent | None:
+    """For a run that was approved without anybody going on with it, or whose wait was never told."""
+    if run.approval is not None:
+        return approved(run) if now() - run.approval.at > STEP_GRACE else None
+    if run.announced is run.state or _waited(run) <= STEP_GRACE:
+        return None
+    return announcement(run.model_copy(update={"state": State.VALIDATED}))
 
 
 def _poll_job(run: Run, pipeline: Pipeline) -> OwnEvent | None:
