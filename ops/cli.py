@@ -17,7 +17,7 @@ from typer.exceptions import Abort, TyperException
 from distillery.errors import BadInput, DistilleryError
 from distillery.objects import run_key
 from distillery.runs import Run, State
-from ops import screens
+from ops import approvals, quoting, screens
 from ops.following import TimedOut, all_runs, follow
 from ops.queries import read_queries
 from ops.queries import route as send_and_wait
@@ -39,6 +39,7 @@ With any of --aws, --profile, --region or --stack-name it is what the AWS SDK's 
 
 [bold]Exit codes.[/bold] 0: done; of a run: promoted. 1: wrong usage, or the stack is not there.
 Of a run that was followed: 2 rejected, 3 failed, 4 not promoted, 5 duplicate.
+Of a quote: 2 for a file that is no dataset.
 6: what was waited for did not come in time. 130: interrupted.
 
 With --json standard output holds one JSON document and nothing else; errors are one sentence on
@@ -220,6 +221,48 @@ def route(
 
 
 @on_stack
+def approve(stack: Stack, run: RunId, as_json: AsJson = False) -> int:
+    """Let a run go on that waits because of what it may cost; who and when is recorded."""
+    return _print_decision(*approvals.approve(stack, run), as_json=as_json)
+
+
+@on_stack
+def reject(
+    stack: Stack,
+    run: RunId,
+    because: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")] = "",
+    as_json: AsJson = False,
+) -> int:
+    """End a run that waits because of what it may cost; who, when and why is recorded."""
+    return _print_decision(*approvals.reject(stack, run, because), as_json=as_json)
+
+
+@app.command()
+def quote(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dataset, JSONL.", show_default=False)],
+    taxonomy: Annotated[Path | None, typer.Option(help="Another taxonomy than the shipped one.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="Another price list than the shipped one.")] = None,
+    teacher: Annotated[str, typer.Option(help="The model that teaches.")] = quoting.MODELS["teacher"],
+    student: Annotated[str, typer.Option(help="The model that learns.")] = quoting.MODELS["student"],
+    baseline: Annotated[str, typer.Option(help="The model in use today.")] = quoting.MODELS["baseline"],
+    judge: Annotated[str, typer.Option(help="The model that judges.")] = quoting.MODELS["judge"],
+    as_json: AsJson = False,
+) -> int:
+    """Say what distilling a file may cost and when that pays for itself; asks no stack and no network."""
+    models = {"teacher": teacher, "student": student, "baseline": baseline, "judge": judge}
+    try:
+        made = quoting.quote_file(file, models, taxonomy=taxonomy, prices=prices)
+    except quoting.Unusable as error:
+        _complain(str(error))
+        return VERDICTS[State.REJECTED]
+    if as_json:
+        _print_json(made.model_dump(mode="json") | {"sentence": made.sentence()})
+    else:
+        quoting.show_quote(_console(), made)
+    return 0
+
+
+@on_stack
 def outputs(
     stack: Stack,
     as_json: AsJson = False,
@@ -269,12 +312,24 @@ def _print_json(content: object) -> None:
     print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
+def _print_decision(run: Run, sentence: str, *, as_json: bool) -> int:
+    if as_json:
+        _print_json(run.model_dump(mode="json"))
+    else:
+        _console().print(sentence, markup=False, soft_wrap=True)
+    return 0
+
+
 def _follow(stack: Stack, run_id: str, timeout: float, arrival: float, as_json: bool) -> int:
     snapshots = follow(stack, run_id, timeout=timeout, arrival=arrival)
     if as_json:
-        run = None
+        run, told = None, False
         for snapshot in snapshots:
             run = snapshot.run
+            if run is not None and run.state is State.AWAITING_APPROVAL and not told:
+                # Standard output is kept for the document; without a word this would seem to hang.
+                told = True
+                _complain(f"{run.run_id} is {snapshot.doing}")
     else:
         run = screens.show_progress(_console(), snapshots)
     if run is None:

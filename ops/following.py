@@ -13,6 +13,7 @@ from distillery.bedrock.evaluations import EvaluationJobs
 from distillery.errors import DistilleryError, Transient
 from distillery.ledger import from_item
 from distillery.runs import ENDED, Run, State, now
+from ops.approvals import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,7 +109,9 @@ def _doing(stack: Stack, run: Run) -> str:
         case State.RECEIVED:
             return "checking the dataset"
         case State.VALIDATED:
-            return "starting the distillation"
+            return "checking models and quotas before the spend"
+        case State.AWAITING_APPROVAL:
+            return waiting(run)
         case State.TRAINING if run.job_arn:
             return _training(stack, run.job_arn)
         case State.DEPLOYING:

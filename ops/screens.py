@@ -15,6 +15,7 @@ from rich.text import Text
 
 from distillery.runs import CANDIDATES, ENDED, Run, State, now
 from distillery.taxonomy import default_taxonomy
+from ops.approvals import cost, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ops.following import Snapshot
 
 COLOURS = {
+    State.AWAITING_APPROVAL: "yellow",
     State.PROMOTED: "green",
     State.NOT_PROMOTED: "yellow",
     State.DUPLICATE: "yellow",
@@ -129,6 +131,10 @@ def show_verdict(
     )
     for reason in run.reasons:
         console.print(f"  {escape(reason)}", soft_wrap=True)
+    if run.state is State.AWAITING_APPROVAL:
+        console.print(f"  {escape(waiting(run))}", soft_wrap=True)
+    for warning in run.warnings:
+        console.print(f"  warning: {escape(warning)}", soft_wrap=True)
     if run.failure:
         console.print(f"  {escape(run.failure.step)}: {escape(run.failure.cause)}", soft_wrap=True)
     if run.duplicate_of:
@@ -181,7 +187,9 @@ def _findings(findings: Sequence[Mapping[str, Any]]) -> Table:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """One line per run."""
-    rows = table("run", "state", "begun", "took", "records", "rubric", numbers=["took", "records", "rubric"])
+    rows = table(
+        "run", "state", "begun", "took", "records", "rubric", "quote", numbers=["took", "records", "rubric"]
+    )
     for run in runs:
         rubric = run.scores.get("distilled", {}).get("rubric")
         rows.add_row(
@@ -191,6 +199,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
             duration(sum(seconds_in(run))),
             _figure(run.counts.get("accepted")),
             _figure(rubric),
+            cost(run),
         )
     return rows
 

@@ -190,7 +190,15 @@ class Chain:
 
     def router_sees_parameter(self) -> None:
         """Start the router's processes anew, which forget the parameter that they have cached."""
-        name = self.function("RouteQueriesFunction")
-        described = self.functions.get_function_configuration(FunctionName=name)
-        variables = described["Environment"]["Variables"] | {"SEEN": str(id(object()))}
-        self.functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        self.configure("RouteQueriesFunction", SEEN=str(id(object())))
+
+    def configure(self, logical_id: str, **variables: str) -> dict[str, str]:
+        """Change a function's environment, which starts its processes anew; returns what it was."""
+        name = self.function(logical_id)
+        before: dict[str, str] = self.functions.get_function_configuration(FunctionName=name)["Environment"][
+            "Variables"
+        ]
+        self.functions.update_function_configuration(
+            FunctionName=name, Environment={"Variables": before | variables}
+        )
+        return before

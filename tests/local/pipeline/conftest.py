@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from distillery.runs import State
+from ops.cli import main
 from tests.local.pipeline.chain import Chain, sample_records
 from tests.local.tools import wait_for
 
@@ -69,6 +70,26 @@ def active_model(chain: Chain) -> Iterator[Callable[[str | None], None]]:
 
     yield write
     write(before)
+
+
+@pytest.fixture
+def spending(chain: Chain) -> Iterator[Callable[..., None]]:
+    """Changes what start_distillation is told by its environment; put back afterwards."""
+    function = "StartDistillationFunction"
+    before = chain.configure(function)
+
+    def change(**variables: str) -> None:
+        chain.configure(function, **variables)
+
+    yield change
+    chain.configure(function, **before)
+
+
+@pytest.fixture
+def distillery(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command line on this cloud; gives its exit code."""
+    monkeypatch.setenv("DISTILLERY_PORT", str(chain.cloud.port))
+    return lambda *arguments: main(arguments)
 
 
 @pytest.fixture

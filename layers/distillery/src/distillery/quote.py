@@ -133,9 +133,10 @@ class Quote(BaseModel):
             return "When the run has paid for itself cannot be said."
         if after.low is None:
             return "At these prices it never pays for itself."
+        known = "By what is known it" if self.unknown else "It"
         if after.high is None:
-            return f"It has paid for itself after {after.low:,} queries at the earliest, or never."
-        return f"It has paid for itself after {after.low:,} to {after.high:,} queries."
+            return f"{known} has paid for itself after {after.low:,} queries at the earliest, or never."
+        return f"{known} has paid for itself after {after.low:,} to {after.high:,} queries."
 
     def short(self, limit: float) -> QuotedCost:
         """What the ledger keeps, and whether a person has to approve it: above the limit, in USD."""

@@ -41,11 +41,11 @@ class FoundationModels:
                 ]
         except aws.Missing as error:
             raise aws.Missing(f"The model {model_id} does not exist in this region.") from error
-        lifecycle: Any = details.get("modelLifecycle", {"status": "ACTIVE"})
+        lifecycle: Any = details.get("modelLifecycle", {})
         return FoundationModel(
             model_id=model_id,
             name=details.get("modelName", model_id),
             provider=details.get("providerName", "unknown"),
-            legacy=lifecycle["status"] == "LEGACY",
+            legacy=lifecycle.get("status") == "LEGACY",
             end_of_life=lifecycle.get("endOfLifeTime"),
         )

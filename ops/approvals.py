@@ -1,0 +1,84 @@
+"""A person's decision on a run that waits: recorded once in the ledger with who and when, then said aloud."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from distillery import aws
+from distillery.bus import Bus
+from distillery.errors import BadInput, DistilleryError
+from distillery.runs import Approval, Run, State, now
+from distillery.steps.pipeline import announcement, approved
+from distillery.wording import usd
+
+if TYPE_CHECKING:
+    from ops.stack import Stack
+
+STEP = "distillery"
+"""What the history names for a move that a person made with this command."""
+
+
+def approve(stack: Stack, run_id: str) -> tuple[Run, str]:
+    """Let a run go on that waits; returns it with a sentence, BadInput when it does not wait."""
+    run = _decided(stack, run_id, "approved", "")
+    return run, _said(stack, run, "It goes on")
+
+
+def reject(stack: Stack, run_id: str, because: str) -> tuple[Run, str]:
+    """End a run that waits in REJECTED; returns it with a sentence, BadInput when it does not wait."""
+    run = _decided(stack, run_id, "rejected", because)
+    return run, _said(stack, run, "It has ended, and nothing was paid")
+
+
+def _decided(stack: Stack, run_id: str, decision: Literal["approved", "rejected"], because: str) -> Run:
+    with aws.explained("ask who you are"):
+        by = str(stack.client("sts").get_caller_identity()["Arn"])
+    approval = Approval(by=by, at=now(), decision=decision, because=because)
+    lineage = {"reasons": [f"{str(approval).capitalize()}."]} if decision == "rejected" else {}
+    run = stack.ledger.decide(run_id, approval, step=STEP, **lineage)
+    if run is None:
+        raise _refusal(run_id, stack.ledger.find(run_id))
+    return run
+
+
+def _refusal(run_id: str, run: Run | None) -> BadInput:
+    """Why nothing can be decided."""
+    if run is None:
+        return BadInput(f"There is no run {run_id}.", mend="`distillery runs` lists those there are.")
+    if run.approval is not None:
+        return BadInput(f"The run {run_id} was already {run.approval}.")
+    return BadInput(f"The run {run_id} does not wait for approval: it is {run.state.value}.")
+
+
+def _said(stack: Stack, run: Run, consequence: str) -> str:
+    """Ring for the next step, or leave that to the watch, which does it again within minutes."""
+    rejected = run.state is State.REJECTED
+    event = announcement(run) if rejected else approved(run)
+    try:
+        Bus(stack.output("EventBusName"), stack.client("events")).say(event)
+        if rejected:
+            stack.ledger.note(run.run_id, announced=run.state)
+    except DistilleryError as error:
+        return f"{run.run_id} was {run.approval}. {consequence} with the watch's next look: {error.message}"
+    return f"{run.run_id} was {run.approval}. {consequence}."
+
+
+def waiting(run: Run) -> str:
+    """What a run waits for, and the command that is needed."""
+    if run.approval is not None:
+        return f"{run.approval}; about to go on"
+    if run.quote is None:
+        return "waiting for approval"
+    until = f" (until {run.approve_by.astimezone():%F %T})" if run.approve_by else ""
+    return (
+        f"waiting for approval of {usd(run.quote.low)} to {usd(run.quote.high)}{until}: "
+        f"{run.quote.waits_because}. distillery approve {run.run_id}, or distillery reject {run.run_id}"
+    )
+
+
+def cost(run: Run) -> str:
+    """The run's quote in short, with what a person decided on it."""
+    if run.quote is None:
+        return ""
+    span = f"{usd(run.quote.low)} to {usd(run.quote.high)}"
+    return f"{span}, {run.approval.decision}" if run.approval else span

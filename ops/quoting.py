@@ -1,0 +1,85 @@
+"""`distillery quote`: the quote of a file, made here without a stack."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from distillery.datasets import Rules, validate_dataset
+from distillery.errors import BadInput
+from distillery.pricing import parse_prices, price_list
+from distillery.quote import Quote, Span, make_quote
+from distillery.taxonomy import default_taxonomy, parse_taxonomy
+from distillery.wording import usd
+from ops import screens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+MODELS = {
+    "teacher": "amazon.nova-pro-v1:0",
+    "student": "amazon.nova-micro-v1:0:128k",
+    "baseline": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "judge": "amazon.nova-pro-v1:0",
+}
+"""Those that the template deploys with when nothing else is said."""
+
+
+class Unusable(BadInput):
+    """The file is no dataset that could be quoted."""
+
+
+def quote_file(
+    file: Path, models: Mapping[str, str], *, taxonomy: Path | None = None, prices: Path | None = None
+) -> Quote:
+    """Validate a file here and quote it; Unusable when it is no dataset, BadInput for the other files."""
+    facets = parse_taxonomy(_text(taxonomy)) if taxonomy else default_taxonomy()
+    known = parse_prices(_text(prices)) if prices else price_list()
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
+    with stream, tempfile.TemporaryFile() as train, tempfile.TemporaryFile() as holdout:
+        try:
+            report = validate_dataset(stream, taxonomy=facets, rules=Rules(), train=train, holdout=holdout)
+        except IsADirectoryError as error:
+            raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
+    if not report.valid:
+        raise Unusable(f"{file} would be rejected. {' '.join(report.reasons)}")
+    return make_quote(report, facets, {**MODELS, **models}, known)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8 text.") from error
+
+
+def show_quote(console: Console, quote: Quote) -> None:
+    """The quote as a table, then in words."""
+    numbers = ["calls", "tokens in", "tokens out", "low", "high"]
+    rows = screens.table("what", *numbers, "", numbers=numbers, title=f"Prices of {quote.prices_as_of:%F}")
+    for line in quote.lines:
+        rows.add_row(
+            line.name,
+            *map(_counted, (line.calls, line.input_tokens, line.output_tokens)),
+            *((usd(line.usd.low), usd(line.usd.high)) if line.usd else ("unknown", "unknown")),
+            line.note,
+        )
+    rows.add_row("what is known", "", "", "", usd(quote.known.low), usd(quote.known.high), "", style="bold")
+    console.print(rows)
+    console.print(quote.sentence(), markup=False, soft_wrap=True)
+    console.print(quote.estimate, style="dim", markup=False, soft_wrap=True)
+
+
+def _counted(span: Span | None) -> str:
+    if span is None:
+        return ""
+    low, high = f"{span.low:,.0f}", f"{span.high:,.0f}"
+    return low if low == high else f"{low} to {high}"
