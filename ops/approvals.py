@@ -34,7 +34,7 @@ def _decided(stack: Stack, run_id: str, decision: Literal["approved", "rejected"
     with aws.explained("ask who you are"):
         by = str(stack.client("sts").get_caller_identity()["Arn"])
     approval = Approval(by=by, at=now(), decision=decision, because=because)
-    lineage = {"reasons": [f"{str(approval).capitalize()}."]} if decision == "rejected" else {}
+    lineage = {"reasons": [f"By a person: {approval}."]} if decision == "rejected" else {}
     run = stack.ledger.decide(run_id, approval, step=STEP, **lineage)
     if run is None:
         raise _refusal(run_id, stack.ledger.find(run_id))

@@ -105,9 +105,17 @@ class FakeRoles(Roles):
         return action not in self._denied
 
 
-def put_validation(run_id: str, *, records: int = 500, labelled: int = 500, holdout: int = 50) -> None:
-    """What validation leaves of a dataset, so that a run that was not validated can be quoted."""
-    report = DatasetReport(
+def validation(
+    run_id: str | None = None,
+    *,
+    records: int = 500,
+    labelled: int | None = None,
+    holdout: int = 50,
+    characters: Characters | None = None,
+) -> DatasetReport:
+    """A report on a good dataset of so many records, labelled all unless said otherwise."""
+    labelled = records if labelled is None else labelled
+    return DatasetReport(
         run_id=run_id,
         valid=True,
         reasons=[],
@@ -132,11 +140,15 @@ def put_validation(run_id: str, *, records: int = 500, labelled: int = 500, hold
             mean_weights={},
             dominant_counts={},
             query_lengths=[],
-            query_characters=Characters(total=45 * records),
+            query_characters=characters or Characters(total=45 * records),
             reasoning_characters=Characters(total=80 * labelled),
         ),
     )
-    body = report.model_dump_json().encode()
+
+
+def put_validation(run_id: str) -> None:
+    """What validation leaves of a dataset, for a run that is moved there without it."""
+    body = validation(run_id).model_dump_json().encode()
     boto3.client("s3").put_object(Bucket="data", Key=f"runs/{run_id}/validation.json", Body=body)
 
 

@@ -1,0 +1,313 @@
+"""What stands in the way of a job, and what only deserves a warning; all of it before anything is paid."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery.aws import AccessDenied, Missing
+from distillery.bedrock.catalogue import ALTERNATIVES, PREMIER, PRO, STUDENTS_OF, FoundationModel
+from distillery.bedrock.models import FoundationModels
+from distillery.errors import BadInput, Transient
+from distillery.preflight import Check, Preflight, check_model, check_pair, check_quota, trusts
+from distillery.runs import Run, State, now
+from distillery.settings import StartSettings
+from distillery.steps.start_distillation import start_distillation
+from tests.unit.fakes import (
+    TRUST,
+    FakeDeployments,
+    FakeModels,
+    FakeRoles,
+    Surroundings,
+)
+from tests.unit.test_steps import RUN, bring_to, jobs
+
+if TYPE_CHECKING:
+    from distillery.steps.pipeline import Pipeline
+
+OTHER_JOBS = "arn:aws:bedrock:*:*:evaluation-job/*"
+TODAY = datetime(2026, 11, 24, tzinfo=UTC)
+ACCOUNT = "123456789012"
+JOB = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-customization-job/run"
+
+
+@pytest.fixture
+def start_settings(cloud: Surroundings) -> StartSettings:
+    return StartSettings.load(cloud.environment)
+
+
+def started(
+    pipeline: Pipeline,
+    settings: StartSettings,
+    models: FakeModels | None = None,
+    roles: FakeRoles | None = None,
+) -> Run:
+    bring_to(State.VALIDATED, pipeline)
+    return start_distillation(RUN, settings, pipeline, models or FakeModels(), roles or FakeRoles())
+
+
+def refusal(
+    pipeline: Pipeline,
+    settings: StartSettings,
+    models: FakeModels | None = None,
+    roles: FakeRoles | None = None,
+) -> str:
+    """The cause of a run that must fail before anything is paid."""
+    run = started(pipeline, settings, models, roles)
+    assert run.failure is not None
+    assert (run.state, run.failure.step) == (State.FAILED, "start_distillation")
+    assert not jobs(pipeline).created
+    return run.failure.cause
+
+
+def kept(name: str = "preflight.json") -> Any:
+    body = boto3.client("s3").get_object(Bucket="data", Key=f"runs/{RUN}/{name}")["Body"].read()
+    return json.loads(body)
+
+
+# Models
+
+
+@pytest.mark.parametrize("role", ["teacher", "student", "baseline", "judge"])
+def test_model_that_does_not_exist_here_is_refused_naming_its_parameter(role: str) -> None:
+    check = check_model(role, "amazon.nova-9", None, TODAY)
+    assert check.verdict == "refused"
+    assert f"parameter {role.capitalize()}ModelId" in check.sentence
+
+
+def test_ended_model_is_refused_naming_the_documented_alternative() -> None:
+    ended = FoundationModel(
+        f"us.{PREMIER}", "Premier", "Amazon", legacy=True, end_of_life=datetime(2026, 9, 14, tzinfo=UTC)
+    )
+    check = check_model("teacher", ended.model_id, ended, TODAY)
+    assert check.verdict == "refused"
+    assert "2026-09-14" in check.sentence
+    assert f"AWS names {PRO} for it." in check.sentence
+
+
+@pytest.mark.parametrize(
+    ("end", "words"), [(TODAY + timedelta(days=9), "ends on 2026-12-03"), (None, "no published end")]
+)
+def test_legacy_model_is_a_warning_with_its_end(end: datetime | None, words: str) -> None:
+    model = FoundationModel(PRO, "Pro", "Amazon", legacy=True, end_of_life=end)
+    check = check_model("judge", PRO, model, TODAY)
+    assert (check.verdict, words in check.sentence) == ("warning", True)
+
+
+def test_end_of_life_counts_from_its_very_moment() -> None:
+    model = FoundationModel(PRO, "Pro", "Amazon", legacy=True, end_of_life=TODAY)
+    assert check_model("judge", PRO, model, TODAY).verdict == "refused"
+    assert check_model("judge", PRO, model, TODAY - timedelta(seconds=1)).verdict == "warning"
+
+
+def test_legacy_teacher_goes_on_and_the_ledger_holds_the_warning(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    models = FakeModels(legacy=(PRO,), end_of_life=now() + timedelta(days=30))
+    run = started(pipeline, start_settings, models)
+    assert run.state is State.TRAINING
+    assert [PRO in warning for warning in run.warnings] == [True, True]  # as teacher and as judge
+
+
+def test_ended_teacher_fails_the_run_before_money_is_spent(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    models = FakeModels(legacy=(PRO,), end_of_life=now() - timedelta(days=1))
+    assert "end of life" in refusal(pipeline, start_settings, models)
+
+
+def test_lifecycle_is_read_as_bedrock_tells_it() -> None:
+    class Client:
+        def get_foundation_model(self, **_: str) -> Any:
+            lifecycle = {"status": "LEGACY", "legacyTime": TODAY, "endOfLifeTime": TODAY}
+            return {"modelDetails": {"modelName": "Pro", "providerName": "A", "modelLifecycle": lifecycle}}
+
+    client: Any = Client()
+    model = FoundationModels(client).get(PRO)
+    assert (model.legacy, model.ended(TODAY)) == (True, True)
+
+
+# Teacher and student
+
+
+def test_every_documented_pair_is_met_and_no_other() -> None:
+    students = {student for taught in STUDENTS_OF.values() for student in taught}
+    for teacher, taught in STUDENTS_OF.items():
+        for student in students:
+            assert (check_pair(teacher, student).verdict == "met") is (student in taught)
+    assert set(ALTERNATIVES.values()) <= set(STUDENTS_OF)
+
+
+def test_pair_that_is_not_documented_is_refused_naming_the_teachers(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    settings = start_settings.model_copy(update={"teacher_model": "amazon.nova-lite-v1:0"})
+    assert f"set TeacherModelId to {PRO} or us.{PREMIER}" in refusal(pipeline, settings)
+
+
+def test_student_that_nobody_teaches_is_refused() -> None:
+    assert "set StudentModelId" in check_pair(PRO, "amazon.nova-2-lite-v1:0").sentence
+
+
+# Bedrock's role
+
+
+def statement(**changes: Any) -> dict[str, Any]:
+    return TRUST["Statement"][0] | changes  # type: ignore[index,no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("statements", "trusted"),
+    [
+        ([statement()], True),
+        ([statement(Principal="*", Action="sts:*")], True),
+        ([statement(Principal={"Service": ["lambda.amazonaws.com", "bedrock.amazonaws.com"]})], True),
+        ([statement(Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}})], True),
+        ([statement(Condition={"ArnLike": {"aws:SourceArn": [OTHER_JOBS, JOB]}})], True),
+        ([statement(Condition={"StringEquals": {"aws:SourceAccount": "999999999999"}})], False),
+        ([statement(Condition={"ArnLike": {"aws:SourceArn": OTHER_JOBS}})], False),
+        ([statement(Condition={"StringNotEquals": {"aws:SourceAccount": ACCOUNT}})], False),
+        ([statement(Condition={"Bool": {"aws:SecureTransport": "true"}})], True),
+        ([statement(Principal={"Service": "lambda.amazonaws.com"})], False),
+        ([statement(Principal={"AWS": ACCOUNT})], False),
+        ([statement(Action="sts:TagSession")], False),
+        ([statement(), statement(Effect="Deny")], False),
+        ([], False),
+    ],
+)  # fmt: skip
+def test_trust_policy_is_read_as_iam_reads_it(statements: list[dict[str, Any]], trusted: bool) -> None:
+    assert trusts({"Statement": statements}, ACCOUNT, JOB) is trusted
+
+
+def test_trust_policy_with_a_single_statement_is_read() -> None:
+    assert trusts({"Statement": statement()}, ACCOUNT, JOB)
+
+
+def test_role_that_bedrock_may_not_assume_is_refused(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    cause = refusal(pipeline, start_settings, roles=FakeRoles(trust={"Statement": []}))
+    assert "trust policy of arn:aws:iam::123456789012:role/bedrock" in cause
+
+
+def test_role_that_is_gone_is_refused(pipeline: Pipeline, start_settings: StartSettings) -> None:
+    class Gone(FakeRoles):
+        def trust_policy(self, role_arn: str) -> dict[str, Any]:
+            raise Missing(role_arn)
+
+    assert "role/bedrock does not exist" in refusal(pipeline, start_settings, roles=Gone())
+
+
+@pytest.mark.parametrize("action", ["s3:PutObject", "s3:GetObject"])
+def test_role_that_cannot_reach_the_bucket_is_refused(
+    pipeline: Pipeline, start_settings: StartSettings, action: str
+) -> None:
+    cause = refusal(pipeline, start_settings, roles=FakeRoles(denied=(action,)))
+    assert f"may not {action} on arn:aws:s3:::data/runs/{RUN}/" in cause
+
+
+def test_account_that_keeps_its_roles_from_the_function_is_a_warning(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    run = started(pipeline, start_settings, roles=FakeRoles(failure=AccessDenied("An organisation says no.")))
+    assert run.state is State.TRAINING
+    assert len([warning for warning in run.warnings if "An organisation says no." in warning]) == 3
+
+
+# Quotas
+
+
+@given(used=st.integers(0, 50), most=st.integers(1, 50))
+def test_one_more_fits_below_the_quota_only(used: int, most: int) -> None:
+    check = check_quota("things", used, most, parameter="MaxThings", passes=False, mend="Delete some")
+    assert (check.verdict == "met") is (used < most)
+    assert check.verdict == "met" or "Delete some" in check.sentence
+
+
+def test_full_deployments_and_models_are_refused_saying_what_to_delete_or_raise(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    assert isinstance(pipeline.deployments, FakeDeployments)
+    pipeline.deployments.others, pipeline.deployments.other_models = 10, 100
+    cause = refusal(pipeline, start_settings)
+    for words in ("Delete deployments", "MaxDeployments", "Delete custom models", "MaxCustomModels"):
+        assert words in cause
+
+
+def test_model_that_a_running_job_is_about_to_make_takes_its_place(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    assert isinstance(pipeline.deployments, FakeDeployments)
+    jobs(pipeline).others, pipeline.deployments.other_models = 3, 97
+    assert "100 of 100 custom models" in refusal(pipeline, start_settings)
+
+
+def test_quota_that_was_raised_is_a_parameter(pipeline: Pipeline, start_settings: StartSettings) -> None:
+    assert isinstance(pipeline.deployments, FakeDeployments)
+    pipeline.deployments.others = 10
+    raised = start_settings.model_copy(update={"max_deployments": 11})
+    assert started(pipeline, raised).state is State.TRAINING
+
+
+def test_too_many_running_jobs_are_waited_for_and_refuse_nothing(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    jobs(pipeline).others = 10
+    jobs(pipeline).failure = Transient("An account can have 10 scheduled customization jobs.")
+    with pytest.raises(Transient):
+        started(pipeline, start_settings)
+    assert pipeline.ledger.get(RUN).state is State.TRAINING
+    assert "waits" in {check["verdict"] for check in kept()["checks"]}
+    jobs(pipeline).failure = None
+    assert start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles()).job_arn
+
+
+# All of it
+
+
+def test_all_refusals_are_told_at_once(pipeline: Pipeline, start_settings: StartSettings) -> None:
+    assert isinstance(pipeline.deployments, FakeDeployments)
+    pipeline.deployments.others = 10
+    settings = start_settings.model_copy(update={"teacher_model": "amazon.nova-lite-v1:0"})
+    cause = refusal(
+        pipeline,
+        settings,
+        FakeModels(missing=("amazon.nova-lite-v1:0",)),
+        FakeRoles(denied=("s3:PutObject",)),
+    )
+    for words in ("does not exist", "no documented teacher", "may not s3:PutObject", "deployments"):
+        assert words in cause
+
+
+def test_every_check_is_kept_with_its_sentence_met_or_not(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    started(pipeline, start_settings)
+    document = Preflight.model_validate(kept())
+    assert [check.verdict for check in document.checks] == ["met"] * 11
+    assert all(check.sentence.endswith(".") for check in document.checks)
+
+
+def test_preflight_without_refusals_requires_nothing() -> None:
+    verdicts = ("met", "warning", "waits", "unknown")
+    checks = [Check(name=verdict, verdict=verdict, sentence=f"{verdict}.") for verdict in verdicts]  # type: ignore[arg-type]
+    passed = Preflight(run_id=RUN, at=TODAY, checks=checks)
+    passed.require()
+    assert passed.warnings == ["warning.", "unknown."]
+    refused = Check(name="no", verdict="refused", sentence="No.")
+    with pytest.raises(BadInput, match=r"Nothing was started. No\."):
+        passed.model_copy(update={"checks": [*checks, refused]}).require()
+
+
+def test_price_list_of_the_stack_that_cannot_be_used_fails_the_run_naming_the_place(
+    pipeline: Pipeline, start_settings: StartSettings
+) -> None:
+    boto3.client("s3").put_object(Bucket="data", Key="config/prices.yaml", Body=b"as_of: soon")
+    cause = refusal(pipeline, start_settings)
+    assert "config/prices.yaml: The price list cannot be used: as_of:" in cause
