@@ -109,7 +109,7 @@ def _doing(stack: Stack, run: Run) -> str:
         case State.RECEIVED:
             return "checking the dataset"
         case State.VALIDATED:
-            return "checking models and quotas before the spend"
+            return "starting the distillation"
         case State.AWAITING_APPROVAL:
             return waiting(run)
         case State.TRAINING if run.job_arn:

@@ -35,6 +35,7 @@ def test_object_created_is_read_with_the_key_as_it_is() -> None:
     ("name", "model"),
     [
         ("dataset_validated", events.DatasetValidated),
+        ("run_approved", events.RunApproved),
         ("model_deployed", events.ModelDeployed),
         ("evaluation_finished", events.EvaluationFinished),
     ],

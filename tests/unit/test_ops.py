@@ -92,7 +92,9 @@ def stack(resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterato
             "QueryQueueUrl": boto3.client("sqs", REGION).create_queue(QueueName="queries")["QueueUrl"],
             "RunsTableName": create_table(resources, "RunsTable"),
             "ResultsTableName": create_table(resources, "ResultsTable"),
+            "EventBusName": "bus",
         }
+        boto3.client("events", REGION).create_event_bus(Name="bus")
         fakes = {"cloudformation": CloudFormation(outputs), "bedrock": Bedrock()}
         monkeypatch.setattr(
             Stack, "client", lambda self, service: fakes.get(service) or client(self, service)

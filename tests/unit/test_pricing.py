@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.pricing import Price, price_list
+from distillery.aws import Missing
+from distillery.errors import BadInput
+from distillery.objects import Bucket
+from distillery.price_lists import stack_prices
+from distillery.pricing import Price, parse_prices, price_list
 
 TOKENS = st.integers(0, 10_000_000)
 
@@ -73,3 +77,71 @@ def test_cost_adds_up_and_is_never_negative(first: tuple[int, int], second: tupl
     together = price.cost(first[0] + second[0], first[1] + second[1])
     assert together == pytest.approx(price.cost(*first) + price.cost(*second))
     assert together >= 0
+
+
+# A stack's own list
+
+
+def listed(**changes: str) -> str:
+    """A price list of one model as text, with changes."""
+    price = {"ids": "[m]", "input": "1", "output": "1", "source": "s"} | changes
+    inner = ", ".join(f"{name}: {value}" for name, value in price.items())
+    return f"as_of: 2026-01-01\ncurrency: USD\nmodels: [{{{inner}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[", "is not YAML"),
+        ("", "the file"),
+        (listed().replace("2026-01-01", "soon"), "as_of"),
+        (listed(input="-1"), "models.0.input"),
+        (listed(output=".nan"), "models.0.output"),
+        (listed(source="''"), "models.0.source"),
+        (listed(ids="[m, m]"), "two prices"),
+        (listed() + "customising: [{ids: [m], source: s}]\n", "customising.0.training"),
+    ],
+)
+def test_price_list_that_cannot_be_used_is_one_sentence_with_the_place(text: str, part: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_prices(text)
+    assert part in caught.value.message
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_nobody_publishes_is_null_in_the_shipped_list() -> None:
+    for student in ("amazon.nova-micro-v1:0:128k", "amazon.nova-lite-v1:0:300k"):
+        known = price_list().find_customising(student)
+        assert known is not None
+        assert (known.training, known.storage) == (None, None)
+    assert price_list().find_customising("amazon.nova-2-lite-v1:0") is None
+
+
+class Shelf(Bucket):
+    """A bucket with one object at most."""
+
+    def __init__(self, content: bytes | None) -> None:
+        self._content = content
+
+    def read(self, key: str) -> bytes:
+        if self._content is None or key != "config/prices.yaml":
+            raise Missing(key)
+        return self._content
+
+
+def test_stack_without_a_list_of_its_own_has_the_shipped_one() -> None:
+    assert stack_prices(Shelf(None)) is price_list()
+
+
+def test_stacks_own_list_takes_the_place_of_the_shipped_one_as_a_whole() -> None:
+    own = b"as_of: 2027-01-02\ncurrency: USD\nmodels: [{ids: [m], input: 1, output: 2, source: a bill}]\n"
+    prices = stack_prices(Shelf(own))
+    assert prices.as_of == date(2027, 1, 2)
+    assert prices.find("m") is not None
+    assert prices.find("amazon.nova-pro-v1:0") is None
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"as_of: soon"])
+def test_stacks_own_list_that_cannot_be_used_names_its_key(content: bytes) -> None:
+    with pytest.raises(BadInput, match=r"config/prices\.yaml"):
+        stack_prices(Shelf(content))

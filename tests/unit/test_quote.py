@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from cfnlint.decode import cfn_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,11 +14,13 @@ from distillery.datasets import MAX_RECORDS, DatasetReport
 from distillery.evaluation import WARM_UPS
 from distillery.pricing import Customising, PriceList, price_list
 from distillery.quote import Line, Quote, Span, make_quote, text_tokens
-from distillery.tally import Characters
+from distillery.records import Record
+from distillery.tally import Characters, Tally
 from distillery.taxonomy import default_taxonomy
 from distillery.wording import usd
 from ops import quoting
 from ops.cli import main
+from tests.unit.conftest import TEMPLATE
 from tests.unit.fakes import validation
 
 if TYPE_CHECKING:
@@ -83,6 +86,16 @@ def test_other_scripts_are_estimated_with_a_wider_span() -> None:
     latin, other = text_tokens("harbour at night"), text_tokens("夜の港")
     assert other.high / other.low > latin.high / latin.low
     assert text_tokens("") == Span.exactly(0)
+
+
+def test_validation_counts_the_characters_that_a_quote_rests_on() -> None:
+    label = dict.fromkeys(default_taxonomy().names, 0.0) | {default_taxonomy().names[0]: 1.0}
+    tally = Tally(default_taxonomy())
+    tally.add(Record(1, "harbour", label, "Oui.", ""))
+    tally.add(Record(2, "夜の港 café", None, "", ""))
+    counted = tally.statistics()
+    assert counted.query_characters == Characters(total=15, beyond_ascii=4)
+    assert counted.reasoning_characters == Characters(total=4, beyond_ascii=0)
 
 
 # What is not known
@@ -207,6 +220,13 @@ def test_small_amounts_are_not_rounded_to_nothing(amount: float, words: str) -> 
 
 
 # distillery quote
+
+
+def test_models_of_an_offline_quote_are_those_that_the_template_deploys() -> None:
+    parameters: Any = cfn_yaml.load(str(TEMPLATE))["Parameters"]
+    assert {
+        role: parameters[f"{role.capitalize()}ModelId"]["Default"] for role in quoting.MODELS
+    } == quoting.MODELS
 
 
 def dataset(folder: Path, count: int = 120) -> Path:

@@ -187,6 +187,16 @@ class Chain:
                     ExpressionAttributeValues={":failed": {"S": State.FAILED}},
                 )
         wait_for(lambda: self.waiting("WatchQueueUrl") == 0, "the watch to end", 60)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Delete the deployments that are not in charge: an account has ten, and a full house is refused."""
+        parameter = self.ssm.get_parameter(Name=self.outputs["ActiveModelParameter"])["Parameter"]
+        in_charge = json.loads(parameter["Value"]).get("run_id", "")
+        bedrock = self.cloud.client("bedrock")
+        for deployment in self.control.state()["deployments"]:
+            if deployment["name"] != in_charge:
+                bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=deployment["arn"])
 
     def router_sees_parameter(self) -> None:
         """Start the router's processes anew, which forget the parameter that they have cached."""

@@ -59,7 +59,9 @@ def announcement(run: Run) -> events.OwnEvent:
             )
         case State.TRAINING:
             return events.DistillationStarted(
-                run_id=name, job_arn=run.job_arn or "", message=f"{dataset} is being distilled."
+                run_id=name,
+                job_arn=run.job_arn or "",
+                message=" ".join([f"{dataset} is being distilled.", *run.warnings]),
             )
         case State.DEPLOYING:
             return events.DeploymentStarted(
