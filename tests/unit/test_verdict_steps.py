@@ -222,3 +222,25 @@ def test_verdict_that_nobody_acts_upon_is_kept_as_a_dead_letter_and_not_announce
     (letter,) = cloud.received("DEAD_LETTER_QUEUE_URL")
     assert "PROMOTED" in letter["MessageAttributes"]["reason"]["StringValue"]
     assert cloud.heard()["Model Promoted"] == 0
+
+
+def test_evaluation_is_priced_by_the_stacks_own_list_and_says_of_which_day(
+    cloud: Surroundings, pipeline: Pipeline, deployed: str
+) -> None:
+    models = [
+        {
+            "ids": ["amazon.nova-micro-v1:0"],
+            "customised": customised,
+            "input": 0,
+            "output": 0,
+            "source": "a bill",
+        }
+        for customised in (False, True)
+    ]
+    own = {"as_of": "2027-01-02", "currency": "USD", "models": models}
+    boto3.client("s3").put_object(Bucket="data", Key="config/prices.yaml", Body=json.dumps(own).encode())
+    judged(cloud, pipeline, deployed)
+    run = promote(cloud, pipeline, deployed)
+    document = boto3.client("s3").get_object(Bucket="data", Key=f"runs/{deployed}/evaluation.json")["Body"]
+    assert json.load(document)["prices_as_of"] == "2027-01-02"
+    assert "cost_per_1000_usd" not in run.scores["baseline"]

@@ -59,15 +59,16 @@ class Tally:
         self._steps = max(round(1 / taxonomy.label_grid), 1)
         self._labels: Counter[tuple[float, ...]] = Counter()
         self._lengths: Counter[int] = Counter()
-        self._queries, self._reasonings = Characters(), Characters()
+        self._reasoning = self._query_beyond = self._reasoning_beyond = 0
 
     def add(self, record: Record) -> None:
         """Count one record."""
         self._lengths[len(record.query)] += 1
-        _measure(self._queries, record.query)
+        self._query_beyond += _beyond_ascii(record.query)
         if record.label is not None:
             self.labelled += 1
-            _measure(self._reasonings, record.reasoning)
+            self._reasoning += len(record.reasoning)
+            self._reasoning_beyond += _beyond_ascii(record.reasoning)
             # Labels come from a grid, so few are distinct: what they add up to is worked out at the end.
             self._labels[tuple(record.label.values())] += 1
 
@@ -97,12 +98,13 @@ class Tally:
             query_lengths=[
                 LengthBin(up_to=end, queries=count) for end, count in zip(ends, lengths, strict=True)
             ],
-            query_characters=self._queries,
-            reasoning_characters=self._reasonings,
+            query_characters=Characters(
+                total=sum(length * count for length, count in self._lengths.items()),
+                beyond_ascii=self._query_beyond,
+            ),
+            reasoning_characters=Characters(total=self._reasoning, beyond_ascii=self._reasoning_beyond),
         )
 
 
-def _measure(characters: Characters, text: str) -> None:
-    characters.total += len(text)
-    if not text.isascii():
-        characters.beyond_ascii += sum(character > "\x7f" for character in text)
+def _beyond_ascii(text: str) -> int:
+    return 0 if text.isascii() else sum(character > "\x7f" for character in text)
