@@ -207,8 +207,9 @@ def test_more_records_of_the_same_kind_cost_no_less(records: int, more: int, lab
         quoted(validation(records=count, labelled=count if labels else 0), dearer(1.0)).known
         for count in (records, records + more)
     )
-    assert larger.low >= smaller.low * (1 - 1e-9)
-    assert larger.high >= smaller.high * (1 - 1e-9)
+    # Up to the last digit that is kept.
+    assert larger.low >= smaller.low - 1e-5
+    assert larger.high >= smaller.high - 1e-5
 
 
 @pytest.mark.parametrize(

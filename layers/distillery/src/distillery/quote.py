@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery.datasets import MAX_RECORDS
 from distillery.evaluation import WARM_UPS
+from distillery.pricing import MILLION
 from distillery.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.runs import QuotedCost
 from distillery.tally import Characters
@@ -41,6 +42,7 @@ GRADE_TOKENS = (50, 400)
 JUDGE_FRAME_TOKENS = (0, 500)
 """What Bedrock may put around a metric's instructions; it does not say."""
 QUERIES_PRICED = 1_000
+USD_DIGITS = 6
 ESTIMATE = (
     "Tokens are estimated from characters: 3 to 5 ASCII characters a token, 0.4 to 2 tokens for any other "
     "character. For English the truth may lie up to a third off the middle; for scripts other than Latin low "
@@ -72,6 +74,10 @@ class Span(BaseModel):
 
     def __mul__(self, other: Span) -> Span:
         return Span(low=self.low * other.low, high=self.high * other.high)
+
+    def rounded(self, digits: int) -> Span:
+        """With so many digits after the point."""
+        return Span(low=round(self.low, digits), high=round(self.high, digits))
 
 
 NOTHING = Span.exactly(0)
@@ -212,7 +218,7 @@ class _Quoter:
     def quote(self) -> Quote:
         lines = [self._teaching(), self._training(), self._storage(), *self._evaluation(), self._judging()]
         priced = [line.usd for line in lines if line.usd is not None]
-        known = sum(priced, start=NOTHING)
+        known = sum(priced, start=NOTHING).rounded(USD_DIGITS)
         per_thousand = {"student": self._routing("distilled"), "baseline": self._routing("baseline")}
         return Quote(
             run_id=self._report.run_id,
@@ -243,8 +249,8 @@ class _Quoter:
         price = customising.training if customising else None
         return Line(
             name="training",
-            input_tokens=seen,
-            usd=None if price is None else seen * Span.exactly(price / 1_000_000),
+            input_tokens=seen.rounded(0),
+            usd=None if price is None else (seen * Span.exactly(price / MILLION)).rounded(USD_DIGITS),
             note=f"{EPOCHS[0]} to {EPOCHS[1]} passes over the records and what Bedrock adds to them",
         )
 
@@ -298,8 +304,8 @@ def _calls(name: str, calls: Span, each_in: Span, each_out: Span, price: Price |
     return Line(
         name=name,
         calls=calls,
-        input_tokens=calls * each_in,
-        output_tokens=calls * each_out,
+        input_tokens=(calls * each_in).rounded(0),
+        output_tokens=(calls * each_out).rounded(0),
         usd=_cost(calls, each_in, each_out, price),
         note=note,
     )
@@ -308,8 +314,8 @@ def _calls(name: str, calls: Span, each_in: Span, each_out: Span, price: Price |
 def _cost(calls: Span, each_in: Span, each_out: Span, price: Price | None) -> Span | None:
     if price is None:
         return None
-    rates = Span.exactly(price.input / 1_000_000), Span.exactly(price.output / 1_000_000)
-    return calls * (each_in * rates[0] + each_out * rates[1])
+    rates = Span.exactly(price.input / MILLION), Span.exactly(price.output / MILLION)
+    return (calls * (each_in * rates[0] + each_out * rates[1])).rounded(USD_DIGITS)
 
 
 def _break_even(cost: Span, student: Span | None, baseline: Span | None) -> BreakEven | None:
