@@ -143,6 +143,23 @@ def test_run_that_nobody_approves_fails_at_its_deadline(
     assert decide(pipeline) is None
 
 
+def test_run_that_was_approved_in_the_last_moment_is_not_failed_by_its_deadline(
+    pipeline: Pipeline,
+    strict: StartSettings,
+    cloud: Surroundings,
+    waiting: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decide(pipeline, run_id=waiting.run_id)
+    assert start(pipeline, strict).state is State.TRAINING
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.ledger, "find", lambda _: waiting)
+        assert watch(pipeline, cloud, Stage.APPROVAL, overdue=True) is True
+    assert pipeline.ledger.get(waiting.run_id).state is State.TRAINING
+    assert not jobs(pipeline).stopped
+    assert not cloud.received("DEAD_LETTER_QUEUE_URL")
+
+
 # Deciding
 
 

@@ -169,19 +169,20 @@ class Pipeline:
         self.watch_queue.watch(events.WatchMessage(run_id=run_id, stage=stage, deadline=deadline))
         return deadline
 
-    def fail(self, run_id: str, step: str, cause: str) -> None:
-        """End a run in FAILED, remove what it left running or deployed, and say so.
+    def fail(self, run_id: str, step: str, cause: str, since: State | None = None) -> bool:
+        """End a run in FAILED, remove what it left running or deployed, and say so; whether it is failed.
 
-        Does nothing to a run that has ended otherwise. Transient errors pass through: whoever failed the
-        run tries again, and finds it FAILED but unannounced.
+        Does nothing to a run that has ended otherwise or, with `since`, has left that state. Transient errors
+        pass through: whoever failed the run tries again, and finds it FAILED but unannounced.
         """
         run = self.ledger.move(
-            run_id, State.FAILED, step=step, failure={"step": step, "cause": cause}
+            run_id, State.FAILED, step=step, since=since, failure={"step": step, "cause": cause}
         ) or self.ledger.get(run_id)
         if run.state is State.FAILED and run.announced is not State.FAILED:
             logger.warning("run failed", run_id=run_id, step=step, cause=cause)
             self._clean_up(run)
             self.announce(run)
+        return run.state is State.FAILED
 
     def _clean_up(self, run: Run) -> None:
         reached = {move.state for move in run.history}

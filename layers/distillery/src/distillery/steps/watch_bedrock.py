@@ -53,8 +53,9 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
     cause = f"The {message.stage} did not end before its deadline, {message.deadline:%F %T} UTC."
     if message.stage is Stage.APPROVAL and not run.is_approved:
         cause = f"Nobody approved the run before {message.deadline:%F %T} UTC."
-    pipeline.fail(run.run_id, STEP, cause)
-    dead_letters.bury(message.model_dump_json(), cause)
+    # A run that went on in the last moment has another owner by now.
+    if pipeline.fail(run.run_id, STEP, cause, since=run.state):
+        dead_letters.bury(message.model_dump_json(), cause)
     return True
 
 
