@@ -243,7 +243,10 @@ def dataset(folder: Path, count: int = 120) -> Path:
     return file
 
 
-def test_quote_of_a_file_needs_no_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quote_of_a_file_needs_no_stack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # or names fold where the terminal is narrow
     assert main(["quote", str(dataset(tmp_path))]) == 0
     text = capsys.readouterr().out
     for words in ("teacher's answers", "unknown", "judge", "what is known", "has paid for itself after"):
