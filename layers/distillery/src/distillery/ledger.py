@@ -14,10 +14,11 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from distillery import aws
+from distillery.errors import Transient
 from distillery.runs import MOVES, Move, Run, Source, State, dataset_name, now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -223,3 +224,51 @@ class Claims:
             )
             return str(answer["Item"]["holder"]["S"])
         return run_id
+
+
+class Holdouts:
+    """Which queries of a dataset's versions were ever held out, by the keys that `split.query_key` gives.
+
+    One set of 16-byte keys for each dataset, in the claims table beside what else may belong to one only;
+    it grows. An item's 400 KB hold some 20,000 keys: forty versions with the largest holdout and no query
+    in common.
+    """
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._client: DynamoDBClient = client or aws.client("dynamodb")
+
+    def read(self, dataset: str) -> frozenset[bytes]:
+        """The keys of the queries held out so far (a consistent read)."""
+        with aws.explained("read what was held out before"):
+            answer = self._client.get_item(TableName=self._table, Key=self._key(dataset), ConsistentRead=True)
+        return frozenset(answer.get("Item", {}).get("queries", {}).get("BS", ()))
+
+    def add(self, dataset: str, keys: Collection[bytes], *, known: Collection[bytes]) -> None:
+        """Remember more, unless another version has added some to those `known`: then Transient.
+
+        That version's holdout is not yet in this one's, which has to be split anew. As the set only grows,
+        its size says whether it has changed.
+        """
+        if not set(keys) - set(known):
+            return
+        condition = "size(queries) = :known" if known else "attribute_not_exists(queries)"
+        values: dict[str, Any] = {":keys": {"BS": sorted(keys)}}
+        if known:
+            values[":known"] = {"N": str(len(known))}
+        with aws.explained("remember what is held out"):
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=self._key(dataset),
+                    UpdateExpression="ADD queries :keys",
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                )
+            except ClientError as error:
+                if not _condition_failed(error):
+                    raise
+                raise Transient(f"Another version of {dataset} was split at the same time.") from error
+
+    def _key(self, dataset: str) -> dict[str, Any]:
+        return {"claim": {"S": f"holdout/{dataset}"}}

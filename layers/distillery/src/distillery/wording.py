@@ -42,3 +42,8 @@ def usd(amount: float) -> str:
     if amount == 0 or amount >= 0.1:
         return f"${amount:,.2f}"
     return f"${amount:.{1 - math.floor(math.log10(amount))}f}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with the word for what it counts."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

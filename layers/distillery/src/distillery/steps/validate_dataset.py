@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from distillery import aws, datasets
 from distillery.datasets import DatasetReport, Rules
-from distillery.ledger import Claims
+from distillery.ledger import Claims, Holdouts
 from distillery.objects import Bucket, run_key
 from distillery.prompts import student_prompt, teacher_prompt
 from distillery.runs import Run, Source, Stage, State, dataset_name, run_id
@@ -15,6 +15,8 @@ from distillery.taxonomies import pin_taxonomy
 from distillery.taxonomy import text_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from distillery.settings import ValidateSettings
     from distillery.steps.pipeline import Pipeline
     from distillery.taxonomy import Taxonomy
@@ -28,6 +30,7 @@ def validate_dataset(
     pipeline: Pipeline,
     *,
     claims: Claims | None = None,
+    holdouts: Holdouts | None = None,
 ) -> Run:
     """Validate one version of one object and return its run as it is afterwards.
 
@@ -40,18 +43,48 @@ def validate_dataset(
     run = pipeline.ledger.receive(name, source)
     if run.state is State.RECEIVED:
         with pipeline.failing(name, STEP):
-            bucket = Bucket(settings.data_bucket)
-            taxonomy = pin_taxonomy(bucket, name)
-            report = _check(run, settings, bucket, taxonomy)
-            _conclude(run, report, pipeline, claims or Claims(settings.claims_table), taxonomy)
+            _settle(
+                run,
+                settings,
+                pipeline,
+                claims or Claims(settings.claims_table),
+                holdouts or Holdouts(settings.claims_table),
+            )
         run = pipeline.ledger.get(name)
     if run.state in {State.VALIDATED, State.REJECTED, State.DUPLICATE} and run.announced is not run.state:
         pipeline.announce(run)
     return pipeline.ledger.get(name)
 
 
-def _check(run: Run, settings: ValidateSettings, bucket: Bucket, taxonomy: Taxonomy) -> DatasetReport:
-    """Check the object and write what the run needs of it."""
+def _settle(
+    run: Run, settings: ValidateSettings, pipeline: Pipeline, claims: Claims, holdouts: Holdouts
+) -> None:
+    """Check the object and move its run; what is held out is remembered before anybody can train on it."""
+    bucket = Bucket(settings.data_bucket)
+    taxonomy = pin_taxonomy(bucket, run.run_id)
+    before, held = holdouts.read(run.dataset), set[bytes]()
+    report = _check(run, settings, bucket, taxonomy, before, held)
+    lineage = _lineage(report, taxonomy)
+    if not report.valid:
+        pipeline.ledger.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
+        return
+    holder = _holder(f"fingerprint/{report.fingerprint}", run.run_id, pipeline, claims)
+    if holder != run.run_id:
+        pipeline.ledger.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=holder, **lineage)
+        return
+    holdouts.add(run.dataset, held, known=before)
+    pipeline.ledger.move(run.run_id, State.VALIDATED, step=STEP, **lineage)
+
+
+def _check(
+    run: Run,
+    settings: ValidateSettings,
+    bucket: Bucket,
+    taxonomy: Taxonomy,
+    before: Collection[bytes],
+    held: set[bytes],
+) -> DatasetReport:
+    """Check the object and write what the run needs of it; `held` is given the queries held out."""
     rules = Rules(
         holdout_share=settings.holdout_share,
         holdout_min=settings.holdout_min,
@@ -66,7 +99,14 @@ def _check(run: Run, settings: ValidateSettings, bucket: Bucket, taxonomy: Taxon
         stream = bucket.stream(run.source.key, run.source.version_id)
         with aws.explained("read the dataset"):
             report = datasets.validate_dataset(
-                stream, taxonomy=taxonomy, rules=rules, train=train, holdout=holdout, quarantine=quarantine
+                stream,
+                taxonomy=taxonomy,
+                rules=rules,
+                train=train,
+                holdout=holdout,
+                quarantine=quarantine,
+                held_before=before,
+                held=held,
             )
         report = report.model_copy(
             update={"run_id": run.run_id, "dataset": dataset_name(run.source.key), "source": run.source}
@@ -82,23 +122,11 @@ def _check(run: Run, settings: ValidateSettings, bucket: Bucket, taxonomy: Taxon
     return report
 
 
-def _conclude(
-    run: Run, report: DatasetReport, pipeline: Pipeline, claims: Claims, taxonomy: Taxonomy
-) -> None:
-    lineage: dict[str, Any] = {
-        "counts": {
-            name: getattr(report, name)
-            for name in (
-                "lines",
-                "accepted",
-                "labelled",
-                "distinct",
-                "errors",
-                "warnings",
-                "train",
-                "holdout",
-            )
-        },
+def _lineage(report: DatasetReport, taxonomy: Taxonomy) -> dict[str, Any]:
+    """What the ledger keeps of a report."""
+    counts = ("lines", "accepted", "labelled", "distinct", "errors", "warnings", "train", "holdout")
+    return {
+        "counts": {name: getattr(report, name) for name in counts},
         "fingerprint": report.fingerprint,
         "taxonomy_digest": taxonomy.digest(),
         "prompt_digests": {
@@ -106,14 +134,6 @@ def _conclude(
             "teacher": text_digest(teacher_prompt(taxonomy)),
         },
     }
-    if not report.valid:
-        pipeline.ledger.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
-        return
-    holder = _holder(f"fingerprint/{report.fingerprint}", run.run_id, pipeline, claims)
-    if holder != run.run_id:
-        pipeline.ledger.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=holder, **lineage)
-        return
-    pipeline.ledger.move(run.run_id, State.VALIDATED, step=STEP, **lineage)
 
 
 def _holder(claim: str, run_id: str, pipeline: Pipeline, claims: Claims) -> str:
