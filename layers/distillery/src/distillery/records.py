@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from distillery.taxonomy import REASONING
 from distillery.weights import SUM_SLACK, TOLERANCE
 from distillery.wording import cause, cut, kind, shown
 
@@ -28,7 +29,6 @@ MAX_QUERY_CHARACTERS = 1_000
 """The longest query that the router takes; a longer one is worth a warning, not a refusal."""
 RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
 """Strings that fail a customization job of Nova wherever they stand in a prompt."""
-REASONING = "reasoning"
 
 Severity = Literal["error", "warning", "note"]
 

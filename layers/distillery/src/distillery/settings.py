@@ -93,6 +93,7 @@ class PromoteSettings(PipelineSettings):
 
 
 class RouteSettings(Settings):
+    data_bucket: str
     results_table: str
     idempotency_table: str
     query_queue_url: str

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUM_TOLERANCE = 1e-6
+REASONING = "reasoning"
+"""The one key of an answer that is no facet."""
+_MEND = "The README shows the form of the file."
 
 FacetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
@@ -40,7 +43,7 @@ class Taxonomy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subject: str = Field(min_length=1, max_length=100)
+    subject: str = Field(pattern=r"^\w[\w ,'-]{0,99}$")
     facets: tuple[Facet, ...] = Field(min_length=2, max_length=12)
     fallback: dict[str, float]
     label_grid: float = Field(gt=0, le=0.5)
@@ -49,9 +52,12 @@ class Taxonomy(BaseModel):
     def _consistent(self) -> Self:
         if len(set(self.names)) != len(self.facets):
             raise ValueError("two facets share a name")
+        if REASONING in self.names:
+            raise ValueError(f"no facet can be called {REASONING!r}: an answer has a text of that name")
         if set(self.fallback) != set(self.names):
             raise ValueError("the fallback weights must name exactly the facets")
-        if min(self.fallback.values()) < 0 or abs(sum(self.fallback.values()) - 1) > SUM_TOLERANCE:
+        # Asked this way round, because NaN compares as false.
+        if not (min(self.fallback.values()) >= 0 and abs(sum(self.fallback.values()) - 1) <= SUM_TOLERANCE):
             raise ValueError("the fallback weights must be non-negative and sum to 1")
         return self
 
@@ -75,12 +81,17 @@ def parse_taxonomy(text: str) -> Taxonomy:
     try:
         content: Mapping[str, Any] = yaml.safe_load(text)
         return Taxonomy.model_validate(content)
-    except yaml.YAMLError as error:
-        raise BadInput(f"The taxonomy is not YAML: {str(error).splitlines()[0]}.") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise BadInput(f"The taxonomy is not YAML: {str(error).splitlines()[0]}.", mend=_MEND) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"The taxonomy cannot be used: {place}: {first['msg']}.") from error
+        raise BadInput(f"The taxonomy cannot be used: {place}: {first['msg']}.", mend=_MEND) from error
+
+
+def dump_taxonomy(taxonomy: Taxonomy) -> str:
+    """The taxonomy as YAML that `parse_taxonomy` reads back."""
+    return yaml.safe_dump(taxonomy.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
 @cache

@@ -33,7 +33,7 @@ from distillery.objects import (
 from distillery.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.records import Record, check_line
 from distillery.runs import CANDIDATES, Run, Stage, State, evaluation_job_name
-from distillery.taxonomy import Taxonomy, default_taxonomy
+from distillery.taxonomies import run_taxonomy
 from distillery.weights import parse_routing
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from distillery.settings import EvaluateSettings
     from distillery.steps.pipeline import Pipeline
+    from distillery.taxonomy import Taxonomy
 
 STEP = "evaluate_model"
 WARM_UPS = 3
@@ -84,15 +85,13 @@ def evaluate_model(
     pipeline: Pipeline,
     *,
     converse: Converse | None = None,
-    taxonomy: Taxonomy | None = None,
 ) -> None:
     """Collect the answers and start one judge job per candidate; at most one caller at a time per run."""
     run = pipeline.ledger.get(run_id)
-    taxonomy = taxonomy or default_taxonomy()
     bucket = Bucket(settings.data_bucket)
-    examiner = _Examiner(run, settings, bucket, converse or Converse(), taxonomy)
     with pipeline.failing(run_id, STEP):
-        examiner.examine(pipeline)
+        taxonomy = run_taxonomy(bucket, run_id)
+        _Examiner(run, settings, bucket, converse or Converse(), taxonomy).examine(pipeline)
 
 
 class _Examiner:

@@ -18,7 +18,7 @@ from distillery.objects import Bucket, judge_output_prefix, predictions_key, run
 from distillery.pricing import Price, price_list
 from distillery.report import render
 from distillery.runs import CANDIDATES, Candidate, Run, State, now
-from distillery.taxonomy import Taxonomy, default_taxonomy
+from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
     from distillery.settings import PromoteSettings
@@ -35,7 +35,6 @@ def promote_model(
     pipeline: Pipeline,
     *,
     active_model: ActiveModelParameter | None = None,
-    taxonomy: Taxonomy | None = None,
 ) -> Run:
     """Decide on a run and return it as it is afterwards.
 
@@ -45,15 +44,14 @@ def promote_model(
     """
     parameter = active_model or ActiveModelParameter(settings.active_model_parameter)
     bucket = Bucket(settings.data_bucket)
-    taxonomy = taxonomy or default_taxonomy()
     run = pipeline.ledger.get(run_id)
     if run.state is State.EVALUATING and run.is_being_judged:
         with pipeline.failing(run_id, STEP):
-            _decide(run, settings, pipeline, parameter, bucket, taxonomy)
+            _decide(run, settings, pipeline, parameter, bucket)
         run = pipeline.ledger.get(run_id)
     if run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state:
         run = _conclude(run, pipeline, parameter)
-        _write_report(run, bucket, taxonomy)
+        _write_report(run, bucket)
         pipeline.announce(run)
     return pipeline.ledger.get(run_id)
 
@@ -64,7 +62,6 @@ def _decide(
     pipeline: Pipeline,
     parameter: ActiveModelParameter,
     bucket: Bucket,
-    taxonomy: Taxonomy,
 ) -> None:
     """Measure, write evaluation.json, and move the run to its verdict."""
     jobs = {candidate: pipeline.evaluations.get(arn) for candidate, arn in run.evaluation_jobs.items()}
@@ -76,7 +73,7 @@ def _decide(
             raise Permanent(
                 f"The evaluation job of candidate {candidate} ended as {job.status}. {job.failure}".strip()
             )
-    evaluation = _evaluate(run, settings, bucket, taxonomy)
+    evaluation = _evaluate(run, settings, bucket)
     document = evaluation.model_dump_json(indent=2).encode()
     bucket.put(run_key(run.run_id, EVALUATION), document, "application/json")
     _, version = parameter.read()
@@ -91,7 +88,7 @@ def _decide(
     )
 
 
-def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket, taxonomy: Taxonomy) -> Evaluation:
+def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation:
     prices = price_list()
     student = settings.student_model
     models: dict[Candidate, tuple[str, Price | None]] = {
@@ -114,7 +111,7 @@ def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket, taxonomy: Tax
     return evaluate(
         run.run_id,
         subjects,
-        taxonomy,
+        run_taxonomy(bucket, run.run_id),
         GateRules(
             min_rubric=settings.min_rubric,
             max_rubric_loss=settings.max_rubric_loss,
@@ -159,7 +156,7 @@ def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> 
     return pipeline.ledger.note(run.run_id, active_model_version_after=version) or run
 
 
-def _write_report(run: Run, bucket: Bucket, taxonomy: Taxonomy) -> None:
+def _write_report(run: Run, bucket: Bucket) -> None:
     evaluation = Evaluation.model_validate_json(bucket.read(run_key(run.run_id, EVALUATION)))
-    page = render(evaluation, run, _validation(run, bucket), taxonomy)
+    page = render(evaluation, run, _validation(run, bucket), run_taxonomy(bucket, run.run_id))
     bucket.put(run_key(run.run_id, REPORT), page.encode(), "text/html; charset=utf-8")

@@ -7,9 +7,11 @@ costs one call, and equal queries within the hour are answered from the first on
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -31,22 +33,25 @@ from distillery import aws
 from distillery.active_model import ActiveModel, parse_active_model
 from distillery.bedrock.converse import Converse, Reply
 from distillery.errors import BadInput, DistilleryError, Transient
+from distillery.objects import Bucket
 from distillery.prompts import student_prompt, teacher_prompt
 from distillery.queues import Queue
 from distillery.results import Results
 from distillery.routing import Query, Routed, Target, parse_message, result_entry, route
 from distillery.runs import now
-from distillery.taxonomy import Taxonomy, default_taxonomy, text_digest
+from distillery.taxonomies import run_taxonomy, stack_taxonomy
+from distillery.taxonomy import text_digest
 from distillery.weights import Repair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from distillery.settings import RouteSettings
+    from distillery.taxonomy import Taxonomy
 
 CLAIM_SECONDS = 3_600
 CLAIMED_SECONDS = 10.0
@@ -106,7 +111,7 @@ class Router:
         results: Results | None = None,
         claims: BasePersistenceLayer | None = None,
         parameters: SSMProvider | None = None,
-        taxonomy: Taxonomy | None = None,
+        bucket: Bucket | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -116,7 +121,10 @@ class Router:
             table_name=settings.idempotency_table, boto3_client=aws.client("dynamodb")
         )
         self._parameters = parameters or SSMProvider(boto3_client=aws.client("ssm"))
-        self._taxonomy = taxonomy or default_taxonomy()
+        bucket = bucket or Bucket(settings.data_bucket)
+        # A run's copy never changes; the stack's own is asked for once in each period.
+        self._run_taxonomy = lru_cache(maxsize=4)(partial(run_taxonomy, bucket))
+        self._stack_taxonomy = lru_cache(maxsize=1)(lambda _: stack_taxonomy(bucket))
         self._queue = Queue(settings.query_queue_url)
         self._dead_letters = Queue(settings.dead_letter_queue_url)
 
@@ -135,17 +143,31 @@ class Router:
             if query.query_id not in batch.known:
                 firsts.setdefault(query.query, query.query_id)
         if firsts:
-            targets = self._targets()
-            config = IdempotencyConfig(expires_after_seconds=CLAIM_SECONDS, lambda_context=context)
-            with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
-                answers = pool.map(
-                    lambda text, query_id: self._answer(text, query_id, targets, config, context),
-                    firsts,
-                    firsts.values(),
-                )
-                batch.answers = dict(zip(firsts, answers, strict=True))
+            batch.answers = self._answers(firsts, context)
             self._report(batch.answers.values())
         return batch
+
+    def _answers(
+        self, firsts: Mapping[str, str], context: LambdaContext
+    ) -> dict[str, Paid | DistilleryError]:
+        """An answer to each text; `firsts` names the query that pays for it."""
+        try:
+            active = self._active_model()
+            taxonomy = self._taxonomy_of(active)
+        except DistilleryError as error:
+            # Weights over other facets than those asked for would be worse than late ones.
+            self._metrics.add_metric("TaxonomyUnusable", MetricUnit.Count, 1)
+            logger.error("the taxonomy cannot be read; the queries go back", reason=str(error))
+            return dict.fromkeys(firsts, Transient(str(error)))
+        targets = self._targets(active, taxonomy)
+        config = IdempotencyConfig(expires_after_seconds=CLAIM_SECONDS, lambda_context=context)
+        with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
+            answers = pool.map(
+                lambda text, query_id: self._answer(text, query_id, taxonomy, targets, config, context),
+                firsts,
+                firsts.values(),
+            )
+            return dict(zip(firsts, answers, strict=True))
 
     def settle(self, record: SQSRecord, batch: Batch) -> None:
         """Store a message's results, or bury it; raises Transient when it must come back."""
@@ -186,30 +208,37 @@ class Router:
         self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
         logger.warning("message buried", message_id=record.message_id, reason=reason)
 
-    def _targets(self) -> list[Target]:
+    def _targets(self, active: ActiveModel, taxonomy: Taxonomy) -> list[Target]:
         """The active model, then the baseline."""
-        baseline = Target(self._settings.baseline_model, teacher_prompt(self._taxonomy))
-        try:
-            active = self._active_model()
-        except (BadInput, GetParameterError) as error:
-            self._metrics.add_metric("ActiveModelUnusable", MetricUnit.Count, 1)
-            logger.error("the active model cannot be read; asking the baseline", reason=str(error))
-            return [baseline]
+        baseline = Target(self._settings.baseline_model, teacher_prompt(taxonomy))
         if active.is_baseline:
             return [baseline]
         prompt = student_prompt if active.prompt == "student" else teacher_prompt
-        return [Target(active.model_id, prompt(self._taxonomy), active.run_id), baseline]
+        return [Target(active.model_id, prompt(taxonomy), active.run_id), baseline]
 
     def _active_model(self) -> ActiveModel:
-        text = self._parameters.get(
-            self._settings.active_model_parameter, max_age=self._settings.active_model_cache_seconds
-        )
-        return parse_active_model(str(text))
+        """The model in charge; the baseline where the parameter cannot be read."""
+        try:
+            text = self._parameters.get(
+                self._settings.active_model_parameter, max_age=self._settings.active_model_cache_seconds
+            )
+            return parse_active_model(str(text))
+        except (BadInput, GetParameterError) as error:
+            self._metrics.add_metric("ActiveModelUnusable", MetricUnit.Count, 1)
+            logger.error("the active model cannot be read; asking the baseline", reason=str(error))
+            return ActiveModel()
+
+    def _taxonomy_of(self, active: ActiveModel) -> Taxonomy:
+        """The taxonomy that the active model was trained with, for the baseline that helps it out too."""
+        if active.run_id:
+            return self._run_taxonomy(active.run_id)
+        return self._stack_taxonomy(time.monotonic() // self._settings.active_model_cache_seconds)
 
     def _answer(
         self,
         text: str,
         query_id: str,
+        taxonomy: Taxonomy,
         targets: Sequence[Target],
         config: IdempotencyConfig,
         context: LambdaContext,
@@ -226,7 +255,7 @@ class Router:
             key_prefix="route",
         )
         def ask(*, claim: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (read by the decorator)
-            routed = route(text, targets, in_time, self._taxonomy)
+            routed = route(text, targets, in_time, taxonomy)
             if routed.source == "fallback":
                 raise _Fallback(routed)
             return {"routed": asdict(routed), "query_id": query_id}

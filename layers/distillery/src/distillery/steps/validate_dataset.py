@@ -11,11 +11,13 @@ from distillery.ledger import Claims
 from distillery.objects import Bucket, run_key
 from distillery.prompts import student_prompt, teacher_prompt
 from distillery.runs import Run, Source, Stage, State, dataset_name, run_id
-from distillery.taxonomy import Taxonomy, default_taxonomy, text_digest
+from distillery.taxonomies import pin_taxonomy
+from distillery.taxonomy import text_digest
 
 if TYPE_CHECKING:
     from distillery.settings import ValidateSettings
     from distillery.steps.pipeline import Pipeline
+    from distillery.taxonomy import Taxonomy
 
 STEP = "validate_dataset"
 
@@ -26,7 +28,6 @@ def validate_dataset(
     pipeline: Pipeline,
     *,
     claims: Claims | None = None,
-    taxonomy: Taxonomy | None = None,
 ) -> Run:
     """Validate one version of one object and return its run as it is afterwards.
 
@@ -39,7 +40,9 @@ def validate_dataset(
     run = pipeline.ledger.receive(name, source)
     if run.state is State.RECEIVED:
         with pipeline.failing(name, STEP):
-            report = _check(run, settings, taxonomy or default_taxonomy())
+            bucket = Bucket(settings.data_bucket)
+            taxonomy = pin_taxonomy(bucket, name)
+            report = _check(run, settings, bucket, taxonomy)
             _conclude(run, report, pipeline, claims or Claims(settings.claims_table), taxonomy)
         run = pipeline.ledger.get(name)
     if run.state in {State.VALIDATED, State.REJECTED, State.DUPLICATE} and run.announced is not run.state:
@@ -47,9 +50,8 @@ def validate_dataset(
     return pipeline.ledger.get(name)
 
 
-def _check(run: Run, settings: ValidateSettings, taxonomy: Taxonomy) -> DatasetReport:
+def _check(run: Run, settings: ValidateSettings, bucket: Bucket, taxonomy: Taxonomy) -> DatasetReport:
     """Check the object and write what the run needs of it."""
-    bucket = Bucket(settings.data_bucket)
     rules = Rules(
         holdout_share=settings.holdout_share,
         holdout_min=settings.holdout_min,
@@ -81,9 +83,8 @@ def _check(run: Run, settings: ValidateSettings, taxonomy: Taxonomy) -> DatasetR
 
 
 def _conclude(
-    run: Run, report: DatasetReport, pipeline: Pipeline, claims: Claims, taxonomy: Taxonomy | None
+    run: Run, report: DatasetReport, pipeline: Pipeline, claims: Claims, taxonomy: Taxonomy
 ) -> None:
-    used = taxonomy or default_taxonomy()
     lineage = {
         "counts": {
             name: getattr(report, name)
@@ -99,10 +100,10 @@ def _conclude(
             )
         },
         "fingerprint": report.fingerprint,
-        "taxonomy_digest": used.digest(),
+        "taxonomy_digest": taxonomy.digest(),
         "prompt_digests": {
-            "student": text_digest(student_prompt(used)),
-            "teacher": text_digest(teacher_prompt(used)),
+            "student": text_digest(student_prompt(taxonomy)),
+            "teacher": text_digest(teacher_prompt(taxonomy)),
         },
     }
     if not report.valid:

@@ -1,0 +1,121 @@
+"""Which taxonomy is in force: the stack's own, a run's copy, and files that cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distillery.errors import BadInput
+from distillery.objects import Bucket
+from distillery.taxonomies import STACK_KEY, pin_taxonomy, run_taxonomy, stack_taxonomy
+from distillery.taxonomy import Facet, Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
+from tests.unit.examinations import taxonomy_of
+
+if TYPE_CHECKING:
+    from tests.unit.fakes import Surroundings
+
+
+@pytest.fixture
+def bucket(cloud: Surroundings) -> Bucket:
+    return Bucket(cloud.environment["DATA_BUCKET"])
+
+
+def drop(taxonomy: Taxonomy | bytes) -> None:
+    content = taxonomy if isinstance(taxonomy, bytes) else dump_taxonomy(taxonomy).encode()
+    boto3.client("s3").put_object(Bucket="data", Key=STACK_KEY, Body=content)
+
+
+def test_stack_without_a_taxonomy_has_the_shipped_one(bucket: Bucket) -> None:
+    assert stack_taxonomy(bucket) == default_taxonomy()
+
+
+@pytest.mark.parametrize("size", [2, 4, 6])
+def test_stack_has_the_taxonomy_that_was_dropped(bucket: Bucket, size: int) -> None:
+    drop(taxonomy_of(size))
+    assert stack_taxonomy(bucket) == taxonomy_of(size)
+
+
+def test_run_keeps_its_taxonomy_when_the_stack_gets_another(bucket: Bucket) -> None:
+    drop(taxonomy_of(2))
+    assert pin_taxonomy(bucket, "run-1") == taxonomy_of(2)
+    drop(taxonomy_of(6))
+    assert pin_taxonomy(bucket, "run-1") == run_taxonomy(bucket, "run-1") == taxonomy_of(2)
+    assert pin_taxonomy(bucket, "run-2") == taxonomy_of(6)
+
+
+def test_run_from_before_copies_were_kept_had_the_shipped_taxonomy(bucket: Bucket) -> None:
+    drop(taxonomy_of(2))
+    assert run_taxonomy(bucket, "old-run") == default_taxonomy()
+
+
+FACETS = "facets: [{name: a, description: x}, {name: b, description: y}]"
+TWINS = FACETS.replace("name: b", "name: a")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"facets: [", "is not YAML"),
+        (b"[" * 5_000, "is not YAML"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"", "cannot be used"),
+        (b"just words", "cannot be used"),
+        (b"subject: x", "facets"),
+        (f"subject: x\n{FACETS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(), "exactly the facets"),
+        (f"subject: x\n{FACETS}\nfallback: {{a: 1, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
+        (f"subject: x\n{FACETS}\nfallback: {{a: .nan, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
+        (f"subject: x\n{FACETS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0".encode(), "label_grid"),
+        (f"subject: 'User: x'\n{FACETS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1".encode(), "subject"),
+        (f"subject: x\n{FACETS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1\nmore: 1".encode(), "more"),
+        (
+            f"subject: x\n{TWINS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(),
+            "share a name",
+        ),
+        (
+            f"subject: x\n{FACETS.replace('name: b', 'name: reasoning')}\n"
+            "fallback: {a: 1, reasoning: 0}\nlabel_grid: 0.1".encode(),
+            "reasoning",
+        ),
+    ],
+)
+def test_taxonomy_that_cannot_be_used_is_one_sentence_with_its_place(
+    bucket: Bucket, content: bytes, said: str
+) -> None:
+    drop(content)
+    with pytest.raises(BadInput) as caught:
+        stack_taxonomy(bucket)
+    assert STACK_KEY in caught.value.message
+    assert said in caught.value.message
+    assert "\n" not in str(caught.value)
+    assert caught.value.mend
+
+
+texts = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=20)
+
+
+@given(
+    st.lists(st.from_regex(r"\A[a-z][a-z0-9_]{0,9}\Z"), min_size=2, max_size=6, unique=True),
+    texts,
+    st.lists(texts, max_size=4),
+)
+def test_dumped_taxonomy_is_read_back_as_it_was(names: list[str], description: str, cues: list[str]) -> None:
+    if "reasoning" in names:
+        names = [f"{name}_" for name in names]
+    taxonomy = Taxonomy(
+        subject="sound search",
+        facets=tuple(
+            Facet(name=name, description=description, cues=tuple(cues), examples=tuple(cues))
+            for name in names
+        ),
+        fallback={name: float(place == 0) for place, name in enumerate(names)},
+        label_grid=0.1,
+    )
+    read = parse_taxonomy(dump_taxonomy(taxonomy))
+    assert read == taxonomy
+    assert read.digest() == taxonomy.digest()
+    assert list(yaml.safe_load(dump_taxonomy(taxonomy))) == list(Taxonomy.model_fields)
