@@ -52,7 +52,8 @@ class DatasetReport(BaseModel):
     `lines` counts all but blank ones, `accepted` those without an error, `mended` those of them that are
     written otherwise than they say, `quarantined` those with an error. `distinct`, `labelled` and the
     statistics are of the records kept: the first 15,000. `train` and `holdout` are lines written, both 0
-    unless `valid`; `reasons` says in sentences why a dataset is not. `findings` has the first 50 of each
+    unless `valid`, `strata` the records wanted and held by dominant facet; `reasons` says in sentences why a
+    dataset is not. `findings` has the first 50 of each
     code, `finding_counts` counts all.
     """
 
@@ -76,6 +77,7 @@ class DatasetReport(BaseModel):
     fingerprint: str | None
     reference: Reference
     wanted: int = 0
+    strata: dict[str, tuple[int, int]] = {}
     train: int
     holdout: int
     statistics: Statistics

@@ -13,6 +13,7 @@ from distillery.prompts import student_prompt, teacher_prompt
 from distillery.runs import Run, Source, Stage, State, dataset_name, run_id
 from distillery.taxonomies import pin_taxonomy
 from distillery.taxonomy import text_digest
+from distillery.validation_page import render_validation
 
 if TYPE_CHECKING:
     from distillery.settings import ValidateSettings
@@ -62,21 +63,30 @@ def _check(run: Run, settings: ValidateSettings, bucket: Bucket, taxonomy: Taxon
         tempfile.TemporaryFile() as train,
         tempfile.TemporaryFile() as holdout,
         tempfile.TemporaryFile() as quarantine,
+        tempfile.TemporaryFile() as diff,
     ):
         stream = bucket.stream(run.source.key, run.source.version_id)
         with aws.explained("read the dataset"):
             report = datasets.validate_dataset(
-                stream, taxonomy=taxonomy, rules=rules, train=train, holdout=holdout, quarantine=quarantine
+                stream,
+                taxonomy=taxonomy,
+                rules=rules,
+                train=train,
+                holdout=holdout,
+                quarantine=quarantine,
+                diff=diff,
             )
         report = report.model_copy(
             update={"run_id": run.run_id, "dataset": dataset_name(run.source.key), "source": run.source}
         )
-        written = {"quarantine.jsonl": quarantine}
+        written = {"quarantine.jsonl": quarantine, "mends.diff": diff}
         if report.valid:
             written |= {"train.jsonl": train, "holdout.jsonl": holdout}
         for name, file in written.items():
             if file.tell():
                 bucket.upload(run_key(run.run_id, name), file)
+        page = render_validation(report, taxonomy).encode()
+        bucket.put(run_key(run.run_id, "validation.html"), page, "text/html; charset=utf-8")
         document = report.model_dump_json(indent=2).encode()
         bucket.put(run_key(run.run_id, "validation.json"), document, "application/json")
     return report
@@ -91,6 +101,7 @@ def _conclude(
             for name in (
                 "lines",
                 "accepted",
+                "mended",
                 "labelled",
                 "distinct",
                 "errors",
