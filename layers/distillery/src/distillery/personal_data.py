@@ -6,18 +6,23 @@ What is cheap comes first: a query without an "@" and without seven digits is lo
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 KINDS = ("an e-mail address", "a phone number", "a card number")
 PHONE_REGION = "US"
 """Numbers without a country code are read as numbers of this region."""
+MOST_PHONES = 500
+"""Queries with digits enough that are searched for phone numbers: it takes a fifth of a millisecond each."""
 _BLOCK = 500
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+")
 _SEPARATED = r"[ ().+/-]{0,3}"
 _DIGITS = re.compile(rf"[0-9](?:{_SEPARATED}[0-9]){{6}}")
+_YEAR = r"\b(?:19|20)[0-9]{2}"
+_DATE = re.compile(rf"{_YEAR}(?:[-/. ][0-9]{{1,2}}){{2}}\b|{_YEAR} ?- ?{_YEAR}\b")
 _CARD = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
 # Issuers' first digits: Visa, Mastercard, American Express, Discover, JCB, Maestro and UnionPay.
 _ISSUER = re.compile(r"4|5[0-8]|2[2-7]|3[47]|6|35")
@@ -26,36 +31,29 @@ _ISSUER = re.compile(r"4|5[0-8]|2[2-7]|3[47]|6|35")
 def personal_data(queries: Iterable[str]) -> dict[str, list[int]]:
     """Kind -> positions of the queries that hold what looks like it, in their order."""
     held: dict[str, list[int]] = {}
-    block: list[str] = []
-    start = 0
-    for query in queries:
-        block.append(query)
-        if len(block) == _BLOCK:
-            _search(block, start, held)
-            start, block = start + len(block), []
-    _search(block, start, held)
-    return held
+    numbered: list[tuple[int, str]] = []
+    for position, query in _suspected(queries):
+        if "@" in query and _ADDRESS.search(query):
+            held.setdefault(KINDS[0], []).append(position)
+        undated = _DATE.sub(" ", query)
+        if not _DIGITS.search(undated):
+            continue
+        if any(_is_card(re.sub("[ -]", "", digits)) for digits in _CARD.findall(undated)):
+            held.setdefault(KINDS[2], []).append(position)
+        else:
+            numbered.append((position, undated))
+    phones = [position for position, query in numbered[:MOST_PHONES] if _holds_phone(query)]
+    return held | ({KINDS[1]: phones} if phones else {})
 
 
-def _search(block: list[str], start: int, held: dict[str, list[int]]) -> None:
+def _suspected(queries: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The queries, with their positions, of blocks in which anything is suspected."""
+    numbered = enumerate(queries)
     # One search over many queries: asked one by one, the asking would cost more than the searching.
-    joined = "\n".join(block)
-    if "@" not in joined and not _DIGITS.search(joined):
-        return
-    for position, query in enumerate(block, start):
-        for kind in _kinds(query):
-            held.setdefault(kind, []).append(position)
-
-
-def _kinds(query: str) -> Iterable[str]:
-    address, phone, card = KINDS
-    if "@" in query and _ADDRESS.search(query):
-        yield address
-    if _DIGITS.search(query):
-        if any(_is_card(re.sub("[ -]", "", found)) for found in _CARD.findall(query)):
-            yield card
-        elif _holds_phone(query):
-            yield phone
+    while block := list(islice(numbered, _BLOCK)):
+        joined = "\n".join(query for _, query in block)
+        if "@" in joined or _DIGITS.search(joined):
+            yield from block
 
 
 def _is_card(digits: str) -> bool:
@@ -69,4 +67,4 @@ def _holds_phone(query: str) -> bool:
     # Imported here: hardly any dataset needs it.
     import phonenumbers
 
-    return phonenumbers.PhoneNumberMatcher(query, PHONE_REGION).has_next()
+    return bool(phonenumbers.PhoneNumberMatcher(query, PHONE_REGION).has_next())

@@ -109,8 +109,8 @@ class Findings:
             self._kept.append(finding)
 
     def __iter__(self) -> Iterator[Finding]:
-        """Those kept, the worst first, then by line."""
-        return iter(sorted(self._kept, key=lambda f: (SEVERITIES.index(f.severity), f.line or 0)))
+        """Those kept: errors first, of the file before those of its lines, and else in their order."""
+        return iter(sorted(self._kept, key=lambda f: (SEVERITIES.index(f.severity), f.line is not None)))
 
     def first_error(self) -> Finding | None:
         """The first error on a line."""

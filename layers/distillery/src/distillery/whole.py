@@ -111,18 +111,17 @@ def _off_grid_findings(kept: Kept, taxonomy: Taxonomy, statistics: Statistics) -
 
 
 def _conflicts(kept: Kept) -> Iterator[Finding]:
-    """One finding for each query with labels that differ."""
+    """One finding for each query with labels that differ, those farthest apart first."""
     records: dict[bytes, list[tuple[int, LabelKey]]] = {}
     often = {key for key, count in Counter(kept.keys).items() if count > 1}
     for key, line, label in zip(kept.keys, kept.lines, kept.labels, strict=True):
         if key in often and label is not None:
             records.setdefault(key, []).append((line, label))
-    for repeated in records.values():
-        labels = {label for _, label in repeated}
-        if len(labels) > 1 and (apart := spread(list(labels))) > TOLERANCE:
-            lines = [line for line, _ in repeated]
-            told = f"The same query with weights up to {apart:.2g} apart: {told_lines(lines)}."
-            yield found("conflicting_labels", lines[0], told, lines=lines)
+    apart = {key: spread(list({label for _, label in repeated})) for key, repeated in records.items()}
+    for key in sorted((key for key in apart if apart[key] > TOLERANCE), key=lambda key: -apart[key]):
+        lines = [line for line, _ in records[key]]
+        told = f"The same query with weights up to {apart[key]:.2g} apart: {told_lines(lines)}."
+        yield found("conflicting_labels", lines[0], told, lines=lines)
 
 
 def _near_equal(kept: Kept, taxonomy: Taxonomy, clusters: Iterable[Collection[bytes]]) -> Iterator[Finding]:
@@ -134,15 +133,17 @@ def _near_equal(kept: Kept, taxonomy: Taxonomy, clusters: Iterable[Collection[by
     for key, label in zip(kept.keys, kept.labels, strict=True):
         if key in wanted and label is not None:
             labels_of.setdefault(key, []).append(label)
+    conflicts: list[tuple[float, list[int]]] = []
     for cluster in clusters:
         lines = sorted(line for key in cluster for line in lines_of[key])
         told = f"{counted(len(cluster), 'query', 'queries')} nearly equal: {told_lines(lines)}."
         yield found("near_duplicates", lines[0], told, lines=lines)
-        means = [_mean(labels_of[key]) for key in cluster if key in labels_of]
-        apart = spread(means) if means else 0.0
+        apart = spread([_mean(labels_of[key]) for key in cluster if key in labels_of])
         if apart > NEAR_CONFLICT_STEPS * taxonomy.label_grid + GRID_SLACK:
-            told = f"Nearly equal queries with weights up to {apart:.2g} apart: {told_lines(lines)}."
-            yield found("near_conflicting_labels", lines[0], told, lines=lines)
+            conflicts.append((apart, lines))
+    for apart, lines in sorted(conflicts, key=lambda conflict: -conflict[0]):
+        told = f"Nearly equal queries with weights up to {apart:.2g} apart: {told_lines(lines)}."
+        yield found("near_conflicting_labels", lines[0], told, lines=lines)
 
 
 def _mean(labels: Sequence[LabelKey]) -> LabelKey:
