@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 # Asked first, in every reasoning; most have none of these.
 _HINTS = ("most ", "primar", "dominan", "focus", "main", "highest", "predominant", "key")
 _QUOTED = re.compile(r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|“[^”]*”|‘[^’]*’""")  # noqa: RUF001
-_CLAUSE_ENDS = re.compile(
-    r"[.;:,]|\b(?:but|while|whereas|although|though|with|and|so|because|since|followed|over|than)\b"
-)
+_CLAUSE_ENDS = r"[.;:]|\b(?:but|while|whereas|although|though|with|so|because|since|followed|over|than)\b"
 _TAKEN_BACK = re.compile(
     r"\b(?:not|no|non|nor|neither|never|less|least|lesser|few|fewer|little|minor|minimal|minimally|secondary|"
     r"hardly|barely|rather|instead|without|unlike|lacks?|if|may|might|could|would|unless|almost|also)\b|n't\b"
@@ -43,6 +41,8 @@ class Contradictions:
         facet = rf"\b(?:{names})s?\b"
         mostly = r"(?: is)?(?: mainly| primarily| mostly| largely)?"
         ends = r"(?! (?:for|to|in|when|details?|elements?|words?|terms?|names?|scene|moments?))\b"
+        # A comma between facets is one of a list.
+        self._ends = re.compile(rf"{_CLAUSE_ENDS}|,(?! (?:and )?(?:{names})\b)")
         self._named = re.compile(rf"\b({names})(?:s|ly)?\b")
         self._says_most = re.compile(
             "|".join(
@@ -68,7 +68,7 @@ class Contradictions:
         return frozenset(self._named_in_clauses(lowered))
 
     def _named_in_clauses(self, text: str) -> Iterator[str]:
-        for clause in _CLAUSE_ENDS.split(_QUOTED.sub(" ", text).replace("_", " ")):
+        for clause in self._ends.split(_QUOTED.sub(" ", text).replace("_", " ")):
             tidy = " ".join(clause.split())
             named = {match.group(1) for match in self._named.finditer(tidy)}
             if len(named) == 1 and not _TAKEN_BACK.search(tidy) and self._says_most.search(tidy):

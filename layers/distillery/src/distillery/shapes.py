@@ -1,6 +1,6 @@
 """How much of a dataset a few shapes of query make up.
 
-The shape of a query is what is left of it when only its frame words stay: words that stand in at least 2 % of
+The shape of a query is what is left of it when only its frame words stay: words that stand in at least 5 % of
 the queries. Everything between them becomes one slot: "drone shot of a red barn" and "drone shot of the old
 harbour" may both be "drone shot of _". A shape counts as a template when it has at least three frame words:
 two queries that share "of the" share no template.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FRAME_SHARE = 0.02
+FRAME_SHARE = 0.05
 FRAME_WORDS = 3
 TOP = 10
 """A few shapes are this many."""

@@ -84,10 +84,11 @@ def _coverage(report: DatasetReport) -> list[Picture]:
             )
         )
     if statistics.records:
-        ends = [f"{part.up_to:,}" if part.up_to else "more" for part in statistics.query_lengths]
-        counts = [part.queries for part in statistics.query_lengths]
-        svg = charts.histogram("Queries by length", ends, counts)
-        pictures.append(Picture("Length", svg, "characters of a query, up to"))
+        lengths = {
+            f"up to {part.up_to:,}" if part.up_to else "more": part.queries
+            for part in statistics.query_lengths
+        }
+        pictures.append(Picture("Length", _bars("Queries by length", lengths), "characters of a query"))
     if statistics.languages:
         svg = _bars("Queries by language", dict(list(statistics.languages.items())[:LANGUAGES]))
         note = f"of {statistics.sampled:,} distinct queries chosen by hash; ISO 639 codes, as a model sees it"
