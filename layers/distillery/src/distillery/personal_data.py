@@ -17,6 +17,8 @@ PHONE_REGION = "US"
 """Numbers without a country code are read as numbers of this region."""
 MOST_PHONES = 500
 """Queries with digits enough that are searched for phone numbers: it takes a fifth of a millisecond each."""
+MOST_TRIES = 10
+"""Places of a query that are tried."""
 _BLOCK = 500
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+")
 _SEPARATED = r"[ ().+/-]{0,3}"
@@ -67,4 +69,5 @@ def _holds_phone(query: str) -> bool:
     # Imported here: hardly any dataset needs it.
     import phonenumbers
 
-    return bool(phonenumbers.PhoneNumberMatcher(query, PHONE_REGION).has_next())
+    found = phonenumbers.PhoneNumberMatcher(query, PHONE_REGION, max_tries=MOST_TRIES)
+    return bool(found.has_next())

@@ -44,7 +44,7 @@ LONGEST_KEPT = 1_000
 """Characters of a query that are kept for what is asked of the dataset as a whole."""
 MOST_PROMPTS = 100
 """Distinct system prompts told apart."""
-LONGEST_REASONING = 2_000
+LONGEST_REASONING = 1_000
 """Characters of a reasoning that are read for what it says of the weights."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
