@@ -70,7 +70,7 @@ class Guidelines:
     """The cues of a taxonomy, indexed so that a query is read in one pass."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        self._taxonomy = taxonomy
+        self.taxonomy = taxonomy
         self._kinds: dict[str, list[str]] = {}
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
         for facet in taxonomy.facets:
@@ -82,13 +82,13 @@ class Guidelines:
 
     def read(self, query: str, *, prior: float = 0.7) -> Reading:
         """Weigh a query. `prior` is how much evidence the fallback weights are worth, in cues."""
-        evidence = dict.fromkeys(self._taxonomy.names, 0.0)
+        evidence = dict.fromkeys(self.taxonomy.names, 0.0)
         found: dict[str, list[str]] = {facet: [] for facet in evidence}
         for facet, text, strength in [*self._kinds_in(query), *self._phrases_in(query)]:
             evidence[facet] = min(evidence[facet] + strength, _MOST_EVIDENCE)
             if text not in found[facet]:
                 found[facet].append(text)
-        scores = {facet: prior * self._taxonomy.fallback[facet] + evidence[facet] for facet in evidence}
+        scores = {facet: prior * self.taxonomy.fallback[facet] + evidence[facet] for facet in evidence}
         total = math.fsum(scores.values())
         return Reading(
             {facet: score / total for facet, score in scores.items()},

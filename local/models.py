@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from distillery.errors import UnreadableRouting
 from distillery.weights import dominants, parse_routing, rubric
 from local.guidelines import Guidelines, from_grid, on_grid
+from local.reading import facets_of_label, facets_of_prompt, taxonomy_of_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,23 +73,26 @@ class Teacher:
     _slips = 0.1
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        self._taxonomy = taxonomy
         self._guidelines = Guidelines(taxonomy)
 
     def label(self, query: str) -> tuple[Weights, str]:
         """Weights on the taxonomy's grid, and the reasoning for them."""
-        reading = self._guidelines.read(query, prior=self._prior)
-        steps = on_grid(reading.weights, self._taxonomy.label_grid)
+        return self._label(self._guidelines, query)
+
+    def answer(self, system: str, user: str) -> Answer:
+        """Bare JSON, always valid, over the facets that the prompt asks about (or its own, if about none)."""
+        weights, reasoning = self._label(_guidelines(system) or self._guidelines, user)
+        return _answer(_as_json(weights, reasoning), system, user, self.pace, "teacher")
+
+    def _label(self, guidelines: Guidelines, query: str) -> tuple[Weights, str]:
+        taxonomy = guidelines.taxonomy
+        reading = guidelines.read(query, prior=self._prior)
+        steps = on_grid(reading.weights, taxonomy.label_grid)
         rng = _chance("teacher", query)
         if rng.random() < self._slips:
             _slip(steps, rng)
-        weights = from_grid(steps, self._taxonomy.names)
+        weights = from_grid(steps, taxonomy.names)
         return weights, _reasoning(reading, weights)
-
-    def answer(self, system: str, user: str) -> Answer:
-        """Bare JSON, always valid."""
-        weights, reasoning = self.label(user)
-        return _answer(_as_json(weights, reasoning), system, user, self.pace, "teacher")
 
 
 class Baseline:
@@ -101,18 +105,18 @@ class Baseline:
     _fences = 0.06
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        self._taxonomy = taxonomy
         self._guidelines = Guidelines(taxonomy)
 
     def answer(self, system: str, user: str) -> Answer:
-        """JSON, fenced now and then."""
-        reading = self._guidelines.read(user, prior=self._prior)
-        steps = on_grid(reading.weights, self._taxonomy.label_grid)
+        """JSON, fenced now and then, over the facets that the prompt asks about (or its own)."""
+        guidelines = _guidelines(system) or self._guidelines
+        reading = guidelines.read(user, prior=self._prior)
+        steps = on_grid(reading.weights, guidelines.taxonomy.label_grid)
         rng = _chance("baseline", user)
         for likelihood in (self._slips, self._second_slips):
             if rng.random() < likelihood:
                 _slip(steps, rng)
-        weights = from_grid(steps, self._taxonomy.names)
+        weights = from_grid(steps, guidelines.taxonomy.names)
         text = _as_json(weights, _reasoning(reading, weights))
         if rng.random() < self._fences:
             text = _fenced(text)
@@ -146,23 +150,22 @@ class Base:
         return _answer(text, system, user, self.pace, "base")
 
 
-_FACET_LIST = re.compile(r"((?:[a-z][a-z0-9_]*, )*[a-z][a-z0-9_]*,? (?:and )?[a-z][a-z0-9_]*) weights\b")
+@lru_cache(64)
+def _guidelines(system: str) -> Guidelines | None:
+    """What a prompt tells to label by; None when it tells of no facets."""
+    taxonomy = taxonomy_of_prompt(system)
+    return Guidelines(taxonomy) if taxonomy else None
 
 
-def facets_of_prompt(system: str) -> tuple[str, ...]:
-    """The facets that a student prompt lists before the word "weights"; empty when it lists none."""
-    match = _FACET_LIST.search(system)
-    if match is None:
-        return ()
-    return tuple(name for name in re.split(r",\s*(?:and )?|\s+and\s+", match[1]) if name)
-
-
-def judge(prompt: str, reference: str, response: str, facets: Sequence[str]) -> tuple[float, str]:
+def judge(prompt: str, reference: str, response: str) -> tuple[float, str]:
     """Grade a response as an LLM judge would: 0 to 1, and why.
 
     The weight rubric mapped to 0..1, one grade off for about a tenth of the responses, as judges are. Raises
     UnreadableRouting when the reference itself cannot be read: there is nothing to judge by.
     """
+    facets = facets_of_label(reference)
+    if not facets:
+        raise UnreadableRouting("The reference holds no weights.")
     wanted = parse_routing(reference, facets).weights
     try:
         given = parse_routing(response, facets).weights

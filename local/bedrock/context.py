@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from distillery.taxonomy import default_taxonomy
 from local.bedrock.catalogue import Catalogue
 from local.bedrock.events import Publisher
 from local.bedrock.faults import Faults
@@ -19,8 +18,6 @@ from local.bedrock.store import Store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
-
-    from distillery.taxonomy import Taxonomy
 
 logger = logging.getLogger("local.bedrock")
 
@@ -35,7 +32,6 @@ class Context:
     store: Store = field(default_factory=Store)
     catalogue: Catalogue = field(default_factory=Catalogue)
     faults: Faults = field(default_factory=Faults)
-    taxonomy: Taxonomy = field(default_factory=default_taxonomy)
     events: Publisher = field(init=False)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 

@@ -20,10 +20,11 @@ RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EO
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One record: the last user turn, and the assistant's answer to it where there is one."""
+    """One record: the last user turn, the assistant's answer to it where there is one, the system prompt."""
 
     query: str
     label: str | None
+    system: str
 
 
 def read_dataset(lines: Iterable[bytes]) -> list[Example]:
@@ -68,7 +69,7 @@ def _example(raw: bytes, number: int) -> Example:
         if any(word in text for text in (*texts, *said)):
             raise _broken(number, f"the reserved string {word}")
     label = said[-1] if len(said) % 2 == 0 else None
-    return Example(said[-1] if label is None else said[-2], label)
+    return Example(said[-1] if label is None else said[-2], label, "\n".join(texts))
 
 
 def _texts(content: Any, number: int) -> list[str]:

@@ -148,7 +148,6 @@ class Evaluations:
                 record["prompt"],
                 record.get("referenceResponse", ""),
                 record["modelResponses"][0]["response"],
-                self._context.taxonomy.names,
             )
         except UnreadableRouting:
             return None, "The reference holds no weights that can be read."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from distillery import student
 from distillery.errors import UnreadableRouting
+from distillery.taxonomy import default_taxonomy
 from distillery.weights import parse_routing
 from local.bedrock import iam, training
 from local.bedrock.catalogue import PREMIER, STUDENTS_OF, foundation_arn
@@ -16,8 +18,10 @@ from local.bedrock.errors import JobFailed, conflict, invalid, not_found, over_q
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import CustomModel, Job, find, listed, new_arn, now
 from local.models import Distilled, Teacher
+from local.reading import facets_of_label, taxonomy_of_names, taxonomy_of_prompt
 
 if TYPE_CHECKING:
+    from distillery.taxonomy import Taxonomy
     from distillery.weights import Weights
     from local.bedrock.context import Context
     from local.bedrock.dataset import Example
@@ -211,14 +215,14 @@ class Jobs:
 
     def _labelled(self, examples: list[Example]) -> list[tuple[str, Weights]]:
         """Examples with the weights to learn; the teacher fills in what is missing or cannot be read."""
-        taxonomy = self._context.taxonomy
+        taxonomy = _taxonomy_of(examples)
         teacher = Teacher(taxonomy)
         labelled = []
         for example in examples:
             try:
                 weights = parse_routing(example.label or "", taxonomy.names).weights
             except UnreadableRouting:
-                weights = parse_routing(teacher.answer("", example.query).text, taxonomy.names).weights
+                weights, _ = teacher.label(example.query)
             labelled.append((example.query, weights))
         return labelled
 
@@ -279,6 +283,16 @@ class Jobs:
         await self._tell(job)
         job.task.cancel()
         return {}
+
+
+def _taxonomy_of(examples: list[Example]) -> Taxonomy:
+    """What the records say of their facets: in the prompt, or else in the commonest form of label."""
+    told = taxonomy_of_prompt(examples[0].system)
+    if told:
+        return told
+    forms = Counter(facets_of_label(example.label) for example in examples if example.label)
+    commonest = forms.most_common(1)
+    return (taxonomy_of_names(commonest[0][0]) if commonest else None) or default_taxonomy()
 
 
 def status_details(job: Job) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from distillery.taxonomy import default_taxonomy
 from local.bedrock.errors import AwsError, invalid, not_found
 from local.bedrock.store import now
 from local.models import Answer, Base, Baseline, Teacher
@@ -42,7 +43,7 @@ class Runtime:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
-        taxonomy = context.taxonomy
+        taxonomy = default_taxonomy()  # what a model falls back on when its prompt names no facets
         self._stand_ins: dict[str, Answering] = {
             "teacher": Teacher(taxonomy),
             "baseline": Baseline(taxonomy),

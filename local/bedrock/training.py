@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distillery import student
-from distillery.taxonomy import default_taxonomy
 from local.bedrock.errors import JobFailed
+from local.reading import taxonomy_of_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main(examples_file: str, student_file: str) -> None:
     """Fit and save; prints the loss."""
-    taxonomy = default_taxonomy()
     with Path(examples_file).open(encoding="utf-8") as lines:
         examples: list[tuple[str, Weights]] = [(query, weights) for query, weights in map(json.loads, lines)]
+    taxonomy = taxonomy_of_examples(examples)
     fitted = student.fit(examples, taxonomy)
     fitted.save(Path(student_file))
     sys.stdout.write(json.dumps({"loss": _loss(fitted.predict, examples, taxonomy)}))

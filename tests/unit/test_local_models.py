@@ -12,7 +12,8 @@ from distillery.prompts import student_prompt, teacher_prompt
 from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
 from distillery.weights import parse_routing, rubric
 from local.guidelines import KINDS, Guidelines, on_grid, stem
-from local.models import Base, Baseline, Distilled, Teacher, facets_of_prompt, judge
+from local.models import Base, Baseline, Distilled, Teacher, judge
+from local.reading import facets_of_prompt
 
 TAXONOMY = default_taxonomy()
 FACETS = TAXONOMY.names
@@ -188,16 +189,16 @@ def _text(*weights: float) -> str:
 def test_judge_follows_the_rubric_with_a_mood_now_and_then():
     reference = _text(0.6, 0.2, 0.1, 0.1)
     for response, expected in ((reference, 1.0), (_text(0.5, 0.3, 0.1, 0.1), 0.75), (_text(0, 0, 1, 0), 0.0)):
-        scores = [judge(f"query {n}", reference, response, FACETS)[0] for n in range(200)]
+        scores = [judge(f"query {n}", reference, response)[0] for n in range(200)]
         assert sorted(scores)[100] == expected
         assert set(scores) <= {0.0, 0.25, 0.5, 0.75, 1.0}
         assert mean(score != expected for score in scores) < 0.2
-    score, explanation = judge("q", reference, _text(0.5, 0.3, 0.1, 0.1), FACETS)
+    score, explanation = judge("q", reference, _text(0.5, 0.3, 0.1, 0.1))
     assert "0.10" in explanation
-    assert judge("q", reference, _text(0.5, 0.3, 0.1, 0.1), FACETS) == (score, explanation)
+    assert judge("q", reference, _text(0.5, 0.3, 0.1, 0.1)) == (score, explanation)
 
 
 def test_judge_gives_nothing_for_an_unreadable_response_and_refuses_an_unreadable_reference():
-    assert judge("q", _text(1, 0, 0, 0), "no idea", FACETS)[0] == 0.0
+    assert judge("q", _text(1, 0, 0, 0), "no idea")[0] == 0.0
     with pytest.raises(UnreadableRouting):
-        judge("q", "no idea", _text(1, 0, 0, 0), FACETS)
+        judge("q", "no idea", _text(1, 0, 0, 0))

@@ -226,3 +226,20 @@ def test_durations_are_shown_in_the_units_that_matter(seconds: float | None, sho
 )
 def test_costs_are_shown_down_to_fractions_of_a_cent(usd: float | None, shown: str) -> None:
     assert report.dollars(usd) == shown
+
+
+@pytest.mark.parametrize(
+    ("reference", "changes", "said"),
+    [
+        ("labels", {}, "never seen"),
+        ("labels", {"finding_counts": {"holdout_in_training": 1}}, "flatter"),
+        ("teacher", {"labelled": 0}, "no labels"),
+        ("teacher", {"labelled": 12}, "only 12 labels"),
+    ],
+)
+def test_page_says_what_the_evaluation_rests_on(
+    reference: str, changes: dict[str, object], said: str
+) -> None:
+    evaluation = examined(TAXONOMY, {"distilled": good(TAXONOMY)}).model_copy(update={"reference": reference})
+    page = report.render(evaluation, run(), validation(TAXONOMY).model_copy(update=changes), TAXONOMY)
+    assert said in page

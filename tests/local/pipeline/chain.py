@@ -138,6 +138,13 @@ class Chain:
         names = [f["FunctionName"] for f in self.functions.list_functions()["Functions"]]
         return next(name for name in names if logical_id in name)
 
+    def logs(self, logical_id: str) -> str:
+        """All that a function has logged."""
+        described = self.functions.get_function_configuration(FunctionName=self.function(logical_id))
+        group = described["LoggingConfig"]["LogGroup"]
+        pages = self.cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        return "\n".join(event["message"] for page in pages for event in page["events"])
+
     def invoke(self, logical_id: str, event: dict[str, Any]) -> None:
         """Deliver an event once more, as EventBridge does: without waiting for the answer."""
         self.functions.invoke(

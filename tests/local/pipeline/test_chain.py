@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from distillery.runs import CANDIDATES, State
 from tests.local.pipeline.chain import SAMPLES, sample_records
 
@@ -61,11 +63,18 @@ def test_run_goes_on_when_every_event_of_bedrock_is_lost(chain: Chain) -> None:
     assert run.deployment_arn
 
 
-def test_dataset_without_labels_is_distilled_and_measured_against_the_teacher(chain: Chain) -> None:
-    records = [json.loads(line) for line in sample_records(200, "unlabelled").splitlines()]
-    for record in records:
+@pytest.mark.parametrize(("labels", "said"), [(0, "no labels"), (12, "only 12 labels")])
+def test_dataset_with_few_labels_or_none_is_distilled_and_measured_against_the_teacher(
+    chain: Chain, labels: int, said: str
+) -> None:
+    records = [json.loads(line) for line in sample_records(200, f"with {labels}").splitlines()]
+    for record in records[labels:]:
         del record["messages"][1]
     content = "".join(f"{json.dumps(record)}\n" for record in records).encode()
-    run = chain.reach(chain.drop(content, "datasets/unlabelled/a.jsonl"), State.PROMOTED, State.NOT_PROMOTED)
+    key = f"datasets/with-{labels}/a.jsonl"
+    run = chain.reach(chain.drop(content, key), State.PROMOTED, State.NOT_PROMOTED)
     assert chain.document(run.run_id, "evaluation.json")["reference"] == "teacher"
-    assert run.counts["train"] == 200
+    assert (run.counts["train"], run.counts["labelled"]) == (200, labels)
+    page = chain.read(run.run_id, "report.html").decode()
+    assert said in page
+    assert "compared with the teacher" in page

@@ -29,9 +29,9 @@ def student_prompt(taxonomy: Taxonomy) -> str:
 def teacher_prompt(taxonomy: Taxonomy) -> str:
     """Guidelines, cues and an example for every facet, then the form of the answer."""
     facets = "\n".join(
-        f"- {facet.name}: {facet.description}\n"
-        f"  Typical cues: {', '.join(facet.cues)}.\n"
-        f"  Typical queries: {'; '.join(facet.examples)}."
+        f"- {facet.name}: {facet.description}"
+        + (f"\n  Typical cues: {', '.join(facet.cues)}." if facet.cues else "")
+        + (f"\n  Typical queries: {'; '.join(facet.examples)}." if facet.examples else "")
         for facet in taxonomy.facets
     )
     shape = json.dumps({**taxonomy.fallback, "reasoning": "one or two sentences"})

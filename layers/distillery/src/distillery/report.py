@@ -63,6 +63,7 @@ def render(evaluation: Evaluation, run: Run, validation: DatasetReport, taxonomy
             run=run,
             validation=validation,
             facets=taxonomy.names,
+            basis=basis(evaluation, validation),
             measured=measured,
             meanings=MEANINGS,
             tiles=_tiles(measured),
@@ -76,6 +77,24 @@ def render(evaluation: Evaluation, run: Run, validation: DatasetReport, taxonomy
             lineage=_lineage(evaluation, run, validation),
         )
     )
+
+
+def basis(evaluation: Evaluation, validation: DatasetReport) -> str:
+    """What the comparison rests on, in a sentence or two: whose answers, and whether they were trained on."""
+    queries = f"{evaluation.holdout:,} queries"
+    if evaluation.reference == "teacher":
+        few = f"only {validation.labelled:,} labels" if validation.labelled else "no labels"
+        return (
+            f"The dataset has {few}, so the answers to {queries} are compared with the teacher's own. The "
+            "student was trained on these queries too: the figures say how closely it follows the teacher, "
+            "and rather flatter it."
+        )
+    if "holdout_in_training" in validation.finding_counts:
+        return (
+            f"The answers to {queries} are compared with their labels, on which the student was trained as "
+            "well, because nothing could be spared: the figures flatter it."
+        )
+    return f"The answers to {queries} that the student has never seen are compared with their labels."
 
 
 def timeline(run: Run, until: datetime) -> list[Span]:

@@ -1,0 +1,80 @@
+"""Which facets a query is routed over: those of the model in charge, and the stack's own without one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import boto3
+from aws_lambda_powertools import Metrics
+
+from distillery.bedrock.converse import Converse, Reply
+from distillery.objects import run_key
+from distillery.taxonomies import RUN_COPY, STACK_KEY
+from distillery.taxonomy import Taxonomy, dump_taxonomy
+from local.reading import taxonomy_of_prompt
+from tests.taxonomies import SIX, TWO
+from tests.unit.test_route_step import records, results, router, run
+
+if TYPE_CHECKING:
+    from tests.unit.fakes import Surroundings
+
+
+class ObedientConverse(Converse):
+    """Answers over whatever facets the prompt names."""
+
+    def __init__(self) -> None:
+        self.prompts: list[str] = []
+
+    def ask(self, model_id: str, system: str, query: str) -> Reply:  # noqa: ARG002 (the port's signature)
+        self.prompts.append(system)
+        taxonomy = taxonomy_of_prompt(system)
+        assert taxonomy is not None
+        return Reply(json.dumps(taxonomy.fallback), 10, 5, 100.0)
+
+
+def put(key: str, content: Taxonomy | bytes) -> None:
+    body = content if isinstance(content, bytes) else dump_taxonomy(content).encode()
+    boto3.client("s3").put_object(Bucket="data", Key=key, Body=body)
+
+
+def put_in_charge(run_id: str, model_id: str) -> None:
+    value = json.dumps({"run_id": run_id, "model_id": model_id, "prompt": "student"})
+    boto3.client("ssm").put_parameter(Name="/stack/active-model", Value=value, Type="String", Overwrite=True)
+
+
+def test_model_in_charge_is_asked_with_the_facets_it_learned(cloud: Surroundings) -> None:
+    put(STACK_KEY, SIX)
+    put(run_key("run-1", RUN_COPY), TWO)
+    put_in_charge("run-1", "arn:model")
+    assert run(router(cloud, ObedientConverse()), records(cloud, {"query": "rain"})) == []
+    (result,) = results().values()
+    assert set(result["weights"]) == set(TWO.names)
+    assert result["run_id"] == "run-1"
+
+
+def test_without_a_model_in_charge_the_stacks_own_facets_count(cloud: Surroundings) -> None:
+    put(STACK_KEY, SIX)
+    assert run(router(cloud, ObedientConverse()), records(cloud, {"query": "rain"})) == []
+    (result,) = results().values()
+    assert set(result["weights"]) == set(SIX.names)
+
+
+def test_taxonomy_that_cannot_be_used_sends_queries_back_and_asks_nobody(cloud: Surroundings) -> None:
+    put(STACK_KEY, b"facets: [")
+    converse, metrics = ObedientConverse(), Metrics()
+    body = json.dumps({"query_id": "q", "query": "rain"})
+    assert run(router(cloud, converse, metrics), records(cloud, body)) == [body]
+    assert not converse.prompts
+    assert not results()
+    assert "TaxonomyUnusable" in metrics.metric_set
+    metrics.clear_metrics()
+
+
+def test_equal_queries_over_other_facets_are_asked_again(cloud: Surroundings) -> None:
+    converse = ObedientConverse()
+    for taxonomy in (TWO, SIX):
+        put(STACK_KEY, taxonomy)
+        assert run(router(cloud, converse), records(cloud, {"query": "rain"})) == []
+    assert len(converse.prompts) == 2
+    assert {len(result["weights"]) for result in results().values()} == {2, 6}
