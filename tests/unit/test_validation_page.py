@@ -37,8 +37,8 @@ def hostile_line(number: int) -> bytes:
 @pytest.mark.parametrize("facets", [2, 4, 6])
 def test_every_facet_is_drawn_whatever_their_number(facets: int) -> None:
     taxonomy = taxonomy_of(facets)
-    strata = dict.fromkeys(taxonomy.names, (10, 9))
-    report = validation(taxonomy).model_copy(update={"strata": strata})
+    report = validation(taxonomy)
+    assert report.split.strata
     page = Page(render_validation(report, taxonomy))
     assert all(name in page.texts for name in taxonomy.names)
     coverage = 2 + bool(report.statistics.languages) + bool(report.statistics.shapes)

@@ -17,14 +17,17 @@ from distillery.mending import Mends
 from distillery.prompts import student_prompt
 from distillery.records import check_line, training_line
 from distillery.runs import Source
-from distillery.split import MIN_TRAINING_RECORDS, Group, Reference, Split, plan_split
+from distillery.similarity import near_duplicate_clusters
+from distillery.split import Group, Reference, Split, plan_split
+from distillery.split_report import SplitReport, split_findings, split_report
 from distillery.survey import MAX_RECORDS, Survey
 from distillery.tally import Statistics
+from distillery.weights import dominant
 from distillery.whole import statistics_of, whole_findings
 from distillery.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from distillery.lines import Readable
     from distillery.survey import Kept
@@ -52,8 +55,8 @@ class DatasetReport(BaseModel):
     `lines` counts all but blank ones, `accepted` those without an error, `mended` those of them that are
     written otherwise than they say, `quarantined` those with an error. `distinct`, `labelled` and the
     statistics are of the records kept: the first 15,000. `train` and `holdout` are lines written, both 0
-    unless `valid`, `strata` the records wanted and held by dominant facet; `reasons` says in sentences why a
-    dataset is not. `findings` has the first 50 of each
+    unless `valid`; `reasons` says in sentences why a dataset is not. `clustered` distinct queries are in
+    `clusters` of near-copies. `findings` has the first 50 of each
     code, `finding_counts` counts all.
     """
 
@@ -69,6 +72,8 @@ class DatasetReport(BaseModel):
     quarantined: int = 0
     labelled: int
     distinct: int
+    clusters: int
+    clustered: int
     errors: int
     warnings: int
     notes: int = 0
@@ -76,10 +81,9 @@ class DatasetReport(BaseModel):
     finding_counts: dict[str, int]
     fingerprint: str | None
     reference: Reference
-    wanted: int = 0
-    strata: dict[str, tuple[int, int]] = {}
     train: int
     holdout: int
+    split: SplitReport
     statistics: Statistics
 
 
@@ -93,8 +97,12 @@ def validate_dataset(
     quarantine: IO[bytes] | None = None,
     diff: IO[bytes] | None = None,
     fixed: IO[bytes] | None = None,
+    held_before: Collection[bytes] = (),
+    held: set[bytes] | None = None,
 ) -> DatasetReport:
     """Check the stream to its end and, where it is a dataset, write `train` and `holdout`.
+
+    Queries whose keys are in `held_before` are held out again; `held` is given the keys of all that are.
 
     Whatever the bytes are, the answer is a report; only the stream and the files may raise. The spool
     needs as much room in the temporary directory as `train` does (240 MB at the very most). Bad lines go
@@ -109,19 +117,29 @@ def validate_dataset(
             survey.reject(finding)
         valid = not survey.reasons
         statistics = statistics_of(survey.kept, taxonomy)
-        groups = _groups(survey.kept)
-        split = plan_split(groups, share=rules.holdout_share, least=rules.holdout_min, most=rules.holdout_max)
-        for finding in whole_findings(survey, taxonomy, statistics):
+        clusters = _clusters(survey.kept)
+        for finding in whole_findings(survey, taxonomy, statistics, clusters):
             survey.findings.add(finding)
         if not mends.complete:
             survey.findings.add(
                 found("diff_left_out", None, "The file of mends is left out: it is too large.")
             )
+        split = plan_split(
+            _groups(survey.kept, taxonomy),
+            clusters=clusters,
+            held_before=held_before,
+            share=rules.holdout_share,
+            least=rules.holdout_min,
+            most=rules.holdout_max,
+        )
         train_size = holdout_size = 0
         if valid:
-            for finding in _split_findings(split, survey.kept, groups):
+            records, labelled = statistics.records, statistics.labelled
+            for finding in split_findings(split, records=records, labelled=labelled):
                 survey.findings.add(finding)
             train_size, holdout_size = _write(spool, survey.kept, split, taxonomy, train, holdout)
+            if held is not None:
+                held |= split.queries
     return DatasetReport(
         valid=valid,
         reasons=survey.reasons,
@@ -131,7 +149,9 @@ def validate_dataset(
         mended=survey.mended,
         quarantined=survey.bad,
         labelled=statistics.labelled,
-        distinct=len(groups),
+        distinct=len(survey.kept.queries),
+        clusters=len(clusters),
+        clustered=sum(map(len, clusters)),
         errors=survey.findings.severities["error"],
         warnings=survey.findings.severities["warning"],
         notes=survey.findings.severities["note"],
@@ -139,9 +159,9 @@ def validate_dataset(
         finding_counts=dict(survey.findings.counts),
         fingerprint=survey.kept.fingerprint() if valid else None,
         reference=split.reference,
-        wanted=split.wanted,
         train=train_size,
         holdout=holdout_size,
+        split=split_report(split),
         statistics=statistics,
     )
 
@@ -174,44 +194,26 @@ def _refusals(survey: Survey, rules: Rules) -> Iterator[Finding]:
         )
 
 
-def _groups(kept: Kept) -> dict[bytes, Group]:
+def _clusters(kept: Kept) -> list[list[bytes]]:
+    """The keys of queries that are near-copies of each other."""
+    keys = list(kept.queries)
+    found = near_duplicate_clusters(list(kept.queries.values()))
+    return [[keys[place] for place in cluster] for cluster in found]
+
+
+def _groups(kept: Kept, taxonomy: Taxonomy) -> dict[bytes, Group]:
     groups = {key: Group() for key in kept.queries}
+    dominants = {
+        label: dominant(dict(zip(taxonomy.names, label, strict=True)))
+        for label in {label for label in kept.labels if label is not None}
+    }
     for key, label in zip(kept.keys, kept.labels, strict=True):
         group = groups[key]
         group.records += 1
         if label is not None:
             group.labelled += 1
+            group.dominants[dominants[label]] += 1
     return groups
-
-
-def _split_findings(split: Split, kept: Kept, groups: dict[bytes, Group]) -> Iterator[Finding]:
-    """What the evaluation will rest on, where that is not a holdout of labels of the size wanted."""
-    if split.reference == "teacher":
-        labelled = kept.labelled
-        yield found(
-            "few_labels" if labelled else "unlabelled",
-            None,
-            f"{labelled:,} of {counted(len(kept.keys), 'record')} labelled: the model will be"
-            " measured against the teacher's answers to queries that it is also trained on.",
-        )
-    elif not split.set_aside:
-        yield found(
-            "holdout_in_training",
-            None,
-            f"Bedrock needs {MIN_TRAINING_RECORDS} records to train on, so none can be set aside:"
-            " the model is measured on records that it has seen, which flatters it.",
-            mend=f"Add {split.wanted} or more records.",
-        )
-    else:
-        held = sum(groups[key].records for key in split.queries)
-        if held < split.wanted:
-            yield found(
-                "small_holdout",
-                None,
-                f"{counted(held, 'record')} held out instead of {split.wanted:,}: Bedrock needs"
-                f" {MIN_TRAINING_RECORDS} to train on, and equal queries stay together.",
-                mend=f"Add {split.wanted - held} or more records.",
-            )
 
 
 def _write(
@@ -223,7 +225,7 @@ def _write(
     prompts = set(split.queries)
     for key, line in zip(kept.keys, spool, strict=True):
         held_out = key in split.queries
-        if not (held_out and split.set_aside):
+        if not (held_out and split.set_aside) and key not in split.left_out:
             train.write(line)
             trained += 1
         if held_out and split.reference == "labels":

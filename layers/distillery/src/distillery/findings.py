@@ -156,13 +156,13 @@ CODES: dict[str, Code] = {
     ),
     "near_conflicting_labels": Code(
         "warning",
-        "Queries that are nearly equal have labels far apart.",
+        "Near-copies have labels far apart.",
         "Look which label is right; the difference should follow from the words that differ.",
     ),
     "near_duplicates": Code(
         "note",
-        "Queries are nearly equal; they stay on one side of the split.",
-        "Keep one of each if the dataset is to be smaller: the others teach little.",
+        "Queries are near-copies of each other; they stay on one side of the split.",
+        "Keep one of them, unless the spellings are meant to be learned.",
     ),
     "repeated_query": Code("note", "Records repeat the query of another; all are kept.", "Nothing to do."),
     "reasoning_contradicts": Code(
@@ -208,6 +208,11 @@ CODES: dict[str, Code] = {
         "Add records.",
     ),
     "small_holdout": Code("warning", "Fewer records are held out than asked for.", "Add records."),
+    "holdout_size": Code(
+        "note",
+        "Equal queries and near-copies stay together, so that not exactly as many are held out as wanted.",
+        "Nothing to do, unless it is too few to judge by: then drop repeats and near-copies.",
+    ),
     "diff_left_out": Code(
         "note",
         "The file of mends is left out, as it would be too large.",

@@ -26,7 +26,6 @@ from distillery.records import (
 )
 from distillery.split import query_key
 from distillery.weights import dominants
-from distillery.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -222,12 +221,3 @@ class Survey:
 def spread(labels: Sequence[LabelKey]) -> float:
     """The largest difference in one weight between any two labels."""
     return max((max(weights) - min(weights) for weights in zip(*labels, strict=True)), default=0.0)
-
-
-def told_lines(lines: Sequence[int], most: int = 4) -> str:
-    """`lines 3, 4 and 9`, or the first of them and how many more."""
-    if len(lines) == 1:
-        return f"line {lines[0]:,}"
-    shown = lines[:most] if len(lines) > most else lines[:-1]
-    last = counted(len(lines) - most, "other") if len(lines) > most else f"{lines[-1]:,}"
-    return f"lines {', '.join(f'{line:,}' for line in shown)} and {last}"

@@ -121,14 +121,14 @@ def _codes_picture(found: list[Found]) -> Markup | None:
 
 
 def _strata_picture(report: DatasetReport) -> Markup | None:
-    if not report.strata or not report.holdout:
+    if not report.split.strata or not report.holdout:
         return None
     return charts.grouped_bars(
         "Records held out by dominant facet",
-        list(report.strata),
+        list(report.split.strata),
         {
-            "wanted": [float(wanted) for wanted, _ in report.strata.values()],
-            "held": [float(held) for _, held in report.strata.values()],
+            "wanted": [float(part.wanted) for part in report.split.strata.values()],
+            "held": [float(part.held) for part in report.split.strata.values()],
         },
         colours={"wanted": "reference", "held": "distilled"},
         formatter=lambda value: f"{value:,.0f}",

@@ -14,10 +14,11 @@ from distillery.findings import Finding, found
 from distillery.languages import TOO_SHORT, UNSURE, languages
 from distillery.personal_data import personal_data
 from distillery.shapes import top_shapes
-from distillery.survey import spread, told_lines
+from distillery.split_report import near_duplicates
+from distillery.survey import spread
 from distillery.tally import LENGTHS, Shape, Statistics, tally
 from distillery.weights import TOLERANCE
-from distillery.wording import counted
+from distillery.wording import counted, told_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -62,9 +63,9 @@ def statistics_of(kept: Kept, taxonomy: Taxonomy) -> Statistics:
 
 
 def whole_findings(
-    survey: Survey, taxonomy: Taxonomy, statistics: Statistics, clusters: Iterable[Collection[bytes]] = ()
+    survey: Survey, taxonomy: Taxonomy, statistics: Statistics, clusters: Collection[Sequence[bytes]] = ()
 ) -> Iterator[Finding]:
-    """Everything that no single line shows; `clusters` are the keys of queries that are nearly equal."""
+    """Everything that no single line shows; `clusters` are the keys of near-copies."""
     yield from _habits(survey)
     yield from _off_grid_findings(survey.kept, taxonomy, statistics)
     yield from _conflicts(survey.kept)
@@ -124,10 +125,9 @@ def _conflicts(kept: Kept) -> Iterator[Finding]:
         yield found("conflicting_labels", lines[0], told, lines=lines)
 
 
-def _near_equal(kept: Kept, taxonomy: Taxonomy, clusters: Iterable[Collection[bytes]]) -> Iterator[Finding]:
+def _near_equal(kept: Kept, taxonomy: Taxonomy, clusters: Collection[Sequence[bytes]]) -> Iterator[Finding]:
     """One finding for each cluster, and one more where the mean labels of its queries are far apart."""
-    clusters = [frozenset(cluster) for cluster in clusters]
-    wanted = frozenset().union(*clusters)
+    wanted = frozenset(key for cluster in clusters for key in cluster)
     lines_of = kept.lines_by_key(wanted)
     labels_of: dict[bytes, list[LabelKey]] = {}
     for key, label in zip(kept.keys, kept.labels, strict=True):
@@ -136,13 +136,12 @@ def _near_equal(kept: Kept, taxonomy: Taxonomy, clusters: Iterable[Collection[by
     conflicts: list[tuple[float, list[int]]] = []
     for cluster in clusters:
         lines = sorted(line for key in cluster for line in lines_of[key])
-        told = f"{counted(len(cluster), 'query', 'queries')} nearly equal: {told_lines(lines)}."
-        yield found("near_duplicates", lines[0], told, lines=lines)
+        yield near_duplicates([kept.queries[key] for key in cluster], lines)
         apart = spread([_mean(labels_of[key]) for key in cluster if key in labels_of])
         if apart > NEAR_CONFLICT_STEPS * taxonomy.label_grid + GRID_SLACK:
             conflicts.append((apart, lines))
     for apart, lines in sorted(conflicts, key=lambda conflict: -conflict[0]):
-        told = f"Nearly equal queries with weights up to {apart:.2g} apart: {told_lines(lines)}."
+        told = f"Near-copies with weights up to {apart:.2g} apart: {told_lines(lines)}."
         yield found("near_conflicting_labels", lines[0], told, lines=lines)
 
 
