@@ -63,9 +63,10 @@ class Contradictions:
     def named_most(self, reasoning: str) -> frozenset[str]:
         """The facets that the reasoning calls the most important; mostly none, and then nothing is known."""
         lowered = reasoning.lower()
-        if not any(hint in lowered for hint in _HINTS):
-            return frozenset()
-        return frozenset(self._named_in_clauses(lowered))
+        for hint in _HINTS:
+            if hint in lowered:
+                return frozenset(self._named_in_clauses(lowered))
+        return frozenset()
 
     def _named_in_clauses(self, text: str) -> Iterator[str]:
         for clause in self._ends.split(_QUOTED.sub(" ", text).replace("_", " ")):

@@ -7,6 +7,7 @@ lines to their sides.
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -202,17 +203,23 @@ def _clusters(kept: Kept) -> list[list[bytes]]:
 
 
 def _groups(kept: Kept, taxonomy: Taxonomy) -> dict[bytes, Group]:
-    groups = {key: Group() for key in kept.queries}
-    dominants = {
+    facets = {
         label: dominant(dict(zip(taxonomy.names, label, strict=True)))
-        for label in {label for label in kept.labels if label is not None}
+        for label in set(kept.labels)
+        if label is not None
     }
+    # Most queries have one record, and those of one facet share what is said of it.
+    single = {facet: Counter([facet]) for facet in taxonomy.names}
+    groups: dict[bytes, Group] = {}
     for key, label in zip(kept.keys, kept.labels, strict=True):
-        group = groups[key]
+        group = groups.get(key)
+        if group is None:
+            groups[key] = Group(1, 1, single[facets[label]]) if label is not None else Group(1)
+            continue
         group.records += 1
         if label is not None:
             group.labelled += 1
-            group.dominants[dominants[label]] += 1
+            group.dominants = group.dominants + single[facets[label]]
     return groups
 
 

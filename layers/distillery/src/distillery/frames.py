@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distillery.strict_json import text_at
+from distillery.strict_json import text_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,6 @@ MOST_KNOWN = 4
 MOST_TRIED = 20
 """Lines that are tried as patterns; a file that has none by then is read the long way."""
 _MARK = "@" * 24
-_QUOTED_MARK = f'"{_MARK}"'
 _STYLES = tuple(
     json.JSONEncoder(ensure_ascii=ascii_only, separators=separators)
     for separators in ((", ", ": "), (",", ":"))
@@ -57,7 +56,7 @@ class Frames:
         marked = [{**turn, "content": [{"text": _MARK}]} for turn in content["messages"]]
         wanted = [texts.query] if texts.label is None else [texts.query, texts.label]
         for style in _STYLES:
-            parts = style.encode({**content, "messages": marked}).split(_QUOTED_MARK)
+            parts = style.encode({**content, "messages": marked}).split(_MARK)
             # The line itself is the proof: its texts stand in these places, and nothing else differs.
             if len(parts) == len(marked) + 1 and _within(line, parts) == wanted:
                 self._known.append((parts, texts.system))
@@ -65,14 +64,21 @@ class Frames:
 
 
 def _within(line: str, parts: Sequence[str]) -> list[str] | None:
-    """The JSON texts between the parts of a frame; None where the line is of another frame."""
-    if not line.startswith(parts[0]):
-        return None
-    texts, at = [], len(parts[0])
-    for part in parts[1:]:
-        read = text_at(line, at)
-        if read is None or not line.startswith(part, read[1]):
+    """The JSON texts between the parts of a frame; None where the line is of another frame.
+
+    A part ends with the quotation mark that opens a text, and the next one begins with that which closes it.
+    """
+    texts: list[str] = []
+    at = 0
+    for part in parts:
+        if not line.startswith(part, at):
+            return None
+        at += len(part)
+        if at == len(line):
+            return texts if len(texts) == len(parts) - 1 else None
+        read = text_after(line, at)
+        if read is None:
             return None
         texts.append(read[0])
-        at = read[1] + len(part)
-    return texts if at == len(line) else None
+        at = read[1] - 1
+    return None

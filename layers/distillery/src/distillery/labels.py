@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.findings import Finding, Flaw, found
-from distillery.strict_json import RepeatedKey, parse, text_at
+from distillery.strict_json import RepeatedKey, parse, text_after
 from distillery.taxonomy import REASONING
 from distillery.texts import check_reserved, sound, without_controls
 from distillery.weights import SUM_SLACK, TOLERANCE, normalise
@@ -22,7 +22,7 @@ MENDABLE_SUM = 0.05
 MOST_KNOWN = 4_096
 LONGEST_KNOWN = 1_000
 """Spellings remembered, and the characters of one: labels are short, and what is not one stays out."""
-_BEFORE_REASONING = (f', "{REASONING}": ', f',"{REASONING}":')
+_BEFORE_REASONING = (f', "{REASONING}": "', f',"{REASONING}":"')
 
 
 class Label(NamedTuple):
@@ -65,10 +65,10 @@ class LabelReader:
     def _read_known(self, text: str) -> tuple[_Weights, str] | None:
         """A label whose part before the reasoning was checked before, letter for letter."""
         for before in _BEFORE_REASONING:
-            head, named, _ = text.partition(before)
-            if named:
-                weights = self._known.get(head)
-                reasoning = text_at(text, len(head) + len(before)) if weights is not None else None
+            at = text.find(before)
+            if at >= 0:
+                weights = self._known.get(text[:at])
+                reasoning = None if weights is None else text_after(text, at + len(before))
                 if weights is None or reasoning is None or text[reasoning[1] :] != "}":
                     return None
                 return weights, reasoning[0]

@@ -6,8 +6,8 @@ sentence of its own.
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.findings import CODES, Finding, Flaw, found
@@ -47,7 +47,7 @@ class Checked(NamedTuple):
     findings: Sequence[Finding]
 
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_quoted = encode_basestring
 _LINE_KEYS = frozenset({"schemaVersion", "system", "messages"})
 _MESSAGE_KEYS = frozenset({"role", "content"})
 
@@ -116,17 +116,18 @@ def training_line(record: Record, prompt: str, *, labelled: bool = True) -> byte
     start, turn, end = _frame(prompt)
     if not labelled or record.label is None:
         return f"{start}{_quoted(record.query)}{end}".encode()
-    weights = _spelled(*record.label.items())
+    weights = _spelled(tuple(record.label), tuple(record.label.values()))
     reasoning = f', "{REASONING}": {_quoted(record.reasoning)}' if record.reasoning else ""
     label = f"{{{weights}{reasoning}}}"
     return f"{start}{_quoted(record.query)}{turn}{_quoted(label)}{end}".encode()
 
 
 @lru_cache(4_096)
-def _spelled(*weights: tuple[str, float]) -> str:
+def _spelled(facets: tuple[str, ...], weights: tuple[float, ...]) -> str:
     # A facet's name needs no escaping: the taxonomy allows lower-case letters, digits and "_" only.
     # The sum: to the cache 1 and 1.0 are the same, and 0.0 and -0.0; so they must have one spelling.
-    return ", ".join(f'"{facet}": {weight + 0.0!r}' for facet, weight in weights)
+    spelled = zip(facets, weights, strict=True)
+    return ", ".join(f'"{facet}": {weight + 0.0!r}' for facet, weight in spelled)
 
 
 @lru_cache(64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from json.decoder import scanstring  # type: ignore[attr-defined]  # the decoder's own, in C
 from typing import Any
 
 
@@ -32,7 +33,6 @@ def _reject_constant(_: str) -> float:
 
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_reject_constant)
 _with_constants = json.JSONDecoder(object_pairs_hook=_unique)
-_plain = json.JSONDecoder()
 SPACE = " \t\n\r"
 """What JSON allows between its tokens."""
 
@@ -52,11 +52,10 @@ def parse(text: str, *, constants: bool = False) -> Any:
     return content
 
 
-def text_at(text: str, start: int) -> tuple[str, int] | None:
-    """The JSON text that starts at `start`, and where it ends; None where there is none."""
-    if not text.startswith('"', start):
-        return None
+def text_after(text: str, start: int) -> tuple[str, int] | None:
+    """The JSON text that was opened right before `start`, and where it ends; None where there is none."""
     try:
-        return _plain.raw_decode(text, start)
+        found: tuple[str, int] = scanstring(text, start)
     except ValueError:
         return None
+    return found

@@ -190,10 +190,10 @@ class Survey:
         self.kept.add(query_key(record.query), record, line)
         self._spool.write(line)
         system, reasoning = record.system, record.reasoning
-        if system and system != self._prompt:
-            self.other_prompts += 1
-        if system and system not in self.prompts and len(self.prompts) < MOST_PROMPTS:
-            self.prompts[system] = record.line
+        if system:
+            self.other_prompts += system != self._prompt
+            if system not in self.prompts and len(self.prompts) < MOST_PROMPTS:
+                self.prompts[system] = record.line
         if record.label is None:
             return
         if not reasoning:
