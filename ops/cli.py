@@ -18,6 +18,7 @@ from distillery.errors import BadInput, DistilleryError
 from distillery.objects import run_key
 from distillery.runs import Run, State
 from ops import approvals, quoting, screens
+from ops import doctor as examination
 from ops.following import TimedOut, all_runs, follow
 from ops.queries import read_queries
 from ops.queries import route as send_and_wait
@@ -276,6 +277,34 @@ def outputs(
         # Never folded: these are for copying.
         _console().print(f"{name:<{width}}  {value}", markup=False, soft_wrap=True)
     return 0
+
+
+@app.command()
+def doctor(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dataset, JSONL.", show_default=False)],
+    fix: Annotated[
+        Path | None, typer.Option(help="Where to write the mended file; its mends go to `<OUT>.diff`.")
+    ] = None,
+    taxonomy: Annotated[Path | None, typer.Option(help="The facets; the shipped ones by default.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Where to write the findings as a page.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Examine a dataset offline. Exit codes: 0 clean (notes do not count), 1 findings, 2 unreadable."""
+    console = Console(stderr=True, quiet=True) if as_json else _console()
+    try:
+        facets = examination.read_taxonomy(taxonomy)
+        report = examination.examine(file, facets, console, fix)
+        if html is not None:
+            examination.write_page(html, report, facets)
+    except BadInput as error:
+        # Not 1: that says that there are findings.
+        _complain(str(error))
+        return examination.UNREADABLE
+    if as_json:
+        _print_json(report.model_dump(mode="json"))
+    else:
+        examination.show_examination(console, report, fix)
+    return examination.exit_code(report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

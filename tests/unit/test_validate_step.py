@@ -52,6 +52,11 @@ def objects() -> set[str]:
     return {entry["Key"] for entry in boto3.client("s3").list_objects_v2(Bucket="data").get("Contents", [])}
 
 
+def read(key: str) -> bytes:
+    content: bytes = boto3.client("s3").get_object(Bucket="data", Key=key)["Body"].read()
+    return content
+
+
 def test_good_dataset_is_validated_and_split(validate: Any, cloud: Surroundings) -> None:
     run: Run = validate(drop("datasets/set/a.jsonl", GOOD))
     assert run.state is State.VALIDATED
@@ -107,6 +112,34 @@ def test_bad_dataset_is_rejected_with_reasons_and_nothing_to_train_on(
     assert f"runs/{run.run_id}/train.jsonl" not in objects()
     assert f"runs/{run.run_id}/validation.json" in objects()
     assert cloud.heard() == {"Dataset Rejected": 1}
+
+
+def test_bad_lines_within_the_tolerance_are_set_aside_and_the_run_goes_on(validate: Any) -> None:
+    content = GOOD.replace('roof 7"', 'ro\\u0000of 7"') + "not JSON\n" + line("rain on roof 200") + "\n"
+    run: Run = validate(drop("datasets/set/a.jsonl", content))
+    assert run.state is State.VALIDATED
+    assert (run.counts["lines"], run.counts["accepted"], run.counts["mended"]) == (202, 201, 1)
+    base = f"runs/{run.run_id}"
+    quarantined = json.loads(read(f"{base}/quarantine.jsonl"))
+    assert (quarantined["line"], quarantined["raw"]) == (201, "not JSON")
+    assert read(f"{base}/mends.diff").count(b"\n@@ ") == 2
+    assert b"u0000" not in read(f"{base}/train.jsonl") + read(f"{base}/holdout.jsonl")
+
+
+def test_bad_lines_beyond_the_tolerance_reject_the_dataset(validate: Any) -> None:
+    run: Run = validate(drop("datasets/set/a.jsonl", GOOD + "not JSON\n" * 3))
+    assert run.state is State.REJECTED
+    assert "3 lines of 203 cannot be used (share tolerated: 0.01)" in run.reasons[0]
+
+
+def test_what_was_found_is_a_document_for_machines_and_a_page_for_people(validate: Any) -> None:
+    run: Run = validate(drop("datasets/set/a.jsonl", GOOD))
+    base = f"runs/{run.run_id}"
+    assert json.loads(read(f"{base}/validation.json"))["lines"] == 200
+    page = boto3.client("s3").get_object(Bucket="data", Key=f"{base}/validation.html")
+    assert page["ContentType"] == "text/html; charset=utf-8"
+    assert run.run_id in page["Body"].read().decode()
+    assert f"{base}/mends.diff" not in objects()
 
 
 def test_object_that_is_gone_fails_the_run(validate: Any) -> None:

@@ -26,9 +26,10 @@ FINAL = (State.PROMOTED, State.NOT_PROMOTED)
 
 
 def changed(change: Callable[[dict[str, Any]], None]) -> bytes:
-    """A good dataset whose third record has been changed."""
+    """A good dataset with two records changed, which is more than the one percent that is tolerated."""
     records = [json.loads(line) for line in sample_records(150, "changed").splitlines()]
-    change(records[2])
+    for record in records[2:4]:
+        change(record)
     return "".join(f"{json.dumps(record)}\n" for record in records).encode()
 
 
@@ -93,6 +94,17 @@ def test_bad_dataset_is_rejected_with_place_and_mend(chain: Chain, name: str) ->
     assert all(finding["code"] and finding["message"] and finding["mend"] for finding in errors)
     assert run.reasons
     assert chain.calls("CreateModelCustomizationJob") == 0
+
+
+def test_a_bad_line_is_set_aside_and_a_mended_one_is_used_and_the_run_goes_on(chain: Chain) -> None:
+    chain.faults(job="never")
+    content = [*sample_records(150, "aside").splitlines(keepends=True), b"not JSON\n"]
+    content[3] = content[3].replace(b"aside", b"asi\\u0000de")
+    run = chain.reach(chain.drop(b"".join(content), "datasets/aside/a.jsonl"), State.TRAINING)
+    report = chain.document(run.run_id, "validation.json")
+    assert (report["quarantined"], report["mended"], report["valid"]) == (1, 1, True)
+    assert chain.document(run.run_id, "quarantine.jsonl")["line"] == 151
+    assert {"mends.diff", "validation.html"} <= chain.keys(run.run_id)
 
 
 def test_rejection_is_told_in_words(chain: Chain, told: Callable[[str], str]) -> None:

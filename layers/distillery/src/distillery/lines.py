@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from distillery.records import MAX_LINE_BYTES, Finding
+from distillery.findings import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,8 +12,18 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 2_000_000_000
 """Bedrock says 2 GB; the smaller reading is safe."""
 CHUNK_BYTES = 256 * 1024
+LONGEST_SEEN = 128 * 1024
+"""A longer line is cut off here. It is far over Bedrock's limit then, and is seen to be."""
 SNIFFED_BYTES = 512
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"(\xb5/\xfd": "zstandard",
+}
+"""First bytes of files that hold others."""
 
 
 class Readable(Protocol):
@@ -25,20 +35,21 @@ class Readable(Protocol):
 class Unreadable(Exception):
     """The stream is no text to be read in lines."""
 
-    def __init__(self, code: str, message: str, mend: str) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.finding = Finding(code, "error", None, message, mend)
+        self.finding = found(code, None, message)
 
 
 class Lines:
     """The lines of a stream without their ends, read in flat memory.
 
-    A line over the limit is cut off just above it, so that it is still seen to be too long.
+    `end` is what ended the line that was given last: a newline, or nothing at the end of the stream.
     """
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self.bytes_read = 0
+        self.end = b"\n"
 
     def __iter__(self) -> Iterator[bytes]:
         tail = b""
@@ -50,21 +61,26 @@ class Lines:
                 raise Unreadable(
                     "file_too_large",
                     f"The file is larger than {MAX_FILE_BYTES:,} bytes; it was read no further.",
-                    "Split it into several datasets, or drop records.",
                 )
+            if len(tail) == LONGEST_SEEN:
+                # Of a line that is cut off only the end is looked for.
+                end = chunk.find(b"\n")
+                if end < 0:
+                    continue
+                chunk = chunk[end:]
             lines = (tail + chunk).split(b"\n")
-            tail = lines.pop()
+            tail = lines.pop()[:LONGEST_SEEN]
             yield from lines
-            if len(tail) > MAX_LINE_BYTES:
-                tail = tail[: MAX_LINE_BYTES + 2]
         if tail:
+            self.end = b""
             yield tail
 
     @staticmethod
     def _sniff(head: bytes) -> None:
         if head.startswith(UTF16_MARKS):
-            raise Unreadable("not_utf8", "The file is UTF-16, not UTF-8.", "Save the file as UTF-8.")
+            raise Unreadable("not_utf8", "The file is UTF-16, not UTF-8.")
+        for mark, name in PACKED.items():
+            if head.startswith(mark):
+                raise Unreadable("compressed_file", f"The file is compressed: {name}.")
         if b"\0" in head:
-            raise Unreadable(
-                "binary_file", "The file is binary, not text.", "Drop JSON lines, not compressed or packed."
-            )
+            raise Unreadable("binary_file", "The file is binary, not text.")

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillery.datasets import MAX_RECORDS
 from distillery.evaluation import WARM_UPS
 from distillery.pricing import MILLION
 from distillery.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.runs import QuotedCost
+from distillery.survey import MAX_RECORDS
 from distillery.tally import Characters
 from distillery.taxonomy import REASONING
 from distillery.wording import usd

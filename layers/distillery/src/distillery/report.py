@@ -1,20 +1,23 @@
-"""report.html: one run's verdict on one page that needs neither network nor script.
-
-Whatever comes from queries or models is text to the page: the template engine escapes it, the charts' library
-escapes its labels, and the page forbids itself to load or run anything.
-"""
+"""report.html: one run's verdict on one page."""
 
 from __future__ import annotations
 
-from datetime import UTC
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from distillery import charts
 from distillery.evaluation import RUBRIC_SCALE
+from distillery.pages import (
+    UNKNOWN,
+    Picture,
+    dollars,
+    duration,
+    environment,
+    grade,
+    milliseconds,
+    percent,
+    weight_pictures,
+)
 from distillery.runs import CANDIDATES, ENDED
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from distillery.runs import Candidate, Run
     from distillery.taxonomy import Taxonomy
 
-UNKNOWN = "unknown"
 TOP_GRADE = 5.0
 SPREADS = {"rubric_mean": "rubric_ci95", "judge_mean": "judge_ci95"}
 MEANINGS: Mapping[Candidate, str] = {
@@ -49,20 +51,12 @@ class Span(NamedTuple):
     lasted: float | None
 
 
-class Picture(NamedTuple):
-    """A chart with its heading and what to know when reading it; no chart where nothing was measured."""
-
-    title: str
-    svg: Markup | None
-    note: str = ""
-
-
 def render(evaluation: Evaluation, run: Run, validation: DatasetReport, taxonomy: Taxonomy) -> str:
     """The page. `run` may still be on its way to the verdict; the timeline then ends with the evaluation."""
     measured = {name: evaluation.candidates[name] for name in CANDIDATES if name in evaluation.candidates}
     spans = timeline(run, evaluation.evaluated_at)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             evaluation=evaluation,
@@ -73,7 +67,7 @@ def render(evaluation: Evaluation, run: Run, validation: DatasetReport, taxonomy
             measured=measured,
             meanings=MEANINGS,
             tiles=_tiles(measured),
-            weight_pictures=_weight_pictures(validation, taxonomy),
+            weight_pictures=weight_pictures(validation.statistics, taxonomy),
             candidate_pictures=_candidate_pictures(measured),
             facet_errors=_facet_errors(measured, taxonomy),
             rubric_mix=_rubric_mix(measured),
@@ -138,22 +132,6 @@ def _tiles(measured: Mapping[Candidate, CandidateMetrics]) -> list[tuple[str, st
     return [
         (name, shown(getattr(mine, field)), f"baseline {shown(getattr(theirs, field, None))}")
         for name, shown, field in figures
-    ]
-
-
-def _weight_pictures(validation: DatasetReport, taxonomy: Taxonomy) -> list[Picture]:
-    statistics = validation.statistics
-    if not statistics.labelled:
-        return []
-    bins = [f"{step:g}" for step in statistics.weight_bins]
-    return [
-        Picture(
-            facet,
-            charts.histogram(f"Labels by weight of {facet}", bins, statistics.weight_histograms[facet]),
-            f"mean {statistics.mean_weights[facet]:.2f}, dominant in "
-            f"{statistics.dominant_counts[facet] / statistics.labelled:.0%}",
-        )
-        for facet in taxonomy.names
     ]
 
 
@@ -308,55 +286,3 @@ def _lineage(evaluation: Evaluation, run: Run, validation: DatasetReport) -> lis
 
 def _version(number: int | None) -> str:
     return "" if number is None else str(number)
-
-
-def grade(value: float | None) -> str:
-    """A mean on the scale of 1 to 5."""
-    return UNKNOWN if value is None else f"{value:.2f}"
-
-
-def percent(value: float | None) -> str:
-    """A share."""
-    return UNKNOWN if value is None else f"{value:.1%}"
-
-
-def milliseconds(value: float | None) -> str:
-    """A latency."""
-    return UNKNOWN if value is None else f"{value:,.0f} ms"
-
-
-def dollars(value: float | None) -> str:
-    """US dollars, with enough decimals for a fraction of a cent."""
-    if value is None:
-        return UNKNOWN
-    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
-
-
-def duration(seconds: float | None) -> str:
-    """A time span in the two units that matter."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def moment(at: datetime) -> str:
-    """A time in UTC."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("distillery"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for shown in (grade, percent, milliseconds, dollars, duration, moment):
-        environment.filters[shown.__name__] = shown
-    return environment

@@ -59,7 +59,7 @@ class ValidateSettings(PipelineSettings):
     holdout_share: float = Field(default=0.1, gt=0, lt=1)
     holdout_min: int = Field(default=50, ge=1)
     holdout_max: int = Field(default=500, ge=1, le=1_000)
-    error_tolerance: float = Field(default=0.0, ge=0, le=1)
+    error_tolerance: float = Field(default=0.01, ge=0, le=1)
 
 
 class StartSettings(PipelineSettings):

@@ -13,7 +13,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -71,8 +71,7 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKD", folded)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(NamedTuple):
     """Queries that stay together: the lowest key, those that labels can measure, the others."""
 
     key: bytes
@@ -152,6 +151,10 @@ def _units(groups: Mapping[bytes, Group], clusters: Iterable[Collection[bytes]])
 
 
 def _unit(groups: Mapping[bytes, Group], keys: Sequence[bytes]) -> _Unit:
+    group = groups[keys[0]]
+    if len(keys) == 1 and len(group.dominants) == 1 and _complete(group):
+        # Most are like this, and adding counters up takes its time.
+        return _Unit(keys[0], (keys[0],), (), group.records, next(iter(group.dominants)))
     measured = tuple(key for key in keys if _complete(groups[key]))
     dominants = sum((groups[key].dominants for key in measured), Counter[str]())
     # Of several the first by name, so that the order of the lines does not decide.

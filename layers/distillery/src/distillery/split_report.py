@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from distillery.records import Finding
+from distillery.findings import Finding, found
 from distillery.split import MIN_TRAINING_RECORDS, Split
-from distillery.wording import counted, shown
+from distillery.wording import counted, shown, told_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-LINES_SHOWN = 10
-"""Lines named of a cluster of near-copies."""
 
 
 class Stratum(BaseModel):
@@ -53,59 +50,44 @@ def split_report(split: Split) -> SplitReport:
     )
 
 
-def near_duplicates(queries: Sequence[tuple[int, str]]) -> Finding:
-    """The finding on one cluster, of (line, text) in the order of the lines."""
-    (line, text), (_, other) = queries[:2]
-    lines = ", ".join(str(place) for place, _ in queries[:LINES_SHOWN])
-    more = f" and {len(queries) - LINES_SHOWN:,} more" if len(queries) > LINES_SHOWN else ""
-    return Finding(
-        "near_duplicates",
-        "warning",
-        line,
-        f"{len(queries):,} queries are near-copies, in lines {lines}{more}:"
-        f" {shown(text)} and {shown(other)}.",
-        "Keep one of them, unless the spellings are meant to be learned; they stay on one side of the split.",
-    )
+def near_duplicates(queries: Sequence[str], lines: Sequence[int]) -> Finding:
+    """The finding on one cluster: its queries in the order of the file, and the lines that have them."""
+    told = f"{len(queries):,} queries are near-copies: {shown(queries[0])} and {shown(queries[1])}"
+    return found("near_duplicates", lines[0], f"{told}, in {told_lines(lines)}.", lines=lines)
 
 
 def split_findings(split: Split, *, records: int, labelled: int) -> Iterator[Finding]:
     """What the evaluation will rest on, where that is not a holdout of labels of the size wanted."""
     if split.reference == "teacher":
-        yield Finding(
+        yield found(
             "few_labels" if labelled else "unlabelled",
-            "warning" if labelled else "note",
             None,
             f"{labelled:,} of {counted(records, 'record')} labelled: the model will be measured against the"
             " teacher's answers to queries that it is also trained on.",
-            "Label more records to measure against labels that it has not seen.",
         )
     elif not split.set_aside:
-        yield Finding(
+        yield found(
             "holdout_in_training",
-            "warning",
             None,
             f"Bedrock needs {MIN_TRAINING_RECORDS} records to train on, so none can be set aside:"
             " the model is measured on records that it has seen, which flatters it.",
-            f"Add {split.wanted} or more records.",
+            mend=f"Add {split.wanted} or more records.",
         )
     elif split.aim < split.wanted:
-        yield Finding(
+        yield found(
             "small_holdout",
-            "warning",
             None,
             f"{counted(split.held, 'record')} held out instead of {split.wanted:,}: Bedrock needs"
             f" {MIN_TRAINING_RECORDS} to train on.",
-            f"Add {split.wanted - split.aim} or more records.",
+            mend=f"Add {split.wanted - split.aim} or more records.",
         )
     if split.reference == "labels" and abs(split.held - split.aim) > 1:
         kept = (
             f", and {counted(split.kept, 'query', 'queries')} held out before stay so" if split.kept else ""
         )
-        yield Finding(
+        yield found(
             "holdout_size",
-            "note",
             None,
             f"{counted(split.held, 'record')} held out where {split.aim:,} were wanted: equal queries and"
             f" near-copies stay together{kept}.",
-            "Nothing to do, unless it is too few to judge by: then drop repeats and near-copies.",
         )

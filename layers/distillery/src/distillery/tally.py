@@ -1,4 +1,4 @@
-"""What a dataset looks like, in the numbers that the report's charts are drawn from."""
+"""What a dataset looks like, in the numbers that the reports' charts are drawn from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from distillery.weights import dominant
 
 if TYPE_CHECKING:
-    from distillery.records import Record
+    from collections.abc import Iterable, Mapping
+
+    from distillery.survey import LabelKey
     from distillery.taxonomy import Taxonomy
 
 LENGTHS = (20, 40, 60, 80, 100, 150, 200, 300, 500, 1_000)
@@ -32,11 +34,19 @@ class LengthBin(BaseModel):
     queries: int
 
 
+class Shape(BaseModel):
+    """A template that queries share (see shapes.py), and how many of the sample have it."""
+
+    shape: str
+    queries: int
+
+
 class Statistics(BaseModel):
     """Of the records kept; weights, dominants and means are of the labelled ones.
 
     `weight_bins` are the label grid's steps from 0 to 1, `weight_histograms` counts per facet the labels
-    nearest to each; `dominant_counts` gives a tie to the facet that the taxonomy names first.
+    nearest to each; `dominant_counts` gives a tie to the facet that the taxonomy names first. `languages`
+    and `shapes` are of `sampled` distinct queries, chosen by hash.
     """
 
     records: int
@@ -46,65 +56,45 @@ class Statistics(BaseModel):
     mean_weights: dict[str, float]
     dominant_counts: dict[str, int]
     query_lengths: list[LengthBin]
+    off_grid: int = 0
+    sampled: int = 0
+    languages: dict[str, int] = {}
+    shapes: list[Shape] = []
     query_characters: Characters = Characters()
     reasoning_characters: Characters = Characters()
 
 
-class Tally:
-    """Counts record by record."""
-
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        self.labelled = 0
-        self._facets = taxonomy.names
-        self._steps = max(round(1 / taxonomy.label_grid), 1)
-        self._labels: Counter[tuple[float, ...]] = Counter()
-        self._lengths: Counter[int] = Counter()
-        self._reasoning = self._query_beyond = self._reasoning_beyond = 0
-
-    def add(self, record: Record) -> None:
-        """Count one record."""
-        self._lengths[len(record.query)] += 1
-        self._query_beyond += _beyond_ascii(record.query)
-        if record.label is not None:
-            self.labelled += 1
-            self._reasoning += len(record.reasoning)
-            self._reasoning_beyond += _beyond_ascii(record.reasoning)
-            # Labels come from a grid, so few are distinct: what they add up to is worked out at the end.
-            self._labels[tuple(record.label.values())] += 1
-
-    def statistics(self) -> Statistics:
-        """What was counted."""
-        histograms = {facet: [0] * (self._steps + 1) for facet in self._facets}
-        sums = dict.fromkeys(self._facets, 0.0)
-        dominants = dict.fromkeys(self._facets, 0)
-        for weights, count in self._labels.items():
-            label = dict(zip(self._facets, weights, strict=True))
-            dominants[dominant(label)] += count
-            for facet, weight in label.items():
-                sums[facet] += weight * count
-                histograms[facet][round(weight * self._steps)] += count
-        lengths = [0] * (len(LENGTHS) + 1)
-        for length, count in self._lengths.items():
-            lengths[bisect_left(LENGTHS, length)] += count
-        means = {facet: round(total / self.labelled, 4) for facet, total in sums.items() if self.labelled}
-        ends = (*LENGTHS, None)
-        return Statistics(
-            records=self._lengths.total(),
-            labelled=self.labelled,
-            weight_bins=[round(step / self._steps, 4) for step in range(self._steps + 1)],
-            weight_histograms=histograms,
-            mean_weights=means,
-            dominant_counts=dominants,
-            query_lengths=[
-                LengthBin(up_to=end, queries=count) for end, count in zip(ends, lengths, strict=True)
-            ],
-            query_characters=Characters(
-                total=sum(length * count for length, count in self._lengths.items()),
-                beyond_ascii=self._query_beyond,
-            ),
-            reasoning_characters=Characters(total=self._reasoning, beyond_ascii=self._reasoning_beyond),
-        )
+def tally(taxonomy: Taxonomy, labels: Mapping[LabelKey, int], lengths: Iterable[int]) -> Statistics:
+    """Count; `labels` are distinct labels with their records, `lengths` those of all queries."""
+    facets = taxonomy.names
+    labelled = sum(labels.values())
+    steps = max(round(1 / taxonomy.label_grid), 1)
+    histograms = {facet: [0] * (steps + 1) for facet in facets}
+    sums = dict.fromkeys(facets, 0.0)
+    dominants = dict.fromkeys(facets, 0)
+    for weights, count in labels.items():
+        label = dict(zip(facets, weights, strict=True))
+        dominants[dominant(label)] += count
+        for facet, weight in label.items():
+            sums[facet] += weight * count
+            histograms[facet][round(weight * steps)] += count
+    bins = [0] * (len(LENGTHS) + 1)
+    records = 0
+    for length, count in Counter(lengths).items():
+        bins[bisect_left(LENGTHS, length)] += count
+        records += count
+    ends = (*LENGTHS, None)
+    return Statistics(
+        records=records,
+        labelled=labelled,
+        weight_bins=[round(step / steps, 4) for step in range(steps + 1)],
+        weight_histograms=histograms,
+        mean_weights={facet: round(total / labelled, 4) for facet, total in sums.items() if labelled},
+        dominant_counts=dominants,
+        query_lengths=[LengthBin(up_to=end, queries=count) for end, count in zip(ends, bins, strict=True)],
+    )
 
 
-def _beyond_ascii(text: str) -> int:
+def beyond_ascii(text: str) -> int:
+    """Characters of a text that are not ASCII."""
     return 0 if text.isascii() else sum(character > "\x7f" for character in text)

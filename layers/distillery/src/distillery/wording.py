@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LONGEST = 60
 """Characters of a value that are shown."""
@@ -45,5 +48,14 @@ def usd(amount: float) -> str:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number with the word for what it counts."""
+    """`1 line`, `2 lines`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def told_lines(lines: Sequence[int], most: int = 4) -> str:
+    """`lines 3, 4 and 9`, or the first of them and how many more."""
+    if len(lines) == 1:
+        return f"line {lines[0]:,}"
+    shown = lines[:most] if len(lines) > most else lines[:-1]
+    last = counted(len(lines) - most, "other") if len(lines) > most else f"{lines[-1]:,}"
+    return f"lines {', '.join(f'{line:,}' for line in shown)} and {last}"

@@ -13,6 +13,7 @@ from distillery.prompts import student_prompt, teacher_prompt
 from distillery.runs import Run, Source, Stage, State, dataset_name, run_id
 from distillery.taxonomies import pin_taxonomy
 from distillery.taxonomy import text_digest
+from distillery.validation_page import render_validation
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -95,6 +96,7 @@ def _check(
         tempfile.TemporaryFile() as train,
         tempfile.TemporaryFile() as holdout,
         tempfile.TemporaryFile() as quarantine,
+        tempfile.TemporaryFile() as diff,
     ):
         stream = bucket.stream(run.source.key, run.source.version_id)
         with aws.explained("read the dataset"):
@@ -107,16 +109,19 @@ def _check(
                 quarantine=quarantine,
                 held_before=before,
                 held=held,
+                diff=diff,
             )
         report = report.model_copy(
             update={"run_id": run.run_id, "dataset": dataset_name(run.source.key), "source": run.source}
         )
-        written = {"quarantine.jsonl": quarantine}
+        written = {"quarantine.jsonl": quarantine, "mends.diff": diff}
         if report.valid:
             written |= {"train.jsonl": train, "holdout.jsonl": holdout}
         for name, file in written.items():
             if file.tell():
                 bucket.upload(run_key(run.run_id, name), file)
+        page = render_validation(report, taxonomy).encode()
+        bucket.put(run_key(run.run_id, "validation.html"), page, "text/html; charset=utf-8")
         document = report.model_dump_json(indent=2).encode()
         bucket.put(run_key(run.run_id, "validation.json"), document, "application/json")
     return report
@@ -124,7 +129,7 @@ def _check(
 
 def _lineage(report: DatasetReport, taxonomy: Taxonomy) -> dict[str, Any]:
     """What the ledger keeps of a report."""
-    counts = ("lines", "accepted", "labelled", "distinct", "errors", "warnings", "train", "holdout")
+    counts = ("lines", "accepted", "mended", "labelled", "distinct", "errors", "warnings", "train", "holdout")
     return {
         "counts": {name: getattr(report, name) for name in counts},
         "fingerprint": report.fingerprint,

@@ -1,0 +1,230 @@
+"""The first pass over a dataset: every line checked, good ones spooled, in memory that does not grow with it.
+
+Of each record some dozen bytes are kept, and of each distinct query its text; past Bedrock's limit of records
+nothing is kept any more, but every line is still checked and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections import Counter
+from typing import IO, TYPE_CHECKING
+
+from distillery.contradictions import Contradictions
+from distillery.findings import SEVERITIES, Finding, Severity, found
+from distillery.lines import LONGEST_SEEN, Lines, Readable, Unreadable
+from distillery.prompts import student_prompt
+from distillery.records import (
+    MAX_LINE_BYTES,
+    LineReader,
+    Record,
+    is_mended,
+    line_too_long,
+    training_line,
+)
+from distillery.split import query_key
+from distillery.tally import beyond_ascii
+from distillery.weights import dominants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from distillery.mending import Mends
+    from distillery.taxonomy import Taxonomy
+
+MAX_RECORDS = 15_000
+"""Bedrock's limit for one job, not adjustable."""
+FINDINGS_PER_CODE = 50
+"""Findings kept of each code; all are counted."""
+MAX_QUARANTINE_BYTES = 100_000_000
+"""Bad lines kept to be mended; whoever drops more junk than this still has it."""
+LONGEST_KEPT = 1_000
+"""Characters of a query that are kept for what is asked of the dataset as a whole."""
+MOST_PROMPTS = 100
+"""Distinct system prompts told apart."""
+LONGEST_REASONING = 1_000
+"""Characters of a reasoning that are read for what it says of the weights."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+LabelKey = tuple[float, ...]
+"""The weights of a label in the taxonomy's order."""
+
+
+class Kept:
+    """What is kept of the records, in their order; `queries` has each distinct one's text by its key."""
+
+    def __init__(self) -> None:
+        self.keys: list[bytes] = []
+        self.lines = array("Q")
+        self.lengths = array("L")
+        self.labels: list[LabelKey | None] = []
+        self.digests: list[bytes] = []
+        self.queries: dict[bytes, str] = {}
+        self.query_characters_beyond_ascii = 0
+        self.reasoning_characters = self.reasoning_characters_beyond_ascii = 0
+        self._spellings: dict[LabelKey, LabelKey] = {}
+
+    def add(self, key: bytes, record: Record, line: bytes) -> None:
+        """Keep a record and the line that is written of it."""
+        self.keys.append(key)
+        self.lines.append(record.line)
+        self.lengths.append(len(record.query))
+        self.digests.append(hashlib.sha256(line).digest())
+        if key not in self.queries:
+            self.queries[key] = record.query[:LONGEST_KEPT]
+        self.query_characters_beyond_ascii += beyond_ascii(record.query)
+        if record.label is not None:
+            self.reasoning_characters += len(record.reasoning)
+            self.reasoning_characters_beyond_ascii += beyond_ascii(record.reasoning)
+        label = None if record.label is None else tuple(record.label.values())
+        self.labels.append(None if label is None else self._spellings.setdefault(label, label))
+
+    @property
+    def labelled(self) -> int:
+        """Records with a label."""
+        return len(self.labels) - self.labels.count(None)
+
+    def lines_by_key(self, keys: frozenset[bytes]) -> dict[bytes, list[int]]:
+        """The lines of each of the queries, in their order."""
+        lines: dict[bytes, list[int]] = {}
+        for key, line in zip(self.keys, self.lines, strict=True):
+            if key in keys:
+                lines.setdefault(key, []).append(line)
+        return lines
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the records in whatever order they came."""
+        return hashlib.sha256(b"".join(sorted(self.digests))).hexdigest()
+
+
+class Findings:
+    """All findings counted, the first of each code kept."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.severities: Counter[Severity] = Counter()
+        self._kept: list[Finding] = []
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding and, among the first of its code, keep it."""
+        self.counts[finding.code] += 1
+        self.severities[finding.severity] += 1
+        if self.counts[finding.code] <= FINDINGS_PER_CODE:
+            self._kept.append(finding)
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Those kept: errors first, of the file before those of its lines, and else in their order."""
+        return iter(sorted(self._kept, key=lambda f: (SEVERITIES.index(f.severity), f.line is not None)))
+
+    def first_error(self) -> Finding | None:
+        """The first error on a line."""
+        return next((f for f in self._kept if f.severity == "error" and f.line), None)
+
+
+class Survey:
+    """The first pass: good records go to `spool` as Bedrock is given them, bad lines to `quarantine`."""
+
+    def __init__(
+        self, taxonomy: Taxonomy, spool: IO[bytes], quarantine: IO[bytes] | None, mends: Mends
+    ) -> None:
+        self.findings = Findings()
+        self.kept = Kept()
+        self.reasons: list[str] = []
+        self.lines = self.blank = self.bad = self.mended = self.bytes_read = 0
+        self.other_prompts = self.without_reasoning = 0
+        self.prompts: dict[str, int] = {}
+        self._prompt = student_prompt(taxonomy)
+        self._reader = LineReader(taxonomy.names)
+        self._contradictions = Contradictions(taxonomy.names)
+        self._spool, self._quarantine, self._mends = spool, quarantine, mends
+
+    @property
+    def accepted(self) -> int:
+        """Lines without an error."""
+        return self.lines - self.bad
+
+    def read(self, stream: Readable) -> None:
+        """Take every line."""
+        lines = Lines(stream)
+        try:
+            for number, raw in enumerate(lines, start=1):
+                self._take(number, raw, lines.end)
+        except Unreadable as error:
+            self.reject(error.finding)
+        self._mends.end()
+        self.bytes_read = lines.bytes_read
+
+    def reject(self, finding: Finding) -> None:
+        """Add a finding on which the dataset cannot be used."""
+        self.findings.add(finding)
+        self.reasons.append(f"{finding.message} {finding.mend}".strip())
+
+    def _take(self, number: int, dropped: bytes, end: bytes) -> None:
+        raw = dropped.removesuffix(b"\r")
+        marked = number == 1 and raw.startswith(BYTE_ORDER_MARK)
+        if marked:
+            raw = raw.removeprefix(BYTE_ORDER_MARK)
+            self.findings.add(found("byte_order_mark", 1, "The file starts with a byte order mark."))
+        if not raw or raw.isspace():
+            self.blank += 1
+            self._mends.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
+            return
+        self.lines += 1
+        record, findings = self._reader.check(raw, number)
+        if record is not None and len(self.kept.keys) < MAX_RECORDS:
+            line = training_line(record, self._prompt)
+            if len(line) - 1 > MAX_LINE_BYTES:
+                record, findings = None, [*findings, line_too_long(number)]
+            else:
+                self._keep(record, line)
+        for finding in findings:
+            self.findings.add(finding)
+        if record is None:
+            self.bad += 1
+            self._set_apart(number, raw, [finding for finding in findings if finding.severity == "error"])
+            self._mends.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
+        elif marked or (findings and is_mended(findings)):
+            self.mended += 1
+            ended = dropped[len(dropped.removesuffix(b"\r")) :] + end
+            mended = training_line(record, record.system)[:-1] if is_mended(findings) else raw
+            self._mends.change(number, dropped + end, mended + ended)
+        else:
+            self._mends.keep(dropped, end)
+
+    def _keep(self, record: Record, line: bytes) -> None:
+        self.kept.add(query_key(record.query), record, line)
+        self._spool.write(line)
+        system, reasoning = record.system, record.reasoning
+        if system:
+            self.other_prompts += system != self._prompt
+            if system not in self.prompts and len(self.prompts) < MOST_PROMPTS:
+                self.prompts[system] = record.line
+        if record.label is None:
+            return
+        if not reasoning:
+            self.without_reasoning += 1
+            return
+        named = self._contradictions.named_most(reasoning[:LONGEST_REASONING])
+        if named and not named & dominants(record.label):
+            told = (
+                f"The reasoning calls {' and '.join(sorted(named))} the most important; the largest weight is"
+            )
+            largest = f"that of {' and '.join(sorted(dominants(record.label)))}"
+            self.findings.add(found("reasoning_contradicts", record.line, f"{told} {largest}."))
+
+    def _set_apart(self, number: int, raw: bytes, findings: Sequence[Finding]) -> None:
+        if self._quarantine is None or self._quarantine.tell() > MAX_QUARANTINE_BYTES:
+            return
+        entry = {
+            "line": number,
+            "findings": [{"code": f.code, "message": f.message, "mend": f.mend} for f in findings],
+            "raw": raw[:MAX_LINE_BYTES].decode(errors="replace"),
+        }
+        self._quarantine.write(f"{json.dumps(entry, ensure_ascii=False)}\n".encode())
+
+
+def spread(labels: Sequence[LabelKey]) -> float:
+    """The largest difference in one weight between any two labels."""
+    return max((max(weights) - min(weights) for weights in zip(*labels, strict=True)), default=0.0)

@@ -1,0 +1,164 @@
+"""`distillery doctor`: exit codes, what it shows, what it writes; never a traceback."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from distillery.taxonomy import default_taxonomy, dump_taxonomy
+from ops import doctor
+from ops.cli import main
+from tests.unit.patching import apply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAMPLE = (Path(__file__).parents[2] / "samples" / "dataset.jsonl").read_bytes()
+LINES = SAMPLE.splitlines(keepends=True)
+
+
+def zipped() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("dataset.jsonl", SAMPLE)
+    return packed.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[bytes], Path]:
+    def write(content: bytes) -> Path:
+        path = tmp_path / "set.jsonl"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def test_the_sample_dataset_is_clean(
+    file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", str(file(SAMPLE))]) == 0
+    said = capsys.readouterr()
+    assert "Clean: 1,500 lines, 0 errors, 0 warnings" in said.out
+    assert said.err == ""
+
+
+def test_notes_do_not_count(file: Callable[[bytes], Path]) -> None:
+    assert main(["doctor", str(file(SAMPLE + b"\n\n" + LINES[0]))]) == 0
+
+
+def test_findings_are_a_table_by_code_and_the_first_offenders(
+    file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = [*LINES[:700], b"{}\n", LINES[700].replace(b"lecture", b"\\u0007"), *LINES[701:], b"[]\n"]
+    assert main(["doctor", str(file(b"".join(content)))]) == 1
+    said = capsys.readouterr().out
+    for shown in (
+        "missing_field",
+        "not_object",
+        "701",
+        "1,502",
+        "Add 'schemaVersion' to the line.",
+        "visual",
+    ):
+        assert shown in said
+    assert "Findings: 1,502 lines, 2 errors" in said
+
+
+def test_a_file_that_would_be_rejected_says_why(
+    file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", str(file(b"".join(LINES[:20])))]) == 1
+    assert "20 distinct queries in 20 usable records; at least 100 are needed." in capsys.readouterr().out
+
+
+UNREADABLE = {
+    "an empty file": (b"", "no lines"),
+    "blank lines": (b"\n \n", "no lines"),
+    "a binary file": (b"\x7fELF\0\0\0", "binary"),
+    "gzip": (gzip.compress(SAMPLE, mtime=1), "gzip"),
+    "a zip archive": (zipped(), "zip archive"),
+    "UTF-16": (SAMPLE[:4_000].decode().encode("utf-16"), "UTF-16"),
+    "bytes of no encoding": (b"\xe9\xe8\n" * 50, "UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("content", "word"), UNREADABLE.values(), ids=UNREADABLE)
+def test_unreadable_file(
+    file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str], content: bytes, word: str
+) -> None:
+    path = file(content)
+    fix = path.with_name("fixed.jsonl")
+    assert main(["doctor", str(path), "--fix", str(fix)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert word in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert [entry.name for entry in path.parent.iterdir()] == ["set.jsonl"]
+
+
+def test_a_file_that_is_not_there_a_folder_and_itself_as_output(
+    tmp_path: Path, file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file(SAMPLE)
+    assert main(["doctor", str(tmp_path / "none.jsonl")]) == 2
+    assert main(["doctor", str(tmp_path)]) == 2
+    assert main(["doctor", str(path), "--fix", str(path)]) == 2
+    assert main(["doctor", str(path), "--taxonomy", str(tmp_path / "none.yaml")]) == 2
+    assert main(["doctor", str(path), "--fix", str(path / "below.jsonl")]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 5
+    assert path.read_bytes() == SAMPLE
+
+
+def test_fix_writes_the_mended_file_and_its_mends(file: Callable[[bytes], Path]) -> None:
+    dropped = SAMPLE.replace(b"lecture on", b"lecture\\u0000 on", 3) + b"{}\n"
+    path = file(dropped)
+    fix = path.with_name("fixed.jsonl")
+    assert main(["doctor", str(path), "--fix", str(fix)]) == 1
+    diff = fix.with_name("fixed.jsonl.diff").read_bytes()
+    assert apply(diff, dropped) == fix.read_bytes()
+    assert path.read_bytes() == dropped
+    assert main(["doctor", str(fix)]) == 0
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [
+        "fixed.jsonl",
+        "fixed.jsonl.diff",
+        "set.jsonl",
+    ]
+
+
+def test_json_is_the_report_and_nothing_else(
+    file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file(SAMPLE)
+    assert main(["doctor", str(path), "--json", "--html", str(path.with_suffix(".html"))]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["lines"], report["dataset"], report["errors"]) == (1_500, "set.jsonl", 0)
+    assert "</html>" in path.with_suffix(".html").read_text("utf-8")
+
+
+def test_another_taxonomy_is_taken_from_a_file(
+    file: Callable[[bytes], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facets = tmp_path / "taxonomy.yaml"
+    facets.write_text(dump_taxonomy(default_taxonomy()).replace("name: metadata", "name: data"), "utf-8")
+    assert main(["doctor", str(file(SAMPLE)), "--taxonomy", str(facets)]) == 2
+    facets.write_text(dump_taxonomy(default_taxonomy()).replace("metadata:", "data:").replace(
+        "name: metadata", "name: data"), "utf-8")  # fmt: skip
+    assert main(["doctor", str(file(SAMPLE)), "--taxonomy", str(facets)]) == 1
+    assert "unknown_facet" in capsys.readouterr().out
+
+
+def test_a_bar_is_shown_on_a_terminal_only(file: Callable[[bytes], Path]) -> None:
+    path = file(SAMPLE)
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+        doctor.examine(path, default_taxonomy(), console)
+        assert isinstance(console.file, io.StringIO)
+        assert ("reading" in console.file.getvalue() or "comparing" in console.file.getvalue()) is terminal

@@ -1,0 +1,148 @@
+"""What is mended is written, and shown line by line in a diff that applies."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from distillery import lines, mending
+from distillery.datasets import DatasetReport, Rules, validate_dataset
+from distillery.prompts import student_prompt
+from distillery.records import Record, training_line
+from distillery.taxonomy import default_taxonomy
+from tests.unit.patching import apply
+
+TAXONOMY = default_taxonomy()
+FACETS = TAXONOMY.names
+PROMPT = student_prompt(TAXONOMY)
+LABEL = {**dict.fromkeys(FACETS, 0.0), FACETS[0]: 0.6, FACETS[1]: 0.4}
+
+
+class Mended:
+    """A file, examined and mended."""
+
+    def __init__(self, content: bytes) -> None:
+        train, holdout, diff, fixed = (io.BytesIO() for _ in range(4))
+        self.report: DatasetReport = validate_dataset(
+            io.BytesIO(content),
+            taxonomy=TAXONOMY,
+            rules=Rules(error_tolerance=1.0),
+            train=train,
+            holdout=holdout,
+            diff=diff,
+            fixed=fixed,
+        )
+        self.written = train.getvalue() + holdout.getvalue()
+        self.diff, self.fixed = diff.getvalue(), fixed.getvalue()
+        if "diff_left_out" not in self.report.finding_counts:
+            assert apply(self.diff, content) == self.fixed
+
+
+def line(query: str, label: dict[str, float] | None = None, **more: Any) -> bytes:
+    content = json.loads(training_line(Record(0, query, label or LABEL, "", ""), PROMPT))
+    return json.dumps(content | more).encode() + b"\n"
+
+
+GOOD = [line(f"query {number}") for number in range(120)]
+
+
+def test_a_clean_file_has_no_mends() -> None:
+    mended = Mended(b"".join(GOOD))
+    assert (mended.diff, mended.fixed) == (b"", b"".join(GOOD))
+    assert (mended.report.mended, mended.report.quarantined) == (0, 0)
+
+
+def test_every_other_line_stays_byte_for_byte() -> None:
+    content = [*GOOD]
+    content[3] = line("query\x00 3")
+    content[7] = b"{}\n"
+    content[9] = b'  {"schemaVersion" :' + GOOD[9].split(b":", 1)[1]
+    mended = Mended(b"".join(content))
+    kept = mended.fixed.splitlines(keepends=True)
+    assert kept[:3] + kept[4:] == content[:3] + content[4:7] + content[8:]
+    assert json.loads(kept[3]) == json.loads(GOOD[3])
+    assert (mended.report.mended, mended.report.quarantined) == (1, 1)
+
+
+def test_mended_records_are_what_is_written() -> None:
+    off = {**LABEL, FACETS[1]: 0.43}
+    mended = Mended(b"".join([*GOOD[1:], line("query\x07 0", off)]))
+    assert mended.report.finding_counts["weights_renormalised"] == 1
+    record = next(raw for raw in mended.written.splitlines() if b"query 0" in raw)
+    label = json.loads(json.loads(record)["messages"][1]["content"][0]["text"])
+    assert sum(label[facet] for facet in FACETS) == pytest.approx(1, abs=1e-12)
+    assert label[FACETS[0]] == pytest.approx(0.6 / 1.03, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: b"\xef\xbb\xbf" + content,
+        lambda content: content.replace(b"\n", b"\r\n").replace(b"query 5", b"query\\u0000 5"),
+        lambda content: content.replace(b"\n", b"\n\n \n"),
+        lambda content: content.removesuffix(b"\n").replace(b"query 119", b"query\\u0000 119"),
+        lambda content: content + b"not JSON",
+        lambda content: b"not JSON\n" + content,
+        lambda content: content.replace(b"query 5", b"query\\u0007 5").replace(b"0.6", b"0.9"),
+        lambda content: content.replace(b'"messages"', b'"id": 1, "messages"'),
+    ],
+    ids=[
+        "byte order mark",
+        "carriage returns",
+        "blank lines",
+        "no newline at the end of a mended line",
+        "no newline at the end of a line left out",
+        "the first line left out",
+        "lines that follow each other",
+        "unknown fields",
+    ],
+)
+def test_the_diff_makes_the_mended_file_which_needs_no_mending(change: Any) -> None:
+    content = change(b"".join(GOOD))
+    mended = Mended(content)
+    assert mended.diff
+    again = Mended(mended.fixed)
+    assert (again.diff, again.fixed) == (b"", mended.fixed)
+    assert again.report.accepted == mended.report.accepted
+    assert Mended(content).diff == mended.diff
+
+
+def test_a_mended_line_keeps_its_own_system_prompt() -> None:
+    content = [line(f"query {number}", system=[{"text": "Weigh."}]) for number in range(120)]
+    content[4] = line("query\x1b 4", system=[{"text": "Weigh."}])
+    again = Mended(Mended(b"".join(content)).fixed)
+    assert "mixed_system_prompts" not in again.report.finding_counts
+
+
+def test_the_diff_shows_what_a_line_was_and_what_it_is() -> None:
+    content = [*GOOD]
+    content[3], content[4] = line("query\x00 3"), b"nothing\n"
+    assert Mended(b"".join(content)).diff.splitlines()[:6] == [
+        b"--- dropped",
+        b"+++ mended",
+        b"@@ -4,2 +4,1 @@",
+        b"-" + content[3].strip(),
+        b"-nothing",
+        b"+" + training_line(Record(0, "query 3", LABEL, "", ""), PROMPT).strip(),
+    ]
+
+
+def test_a_diff_that_grows_too_large_is_left_out_and_the_mended_file_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mending, "MAX_DIFF_BYTES", 1_000)
+    mended = Mended(b"".join(GOOD).replace(b"query", b"query\\u0000"))
+    assert mended.diff == b""
+    assert mended.report.finding_counts["diff_left_out"] == 1
+    assert Mended(mended.fixed).report.mended == 0
+
+
+def test_a_line_that_was_read_in_part_leaves_the_diff_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 10_000)
+    mended = Mended(GOOD[0] + b"x" * 1_000_000 + b"\n" + b"".join(GOOD[1:]))
+    assert mended.report.finding_counts["line_too_long"] == 1
+    assert mended.report.finding_counts["diff_left_out"] == 1
+    assert mended.fixed == b"".join(GOOD)

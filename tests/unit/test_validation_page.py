@@ -1,0 +1,86 @@
+"""validation.html: self-contained, safe whatever the file holds, whole when there is little to show."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from distillery.datasets import DatasetReport, Rules, validate_dataset
+from distillery.runs import Source
+from distillery.validation_page import render_validation
+from tests.unit.examinations import taxonomy_of, validation
+from tests.unit.test_report import HOSTILE, Page
+
+if TYPE_CHECKING:
+    from distillery.taxonomy import Taxonomy
+
+FOUR = taxonomy_of(4)
+
+
+def report_of(content: bytes, taxonomy: Taxonomy = FOUR) -> DatasetReport:
+    return validate_dataset(
+        io.BytesIO(content), taxonomy=taxonomy, rules=Rules(), train=io.BytesIO(), holdout=io.BytesIO()
+    )
+
+
+def hostile_line(number: int) -> bytes:
+    line = {
+        "schemaVersion": HOSTILE,
+        "messages": [{"role": "user", "content": [{"text": f"{HOSTILE} {number}"}]}],
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+@pytest.mark.parametrize("facets", [2, 4, 6])
+def test_every_facet_is_drawn_whatever_their_number(facets: int) -> None:
+    taxonomy = taxonomy_of(facets)
+    report = validation(taxonomy)
+    assert report.split.strata
+    page = Page(render_validation(report, taxonomy))
+    assert all(name in page.texts for name in taxonomy.names)
+    coverage = 2 + bool(report.statistics.languages) + bool(report.statistics.shapes)
+    assert page.tags.count("svg") == facets + coverage + bool(report.finding_counts) + 1
+
+
+def test_nothing_is_loaded_or_run_and_a_page_is_the_same_each_time_it_is_drawn() -> None:
+    text = render_validation(validation(FOUR), FOUR)
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object", "embed", "img", "image", "use"} & set(page.tags)
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
+    assert text == render_validation(validation(FOUR), FOUR)
+
+
+def test_hostile_lines_and_names_are_only_text() -> None:
+    report = report_of(b"".join(hostile_line(number) for number in range(120)))
+    assert report.finding_counts["schema_version"] == 120
+    source = Source(bucket="data", key=f"datasets/{HOSTILE}/a.jsonl", etag="e")
+    report = report.model_copy(update={"dataset": HOSTILE, "source": source})
+    text = render_validation(report, FOUR)
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert "<script>alert(1)</script>" not in text
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\0", b"{}\n", b"\xff\xfea\0"], ids=repr)
+def test_a_file_with_nothing_in_it_still_has_a_page(content: bytes) -> None:
+    report = report_of(content)
+    texts = Page(render_validation(report, FOUR)).texts
+    assert "Rejected" in texts
+    assert all(" ".join(reason.split()) in texts for reason in report.reasons)
+
+
+def test_findings_are_listed_with_line_and_mend_and_the_rest_is_counted() -> None:
+    report = report_of(b"".join(b'{"schemaVersion": 1}\n' for _ in range(30)))
+    texts = Page(render_validation(report, FOUR)).texts
+    assert "missing_field" in texts
+    assert "Add 'messages' to the line." in texts
+    assert "and 20 more" in texts
+
+
+def test_a_dataset_without_labels_says_so() -> None:
+    assert "The dataset has no labels." in render_validation(validation(FOUR, labelled=False), FOUR)
