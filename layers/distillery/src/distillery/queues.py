@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillery import aws
+from distillery.errors import Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef, SendMessageBatchRequestEntryTypeDef
 
-    from distillery.events import WatchMessage
+    from distillery.events import GenerationWatch, WatchMessage
 
 LONGEST_VISIBILITY = 43_200
 LONGEST_REASON = 1_000
+MESSAGES_PER_CALL = 10
+"""SQS's limit for SendMessageBatch."""
 
 
 class Queue:
@@ -25,10 +28,22 @@ class Queue:
         self._url = url
         self._client: SQSClient = client or aws.client("sqs")
 
-    def watch(self, message: WatchMessage) -> None:
+    def watch(self, message: WatchMessage | GenerationWatch) -> None:
         """Put a wait under watch."""
-        with aws.explained("put the run under watch"):
+        with aws.explained("put the wait under watch"):
             self._client.send_message(QueueUrl=self._url, MessageBody=message.model_dump_json())
+
+    def send(self, bodies: Sequence[str]) -> None:
+        """Send messages; raises Transient when the queue did not take every one of them."""
+        for start in range(0, len(bodies), MESSAGES_PER_CALL):
+            batch: list[SendMessageBatchRequestEntryTypeDef] = [
+                {"Id": str(at), "MessageBody": body}
+                for at, body in enumerate(bodies[start : start + MESSAGES_PER_CALL])
+            ]
+            with aws.explained("send messages"):
+                answer = self._client.send_message_batch(QueueUrl=self._url, Entries=batch)
+            if answer.get("Failed"):
+                raise Transient(f"The queue did not take a message: {answer['Failed'][0].get('Message')}.")
 
     def bury(self, body: str, reason: str, attributes: Mapping[str, str] | None = None) -> None:
         """Keep a message as it came, with the reason why it cannot be dealt with (dead-letter queues)."""
