@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COLOURS = ["red", "blue", "green", "yellow", "white", "black", "silver", "orange", "pink", "grey"]
-THINGS = ["kayak", "tram", "anvil", "lighthouse", "marquee", "sledge", "windmill", "barge", "piano", "ladder"]
-PLACES = ["in Bergen", "near Lund", "at Sopot", "by Ghent", "in Bath", "at Brno", "near Graz", "by Cork"]
+THINGS = ["kayak", "tram", "anvil", "marquee", "sledge", "windmill", "barge", "loom", "kiln", "wharf"]
+PLACES = ["near the quarry", "by the mill", "at the ford", "past the weir", "in the barn", "by the depot"]
 PATTERNS = {
     "visual": ["{colour} {thing} close-up {place}", "footage of a {thing} {place}"],
     "audio": ["the sound of a {thing} {place}", "loud {thing} noise {place}"],
@@ -54,4 +54,4 @@ def small_spec(facets: Sequence[str] | None = None, **changes: Any) -> dict[str,
 
 def spec_text(**changes: Any) -> str:
     """A spec file."""
-    return yaml.safe_dump(small_spec(**changes), allow_unicode=True)
+    return yaml.safe_dump(small_spec(**changes), allow_unicode=True, sort_keys=False)

@@ -200,7 +200,7 @@ class _Drawer:
         kind = f" as {place.hard.value}" if place.hard else ""
         raise BadInput(
             f"The spec's material is too little: no further distinct query can be made for "
-            f"{place.facet!r}{kind}, after {len(self._taken)} of {self._spec.planned} in all.",
+            f"{place.facet!r}{kind}, and {self._spec.planned} are wanted in all.",
             mend=MORE_MATERIAL,
         )
 
