@@ -28,11 +28,16 @@ from distillery.records import (
     training_line,
 )
 from distillery.runs import Source
-from distillery.split import MIN_TRAINING_RECORDS, Group, Reference, Split, plan_split, query_key
+from distillery.similarity import LONGEST_LOOK, near_duplicate_clusters
+from distillery.split import Group, Reference, Split, plan_split, query_key
+from distillery.split_report import SplitReport, near_duplicates, split_findings, split_report
 from distillery.tally import Statistics, Tally
-from distillery.weights import TOLERANCE
+from distillery.weights import TOLERANCE, dominant
+from distillery.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from distillery.taxonomy import Taxonomy
     from distillery.weights import Weights
 
@@ -65,7 +70,7 @@ class DatasetReport(BaseModel):
     `lines` counts all but blank ones, `accepted` those without an error. `distinct`, `labelled` and the
     statistics are of the records kept: the first 15,000. `train` and `holdout` are lines written, both 0
     unless `valid`; `reasons` says in sentences why a dataset is not. `findings` has the first 50 of each
-    code, `finding_counts` counts all.
+    code, `finding_counts` counts all. `clustered` distinct queries are in `clusters` of near-copies.
     """
 
     run_id: str | None = None
@@ -78,6 +83,8 @@ class DatasetReport(BaseModel):
     accepted: int
     labelled: int
     distinct: int
+    clusters: int
+    clustered: int
     errors: int
     warnings: int
     findings: list[Finding]
@@ -86,6 +93,7 @@ class DatasetReport(BaseModel):
     reference: Reference
     train: int
     holdout: int
+    split: SplitReport
     statistics: Statistics
 
 
@@ -97,8 +105,12 @@ def validate_dataset(
     train: IO[bytes],
     holdout: IO[bytes],
     quarantine: IO[bytes] | None = None,
+    held_before: Collection[bytes] = (),
+    held: set[bytes] | None = None,
 ) -> DatasetReport:
     """Check the stream to its end and, where it is a dataset, write `train` and `holdout`.
+
+    Queries whose keys are in `held_before` are held out again; `held` is given the keys of all that are.
 
     Whatever the bytes are, the answer is a report; only the stream and the files may raise. The spool
     needs as much room in the temporary directory as `train` does (240 MB at the very most). Bad lines go
@@ -108,14 +120,22 @@ def validate_dataset(
         survey = _Survey(taxonomy, spool, quarantine)
         survey.read(stream)
         survey.conclude(rules)
+        survey.find_near_copies()
         split = plan_split(
-            survey.groups, share=rules.holdout_share, least=rules.holdout_min, most=rules.holdout_max
+            survey.groups,
+            clusters=survey.clusters,
+            held_before=held_before,
+            share=rules.holdout_share,
+            least=rules.holdout_min,
+            most=rules.holdout_max,
         )
         valid = not survey.reasons
         sizes = (0, 0)
         if valid:
             survey.tell_of(split)
             sizes = survey.write(split, train, holdout)
+            if held is not None:
+                held |= split.queries
         return survey.report(split, sizes, valid=valid)
 
 
@@ -124,6 +144,7 @@ class _Survey:
 
     def __init__(self, taxonomy: Taxonomy, spool: IO[bytes], quarantine: IO[bytes] | None) -> None:
         self.groups: dict[bytes, Group] = {}
+        self.clusters: list[list[bytes]] = []
         self.reasons: list[str] = []
         self._facets = taxonomy.names
         self._prompt = student_prompt(taxonomy)
@@ -137,6 +158,7 @@ class _Survey:
         self._kept: list[bytes] = []
         self._digests: list[bytes] = []
         self._first_labels: dict[bytes, tuple[int, Weights]] = {}
+        self._first_lines: dict[bytes, tuple[int, str]] = {}
         self._other_prompts = self._without_reasoning = 0
 
     @property
@@ -185,6 +207,7 @@ class _Survey:
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group()
+            self._first_lines[key] = record.line, record.query[:LONGEST_LOOK]
         group.records += 1
         self._kept.append(key)
         self._digests.append(hashlib.sha256(line).digest())
@@ -194,6 +217,7 @@ class _Survey:
         if record.label is None:
             return
         group.labelled += 1
+        group.dominants[dominant(record.label)] += 1
         self._without_reasoning += not record.reasoning
         # Not the record: its reasoning may be kilobytes long.
         line_of_first, first = self._first_labels.setdefault(key, (record.line, record.label))
@@ -224,7 +248,7 @@ class _Survey:
     def conclude(self, rules: Rules) -> None:
         """Judge the file as a whole."""
         if self._blank:
-            message = f"{_counted(self._blank, 'blank line')} left out."
+            message = f"{counted(self._blank, 'blank line')} left out."
             self._add(Finding("blank_line", "note", None, message, ""))
         if self._bad > rules.error_tolerance * self._lines:
             self._reject(
@@ -232,7 +256,7 @@ class _Survey:
                     "bad_lines",
                     "error",
                     None,
-                    f"{_counted(self._bad, 'line')} of {self._lines:,} cannot be used"
+                    f"{counted(self._bad, 'line')} of {self._lines:,} cannot be used"
                     f" (share tolerated: {rules.error_tolerance:g}).{self._first_error()}",
                     "Mend or remove the lines found.",
                 )
@@ -259,8 +283,8 @@ class _Survey:
                     "too_few_distinct",
                     "error",
                     None,
-                    f"{_counted(len(self.groups), 'distinct query', 'distinct queries')} in"
-                    f" {_counted(self._accepted, 'usable record')}; at least {MIN_DISTINCT} are needed.",
+                    f"{counted(len(self.groups), 'distinct query', 'distinct queries')} in"
+                    f" {counted(self._accepted, 'usable record')}; at least {MIN_DISTINCT} are needed.",
                     f"Add {MIN_DISTINCT - len(self.groups)} or more other queries.",
                 )
             )
@@ -274,55 +298,29 @@ class _Survey:
         repeats = len(self._kept) - len(self.groups)
         labelled = self._tally.labelled
         if repeats:
-            message = f"{_counted(repeats, 'record')} repeat the query of another; all are kept."
+            message = f"{counted(repeats, 'record')} repeat the query of another; all are kept."
             self._add(Finding("repeated_query", "note", None, message, ""))
         if self._other_prompts:
-            message = f"{_counted(self._other_prompts, 'system prompt')} replaced by the student prompt."
+            message = f"{counted(self._other_prompts, 'system prompt')} replaced by the student prompt."
             mend = "Nothing to do: the student is trained on the prompt that it is asked with."
             self._add(Finding("system_replaced", "note", None, message, mend))
         if self._without_reasoning:
-            message = f"{self._without_reasoning:,} of {_counted(labelled, 'label')} without reasoning."
+            message = f"{self._without_reasoning:,} of {counted(labelled, 'label')} without reasoning."
             mend = "Add it if the router's results should say why."
             self._add(Finding("no_reasoning", "note", None, message, mend))
 
+    def find_near_copies(self) -> None:
+        """Find the clusters of distinct queries, and tell of each."""
+        keys = list(self._first_lines)
+        found = near_duplicate_clusters([text for _, text in self._first_lines.values()])
+        self.clusters = [[keys[place] for place in cluster] for cluster in found]
+        for cluster in self.clusters:
+            self._add(near_duplicates([self._first_lines[key] for key in cluster]))
+
     def tell_of(self, split: Split) -> None:
         """Say what the evaluation will rest on, where that is not a holdout of labels of the size wanted."""
-        labelled = self._tally.labelled
-        if split.reference == "teacher":
-            self._add(
-                Finding(
-                    "few_labels" if labelled else "unlabelled",
-                    "warning" if labelled else "note",
-                    None,
-                    f"{labelled:,} of {_counted(len(self._kept), 'record')} labelled: the model will be"
-                    " measured against the teacher's answers to queries that it is also trained on.",
-                    "Label more records to measure against labels that it has not seen.",
-                )
-            )
-        elif not split.set_aside:
-            self._add(
-                Finding(
-                    "holdout_in_training",
-                    "warning",
-                    None,
-                    f"Bedrock needs {MIN_TRAINING_RECORDS} records to train on, so none can be set aside:"
-                    " the model is measured on records that it has seen, which flatters it.",
-                    f"Add {split.wanted} or more records.",
-                )
-            )
-        else:
-            held = sum(self.groups[key].records for key in split.queries)
-            if held < split.wanted:
-                self._add(
-                    Finding(
-                        "small_holdout",
-                        "warning",
-                        None,
-                        f"{_counted(held, 'record')} held out instead of {split.wanted:,}: Bedrock needs"
-                        f" {MIN_TRAINING_RECORDS} to train on, and equal queries stay together.",
-                        f"Add {split.wanted - held} or more records.",
-                    )
-                )
+        for finding in split_findings(split, records=len(self._kept), labelled=self._tally.labelled):
+            self._add(finding)
 
     def write(self, split: Split, train: IO[bytes], holdout: IO[bytes]) -> tuple[int, int]:
         """The second pass; returns the number of lines written to each side."""
@@ -331,7 +329,7 @@ class _Survey:
         prompts = set(split.queries)
         for key, line in zip(self._kept, self._spool, strict=True):
             held_out = key in split.queries
-            if not (held_out and split.set_aside):
+            if not (held_out and split.set_aside) and key not in split.left_out:
                 train.write(line)
                 trained += 1
             if held_out and split.reference == "labels":
@@ -358,6 +356,8 @@ class _Survey:
             accepted=self._accepted,
             labelled=self._tally.labelled,
             distinct=len(self.groups),
+            clusters=len(self.clusters),
+            clustered=sum(map(len, self.clusters)),
             errors=self._severities["error"],
             warnings=self._severities["warning"],
             findings=sorted(self._findings, key=lambda f: (order[f.severity], f.line or 0)),
@@ -366,6 +366,7 @@ class _Survey:
             reference=split.reference,
             train=sizes[0],
             holdout=sizes[1],
+            split=split_report(split),
             statistics=self._tally.statistics(),
         )
 
@@ -378,7 +379,3 @@ class _Survey:
         self._severities[finding.severity] += 1
         if self._counts[finding.code] <= FINDINGS_PER_CODE:
             self._findings.append(finding)
-
-
-def _counted(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -1,19 +1,22 @@
-"""Which queries are held out: chosen by hash, so that the choice is stable and equal queries stay together.
+"""Which queries are held out: whole clusters of near-copies, in the mix of the dataset, chosen by hash.
 
-Queries are ordered by the hash of their normalised text and the holdout takes them from the low end until
-it is full. Neither the order of the lines nor anything else of the dataset enters. When records are added
-the cut moves a little along that order: queries near the cut change sides, all others stay.
+A unit is a cluster of near-copies, or a query that has none; it is on one side as a whole. Units are
+ordered by the hash of their normalised text, and of each dominant facet's units the holdout takes from the
+low end as many records as are its share. Neither the order of the lines nor anything else of the dataset
+enters. When records are added the cuts move a little along that order: queries near a cut change sides,
+all others stay; and those that a caller knows as held out before stay held out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 MIN_TRAINING_RECORDS = 100
 """Bedrock starts no distillation job with fewer."""
@@ -23,10 +26,11 @@ Reference = Literal["labels", "teacher"]
 
 @dataclass(slots=True)
 class Group:
-    """The records of one query."""
+    """The records of one query; `dominants` counts the dominant facets of the labelled ones."""
 
     records: int = 0
     labelled: int = 0
+    dominants: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,21 @@ class Split:
 
     `reference` says what the holdout is compared with: its labels, or the teacher's answers.
     `set_aside` is False where the held-out queries are trained on as well.
-    `wanted` is the size in records that the rules ask for.
+    `wanted` is the size in records that the rules ask for, `aim` what is left of it where 100 records must
+    be kept for training, `held` what it became. `strata` has facet -> (aimed at, held), in records.
+    `left_out` are near-copies of held-out queries that lack a label: they can be on neither side.
+    `kept` counts the queries that were held out before.
     """
 
     queries: frozenset[bytes]
     reference: Reference
     set_aside: bool
     wanted: int
+    aim: int = 0
+    held: int = 0
+    strata: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    left_out: frozenset[bytes] = frozenset()
+    kept: int = 0
 
 
 def query_key(query: str) -> bytes:
@@ -59,38 +71,161 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKD", folded)
 
 
-def plan_split(groups: Mapping[bytes, Group], *, share: float, least: int, most: int) -> Split:
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """Queries that stay together: the lowest key, those that labels can measure, the others."""
+
+    key: bytes
+    measured: tuple[bytes, ...]
+    others: tuple[bytes, ...]
+    size: int
+    facet: str
+
+
+def plan_split(
+    groups: Mapping[bytes, Group],
+    *,
+    clusters: Iterable[Collection[bytes]] = (),
+    held_before: Collection[bytes] = (),
+    share: float,
+    least: int,
+    most: int,
+) -> Split:
     """Choose the holdout: `share` of the records, but no fewer than `least` and no more than `most`.
 
-    Where labels exist only queries whose every record is labelled are held out, and 100 records are kept
+    Where labels exist only units whose every record is labelled are held out, and 100 records are kept
     for training: a smaller dataset gets a smaller holdout, and one that has nothing to spare trains on its
-    holdout as well. Where there are too few labels to give half of them away, all records are trained on
-    and the holdout is one of prompts (each query counts once), to be compared with the teacher's answers.
+    holdout as well. The size is the nearest that whole units add up to. Where there are too few labels to
+    give half of them away, all records are trained on and the holdout is one of prompts (each query counts
+    once), to be compared with the teacher's answers.
+
+    The units of queries in `held_before` are held out whatever the size; of their queries those that lack
+    a label are left out of both sides.
     """
-    complete = {key: group.records for key, group in groups.items() if group.labelled == group.records}
-    labelled = sum(complete.values())
+    before = frozenset(held_before) & groups.keys()
+    labelled = sum(group.records for group in groups.values() if _complete(group))
     wanted = _clamp(round(share * labelled), least, most)
     if 2 * wanted > labelled:
         wanted = _clamp(round(share * len(groups)), least, most)
-        prompts = _lowest(dict.fromkeys(groups, 1), wanted)
-        return Split(prompts, reference="teacher", set_aside=False, wanted=wanted)
-    spare = sum(group.records for group in groups.values()) - MIN_TRAINING_RECORDS
-    chosen = _lowest(complete, min(wanted, spare))
-    if chosen:
-        return Split(chosen, reference="labels", set_aside=True, wanted=wanted)
-    return Split(_lowest(complete, wanted), reference="labels", set_aside=False, wanted=wanted)
+        others = sorted(groups.keys() - before)[: max(wanted - len(before), 0)]
+        prompts = before.union(others)
+        return Split(prompts, "teacher", False, wanted, aim=wanted, held=len(prompts), kept=len(before))
+    units = _units(groups, clusters)
+    kept = [unit for unit in units if not before.isdisjoint((*unit.measured, *unit.others))]
+    names = {unit.key for unit in kept}
+    free = [unit for unit in units if unit.key not in names and unit.measured and not unit.others]
+    left_out = frozenset(key for unit in kept for key in unit.others)
+    trained_at_most = sum(group.records for key, group in groups.items() if key not in left_out)
+    spare = trained_at_most - MIN_TRAINING_RECORDS
+    aim = min(wanted, spare)
+    strata, chosen = _chosen(kept, free, aim, spare)
+    set_aside = 0 < _size(chosen) <= spare
+    if not set_aside:
+        aim, left_out = wanted, frozenset()
+        strata, chosen = _chosen(kept, free, aim, labelled)
+    held = Counter[str]()
+    for unit in chosen:
+        held[unit.facet] += unit.size
+    return Split(
+        frozenset(key for unit in chosen for key in unit.measured),
+        "labels",
+        set_aside,
+        wanted,
+        aim=aim,
+        held=held.total(),
+        strata={facet: (quota, held[facet]) for facet, quota in strata.items()},
+        left_out=left_out,
+        kept=len(before),
+    )
 
 
-def _lowest(sizes: Mapping[bytes, int], room: int) -> frozenset[bytes]:
-    """The queries with the lowest hashes that fit into `room` records; one that is too large is passed."""
-    chosen = []
-    for key in sorted(sizes):
-        if room <= 0:
-            break
-        if sizes[key] <= room:
-            chosen.append(key)
-            room -= sizes[key]
-    return frozenset(chosen)
+def _complete(group: Group) -> bool:
+    return 0 < group.labelled == group.records
+
+
+def _units(groups: Mapping[bytes, Group], clusters: Iterable[Collection[bytes]]) -> list[_Unit]:
+    """Every query in exactly one unit, the units in the order of their keys."""
+    together = [sorted(groups.keys() & set(cluster)) for cluster in clusters]
+    clustered = {key for keys in together for key in keys}
+    together += [[key] for key in groups if key not in clustered]
+    return sorted((_unit(groups, keys) for keys in together if keys), key=lambda unit: unit.key)
+
+
+def _unit(groups: Mapping[bytes, Group], keys: Sequence[bytes]) -> _Unit:
+    measured = tuple(key for key in keys if _complete(groups[key]))
+    dominants = sum((groups[key].dominants for key in measured), Counter[str]())
+    # Of several the first by name, so that the order of the lines does not decide.
+    facet = min(dominants, key=lambda facet: (-dominants[facet], facet), default="")
+    others = tuple(key for key in keys if key not in measured)
+    return _Unit(keys[0], measured, others, sum(groups[key].records for key in measured), facet)
+
+
+def _quotas(units: Iterable[_Unit], aim: int) -> dict[str, int]:
+    """How many of `aim` records each dominant facet is due: its share, by largest remainders."""
+    sizes = Counter[str]()
+    for unit in units:
+        sizes[unit.facet] += unit.size
+    total = sizes.total()
+    aim = max(min(aim, total), 0)
+    quotas = {facet: aim * size // total for facet, size in sorted(sizes.items()) if size}
+    by_remainder = sorted(quotas, key=lambda facet: (-(aim * sizes[facet] % total), facet))
+    for facet in by_remainder[: aim - sum(quotas.values())]:
+        quotas[facet] += 1
+    return quotas
+
+
+def _chosen(
+    kept: Sequence[_Unit], free: Sequence[_Unit], aim: int, most: int
+) -> tuple[dict[str, int], list[_Unit]]:
+    """Each facet's quota; and the kept units, with free ones so that all together are `aim` records.
+
+    Where the first units of each facet do not add up, others take the place of as few of them as possible.
+    """
+    quotas = _quotas([*kept, *free], aim)
+    room = Counter(quotas)
+    for unit in kept:
+        room[unit.facet] -= unit.size
+    first, rest = [], []
+    for unit in free:
+        if unit.size <= room[unit.facet]:
+            room[unit.facet] -= unit.size
+            first.append(unit)
+        else:
+            rest.append(unit)
+    missing = aim - _size(kept)
+    if _size(first) != missing:
+        rest.sort(key=lambda unit: (-room[unit.facet], unit.key))
+        first = _adding_up(first, rest, missing, most - _size(kept))
+    return quotas, [*kept, *first]
+
+
+def _adding_up(first: Sequence[_Unit], rest: Sequence[_Unit], wanted: int, most: int) -> list[_Unit]:
+    """Units whose records sum to `wanted`, or as near as units can without exceeding `most`.
+
+    Of the choices that do, one with as much of `first` as there is, then of the head of `rest`. Sums that
+    the units from some place on can make are the bits of an integer.
+    """
+    most = min(most, 2 * wanted)
+    if most <= 0:
+        return []
+    order = [*first, *rest]
+    mask = (1 << (most + 1)) - 1
+    sums = [1]
+    for unit in reversed(order):
+        sums.append((sums[-1] | sums[-1] << unit.size) & mask)
+    sums.reverse()
+    reachable = [size for size in range(most + 1) if sums[0] >> size & 1]
+    left = min(reachable, key=lambda size: (abs(size - wanted), size))
+    found = []
+    for place, unit in enumerate(order):
+        if unit.size <= left and sums[place + 1] >> (left - unit.size) & 1:
+            left -= unit.size
+            found.append(unit)
+    return found
+
+
+def _size(units: Iterable[_Unit]) -> int:
+    return sum(unit.size for unit in units)
 
 
 def _clamp(value: int, least: int, most: int) -> int:

@@ -34,3 +34,8 @@ def shown(value: Any) -> str:
 def cut(text: str) -> str:
     """The text, or its beginning with dots where it is too long to be shown."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with the word for what it counts."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
