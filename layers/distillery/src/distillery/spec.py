@@ -237,11 +237,13 @@ def identity_digest(*parts: str) -> str:
 
 def _unusable(error: ValidationError) -> BadInput:
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]")) or "the file"
+    # A choice of forms adds a part in brackets to the place, which says nothing to whoever wrote the file.
+    place = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]"))
     said = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         said = "a spec has no such key"
-    return BadInput(f"The spec cannot be used: {place}: {said}.", mend=MEND)
+    where = f"{place}: " if place else "" if first["type"] == "value_error" else "the file: "
+    return BadInput(f"The spec cannot be used: {where}{said}.", mend=MEND)
 
 
 def _first_line(error: Exception) -> str:

@@ -70,18 +70,16 @@ def _take_up(name: str, source: Source, spec: Spec, teacher: str, generating: Ge
     if known is None or known.state is GenerationState.PLANNING:
         generating.watch(name, deadline)
         return generating.generations.receive(name, source, step=STEP, teacher=teacher, **limits)
-    if source.version in known.versions or known.state in {
-        GenerationState.ASSEMBLED,
-        GenerationState.REJECTED,
-    }:
-        logger.info("nothing to do", generation_id=name, state=known.state)
+    if source.version in known.versions:
         return known
-    limits |= {"versions": [*known.versions, source.version]}
+    heard = {"versions": [*known.versions, source.version]}
     if known.state is GenerationState.LABELLING:
-        return generating.generations.note(name, **limits) or known
-    if known.state is GenerationState.STOPPED and known.cost >= spec.max_cost_usd:
-        logger.info("the money is used up; a higher max_cost_usd lets it go on", generation_id=name)
-        return known
+        return generating.generations.note(name, **limits, **heard) or known
+    capped = known.state is GenerationState.STOPPED and known.cost >= spec.max_cost_usd
+    if capped or known.state in {GenerationState.ASSEMBLED, GenerationState.REJECTED}:
+        logger.info("nothing to do", generation_id=name, state=known.state, capped=capped)
+        return generating.generations.note(name, **heard) or known
+    limits |= heard
     generating.watch(name, deadline)
     if known.state is GenerationState.FAILED:
         generating.generations.move(
