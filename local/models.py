@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from distillery.errors import UnreadableRouting
 from distillery.weights import dominants, parse_routing, rubric
 from local.guidelines import Guidelines, from_grid, on_grid
-from local.inventing import invention_of_prompt, invented_queries
+from local.inventing import invented_queries, invention_of_prompt
 from local.reading import facets_of_label, facets_of_prompt, taxonomy_of_prompt
 
 if TYPE_CHECKING:

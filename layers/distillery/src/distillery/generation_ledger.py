@@ -66,6 +66,7 @@ class Generations:
                 "versions": [source.version],
                 "history": [opened],
                 "updated_at": opened["at"],
+                "spent": 0,
                 **values,
             }
         )
