@@ -45,7 +45,7 @@ def from_spec(port: int) -> str:
     """Drop the sample spec, follow its generation and the run that comes of it; returns the run's id."""
     headline("The sample spec goes into the bucket: queries are planned, and the teacher labels them")
     _command(port, "generate", str(SPEC), "--preview", "5")
-    generation = _json(port, "generate", str(SPEC))["generation_id"]
+    generation = _json(port, "generate", str(SPEC), "--dataset", "samples")["generation_id"]
     say(generation)
     _command(port, "watch", generation, "--timeout", str(RUN_SECONDS))
     return str(_json(port, "watch", generation)["generation"]["run_id"])

@@ -67,6 +67,11 @@ class Workbench:
 
         return wait_for(look, f"{at_least} labels of {name}", seconds)
 
+    def settled(self, name: str) -> int:
+        """How many labels there are once no message is under way."""
+        wait_for(lambda: self.chain.waiting("LabelQueueUrl") == 0, "the label queue to be empty", 60)
+        return self.labels.count(name)
+
     def document(self, name: str, file: str) -> Any:
         """A JSON document of a generation."""
         answer = self.chain.s3.get_object(
