@@ -25,8 +25,8 @@ check: install ## format, lint, types, import directions, template
 test: install ## every test
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-demo: install ## the whole chain on a local cloud: build, deploy, distil, evaluate, route
-	@$(BIN)/python -m local demo
+demo: install ## the whole chain on a local cloud: build, deploy, distil, evaluate, route; FROM=spec generates first
+	@$(BIN)/python -m local demo $(FROM)
 
 up: install ## start the local cloud in the background with the stack deployed
 	@$(BIN)/python -m local up

@@ -1,4 +1,4 @@
-"""`python -m local demo|up|down`, behind the make targets of the same names."""
+"""`python -m local demo [dataset|spec]|up|down`, behind the make targets of the same names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from typing import TYPE_CHECKING
 
 from local.background import LOG, Refused, running, spawn, stop, stopped_on_failure
@@ -22,14 +23,15 @@ from local.cloud import (
     deploy,
     free_port,
 )
-from local.demo import DemoFailed, distillery, headline, say, show_main_job
+from local.demo import BEGINNINGS, DemoFailed, distillery, headline, say, show_main_job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
     from typing import NoReturn
 
 DEFAULT_PORT = 4566
-USAGE = "Usage: python -m local demo|up|down"
+USAGE = "Usage: python -m local demo [dataset|spec]|up|down"
 
 
 def chosen_port() -> int | None:
@@ -55,8 +57,10 @@ def require_free(port: int) -> None:
             ) from error
 
 
-def demo() -> int:
-    """The main job on a local cloud of its own, which ends with it."""
+def demo(beginning: str) -> int:
+    """The main job on a local cloud of its own, which ends with it; begins with a dataset or with a spec."""
+    if beginning not in BEGINNINGS:
+        raise Refused(f"FROM is {beginning!r}; the demonstration begins from {' or from '.join(BEGINNINGS)}.")
     begin = time.monotonic()
     port = chosen_port() or free_port()
     require_free(port)
@@ -64,7 +68,7 @@ def demo() -> int:
     with LocalCloud(port) as cloud:
         deploy(cloud.endpoint)
         say(f"stack distillery at {cloud.endpoint}, after {time.monotonic() - begin:.0f} s")
-        conclusion = show_main_job(port)
+        conclusion = show_main_job(port, BEGINNINGS[beginning])
     headline(f"Done in {time.monotonic() - begin:.0f} s, and the local cloud is gone again")
     say(conclusion)
     return 0
@@ -99,9 +103,10 @@ def down() -> int:
 
 def main() -> int:
     """Run one of the commands; what a user can mend is one sentence and exit 1."""
+    command: Callable[[], int]
     match sys.argv[1:]:
-        case ["demo"]:
-            command = demo
+        case ["demo", *beginning] if len(beginning) < 2:
+            command = partial(demo, beginning[0] if beginning else "dataset")
         case ["up"]:
             command = up
         case ["down"]:

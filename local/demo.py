@@ -7,12 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.background import DIRECTORY
 from local.cloud import ROOT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DATASET = ROOT / "samples" / "dataset.jsonl"
+SPEC = ROOT / "samples" / "spec.yaml"
 QUERIES = ROOT / "samples" / "queries.jsonl"
 QUERIES_ROUTED = 36
 REPORT = DIRECTORY / "report.html"
@@ -28,15 +32,34 @@ class DemoFailed(Exception):
         self.code = code
 
 
-def show_main_job(port: int) -> str:
-    """Drop, follow, route, fetch the report; returns where the report is and the verdict.
+def from_dataset(port: int) -> str:
+    """Drop the sample dataset and follow its run; returns the run's id."""
+    headline("The sample dataset goes into the bucket, and the run begins")
+    run_id = str(_json(port, "drop", str(DATASET))["run_id"])
+    say(run_id)
+    _command(port, "watch", run_id, "--timeout", str(RUN_SECONDS))
+    return run_id
+
+
+def from_spec(port: int) -> str:
+    """Drop the sample spec, follow its generation and the run that comes of it; returns the run's id."""
+    headline("The sample spec goes into the bucket: queries are planned, and the teacher labels them")
+    _command(port, "generate", str(SPEC), "--preview", "5")
+    generation = _json(port, "generate", str(SPEC), "--dataset", "samples")["generation_id"]
+    say(generation)
+    _command(port, "watch", generation, "--timeout", str(RUN_SECONDS))
+    return str(_json(port, "watch", generation)["generation"]["run_id"])
+
+
+BEGINNINGS: dict[str, Callable[[int], str]] = {"dataset": from_dataset, "spec": from_spec}
+
+
+def show_main_job(port: int, begin: Callable[[int], str]) -> str:
+    """Begin a run and follow it, route, fetch the report; returns where the report is and the verdict.
 
     Raises DemoFailed.
     """
-    headline("The sample dataset goes into the bucket, and the run begins")
-    run_id = _json(port, "drop", str(DATASET))["run_id"]
-    say(run_id)
-    _command(port, "watch", run_id, "--timeout", str(RUN_SECONDS))
+    run_id = begin(port)
     headline(f"{QUERIES_ROUTED} queries go to the queue, and the new router answers")
     _command(port, "route", "--file", str(QUERIES), "--first", str(QUERIES_ROUTED))
     fetched = _json(port, "report", run_id, "--to", str(REPORT))

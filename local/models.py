@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from distillery.errors import UnreadableRouting
 from distillery.weights import dominants, parse_routing, rubric
 from local.guidelines import Guidelines, from_grid, on_grid
+from local.inventing import invented_queries, invention_of_prompt
 from local.reading import facets_of_label, facets_of_prompt, taxonomy_of_prompt
 
 if TYPE_CHECKING:
@@ -80,7 +81,14 @@ class Teacher:
         return self._label(self._guidelines, query)
 
     def answer(self, system: str, user: str) -> Answer:
-        """Bare JSON, always valid, over the facets that the prompt asks about (or its own, if about none)."""
+        """Bare JSON, always valid, over the facets that the prompt asks about (or its own, if about none).
+
+        A prompt that asks to invent queries is answered with a list of them.
+        """
+        wanted = invention_of_prompt(system)
+        if wanted:
+            invented = json.dumps(invented_queries(wanted, user), ensure_ascii=False)
+            return _answer(invented, system, user, self.pace, "teacher")
         weights, reasoning = self._label(_guidelines(system) or self._guidelines, user)
         return _answer(_as_json(weights, reasoning), system, user, self.pace, "teacher")
 

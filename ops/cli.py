@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import inspect
 import json
 import os
 import sys
@@ -17,16 +17,17 @@ from typer.exceptions import Abort, TyperException
 from distillery.errors import BadInput, DistilleryError
 from distillery.objects import run_key
 from distillery.runs import Run, State
-from ops import approvals, quoting, screens
+from ops import approvals, generations, quoting, screens
 from ops import doctor as examination
+from ops.commands import Finder, command_on
 from ops.following import TimedOut, all_runs, follow
 from ops.queries import read_queries
 from ops.queries import route as send_and_wait
-from ops.stack import Stack, Target, find_stack
+from ops.stack import Stack, find_stack
 from ops.uploads import Drop, drop_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 TROUBLE, TIMED_OUT = 1, 6
 PIPE_WIDTH = 120
@@ -39,8 +40,8 @@ HELP = """Turn labelled queries into a fast, cheap router, and use it.
 With any of --aws, --profile, --region or --stack-name it is what the AWS SDK's own settings say.
 
 [bold]Exit codes.[/bold] 0: done; of a run: promoted. 1: wrong usage, or the stack is not there.
-Of a run that was followed: 2 rejected, 3 failed, 4 not promoted, 5 duplicate.
-Of a quote: 2 for a file that is no dataset.
+Of a run that was followed: 2 rejected, 3 failed, 4 not promoted, 5 duplicate. Of a generation: its run's,
+or 2 rejected, 3 failed or stopped with no dataset. Of a quote: 2 for a file that is no dataset.
 6: what was waited for did not come in time. 130: interrupted.
 
 With --json standard output holds one JSON document and nothing else; errors are one sentence on
@@ -58,39 +59,8 @@ ONE_DAY = 86_400.0
 ARRIVAL = 60.0
 
 
-def _where(
-    name: str, kind: Any, words: str, default: object = None, flag: str | None = None
-) -> inspect.Parameter:
-    option = typer.Option(*([flag] if flag else []), help=words, rich_help_panel="Where (AWS)")
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
-    )
-
-
-WHERE = (
-    _where("profile", str | None, "Profile of the AWS SDK."),
-    _where("region", str | None, "AWS region."),
-    _where("stack_name", str | None, "Name of the stack; `distillery` by default."),
-    _where("aws", bool, "AWS with the SDK's own settings, not the local cloud.", default=False, flag="--aws"),
-)
-
-
-def on_stack(action: Callable[..., int]) -> Callable[..., int]:
-    """Make a command of an action on a stack: its parameters, and the options that say which stack."""
-
-    @functools.wraps(action)
-    def command(
-        *, profile: str | None, region: str | None, stack_name: str | None, aws: bool, **rest: Any
-    ) -> int:
-        return action(find_stack(Target(profile, region, stack_name, aws)), **rest)
-
-    signature = inspect.signature(action, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "stack"]
-    command.__signature__ = signature.replace(  # type: ignore[attr-defined]  # read by typer and inspect
-        parameters=[parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + [*WHERE]
-    )
-    app.command()(command)
-    return action
+on_stack = functools.partial(command_on, app, find_stack)
+near_stack = functools.partial(command_on, app, Finder)
 
 
 @on_stack
@@ -124,8 +94,47 @@ def watch(
     arrival: Arrival = ARRIVAL,
     as_json: AsJson = False,
 ) -> int:
-    """Follow a run until it has ended; the exit code is its verdict."""
+    """Follow a run until it has ended; the exit code is its verdict. A generation is followed to its run."""
+    if generations.is_generation(stack, run, arrival):
+        return _follow_generation(stack, run, "", timeout, arrival, as_json)
     return _follow(stack, run, timeout, arrival, as_json)
+
+
+@near_stack
+def generate(
+    stack: Finder,
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="What to generate, YAML.", show_default=False)],
+    dataset: Annotated[str | None, typer.Option(help="Its name; the file's by default.")] = None,
+    preview: Annotated[
+        int | None, typer.Option(min=1, help="Show so many of the planned queries, offline, and stop.")
+    ] = None,
+    taxonomy: Annotated[Path | None, typer.Option(help="The facets of a preview; else the shipped.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it, and the run that comes of it.")] = False,
+    timeout: Timeout = ONE_DAY,
+    arrival: Arrival = ARRIVAL,
+    as_json: AsJson = False,
+) -> int:
+    """Have a dataset made of a spec: queries are planned and labelled by the teacher; a run follows."""
+    if preview is not None:
+        shown = generations.preview(
+            generations.read_spec(spec)[0], generations.read_taxonomy(taxonomy), preview
+        )
+        if as_json:
+            _print_json(shown)
+        else:
+            _console().print(generations.preview_table(shown))
+            _console().print(generations.preview_words(shown), markup=False, soft_wrap=True)
+        return 0
+    found = stack.find()
+    dropped = generations.drop_spec(found, spec, dataset)
+    if watch:
+        name, version = dropped.generation_id, dropped.version_id
+        return _follow_generation(found, name, version, timeout, arrival, as_json)
+    if as_json:
+        _print_json(dataclasses.asdict(dropped))
+    else:
+        _console().print(dropped.generation_id, soft_wrap=True)
+    return 0
 
 
 @on_stack
@@ -368,6 +377,33 @@ def _follow(stack: Stack, run_id: str, timeout: float, arrival: float, as_json: 
     else:
         screens.show_verdict(_console(), run, _findings(stack, run), _report_address(stack, run))
     return verdict_code(run)
+
+
+def _follow_generation(
+    stack: Stack, name: str, version: str, timeout: float, arrival: float, as_json: bool
+) -> int:
+    """Follow a generation and then its run; the exit code is the run's verdict, if there is one."""
+    looks = generations.follow_generation(stack, name, timeout=timeout, arrival=arrival, version=version)
+    generation = None
+    if as_json:
+        for look in looks:
+            generation = look.generation
+    else:
+        generation = generations.show_generation(_console(), looks)
+    if generation is None:
+        raise TimedOut(f"No generation {name} appeared.")
+    if not generation.run_id:
+        if as_json:
+            _print_json({"generation": generation.model_dump(mode="json"), "run": None})
+        return generations.EXIT_CODES.get(generation.state, TROUBLE)
+    if not as_json:
+        return _follow(stack, generation.run_id, timeout, arrival, as_json)
+    run = None
+    for snapshot in follow(stack, generation.run_id, timeout=timeout, arrival=arrival):
+        run = snapshot.run
+    described = _described(stack, run) if run else None
+    _print_json({"generation": generation.model_dump(mode="json"), "run": described})
+    return verdict_code(run) if run else TIMED_OUT
 
 
 def verdict_code(run: Run) -> int:

@@ -23,6 +23,7 @@ from botocore.exceptions import (
 
 from distillery import aws
 from distillery.errors import BadInput
+from distillery.generation_ledger import Generations, Labels
 from distillery.ledger import Ledger
 from distillery.objects import Bucket
 
@@ -91,6 +92,16 @@ class Stack:
     def ledger(self) -> Ledger:
         """The stack's runs."""
         return Ledger(self.output("RunsTableName"), self.client("dynamodb"))
+
+    @cached_property
+    def generations(self) -> Generations:
+        """The stack's generations."""
+        return Generations(self.output("GenerationsTableName"), self.client("dynamodb"))
+
+    @cached_property
+    def labels(self) -> Labels:
+        """The labels of the stack's generations."""
+        return Labels(self.output("LabelsTableName"), self.client("dynamodb"))
 
     @cached_property
     def bucket(self) -> Bucket:

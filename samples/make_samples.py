@@ -1,111 +1,41 @@
 """Make the sample data: `python -m samples.make_samples [--out DIRECTORY]`.
 
 Writes `dataset.jsonl` (labelled records to distil) and `queries.jsonl` (queries to route afterwards, none of
-them in the dataset). Everything is drawn with a fixed seed and labelled by the local teacher, so that the
-same script always writes the same bytes.
+them in the dataset). The dataset is what the generator makes of `samples/spec.yaml` on a stack whose teacher
+is the local one, byte for byte; the queries are those that were planned and not chosen.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import yaml
-
-from distillery.prompts import student_prompt
+from distillery.assembly import Labelled, choose, dataset_bytes
+from distillery.generation import plan
+from distillery.spec import parse_spec
 from distillery.taxonomy import default_taxonomy
 from local.models import Teacher
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from distillery.taxonomy import Taxonomy
-
-VOCABULARY = Path(__file__).with_name("vocabulary.yaml")
-SEED = 20260301
-RECORDS = 1500
+SPEC = Path(__file__).with_name("spec.yaml")
 QUERIES = 60
-_TYPOS = 0.04
-_LOWER_CASE = 0.08
-_LONG_WORD = re.compile(r"\b[a-z]{6,}\b")
-_A_BEFORE_VOWEL = re.compile(r"\ba (?!uni)(?=[aeiou])")
-_SLOT = re.compile(r"\{(\w+)\}")
-
-
-def make_queries(count: int, rng: random.Random) -> list[str]:
-    """So many queries, all different after folding case and spaces."""
-    vocabulary = yaml.safe_load(VOCABULARY.read_text("utf-8"))
-    families = list(vocabulary["families"].values())
-    shares = [family["share"] for family in families]
-    queries: dict[str, str] = {}
-    while len(queries) < count:
-        family = rng.choices(families, shares)[0]
-        query = _worn(_filled(rng.choice(family["templates"]), vocabulary["words"], rng), rng)
-        queries.setdefault(normal_form(query), query)
-    return list(queries.values())
-
-
-def normal_form(query: str) -> str:
-    """What two spellings of the same query have in common."""
-    return " ".join(query.casefold().split())
-
-
-def record(query: str, teacher: Teacher, taxonomy: Taxonomy) -> dict[str, object]:
-    """One labelled line of a distillation dataset (bedrock-conversation-2024)."""
-    weights, reasoning = teacher.label(query)
-    label = json.dumps({**weights, "reasoning": reasoning}, ensure_ascii=False)
-    return {
-        "schemaVersion": "bedrock-conversation-2024",
-        "system": [{"text": student_prompt(taxonomy)}],
-        "messages": [
-            {"role": "user", "content": [{"text": query}]},
-            {"role": "assistant", "content": [{"text": label}]},
-        ],
-    }
 
 
 def write_samples(out: Path) -> tuple[Path, Path]:
     """Write both files and return their paths."""
-    taxonomy = default_taxonomy()
+    taxonomy, spec = default_taxonomy(), parse_spec(SPEC.read_bytes())
     teacher = Teacher(taxonomy)
-    drawn = make_queries(RECORDS + QUERIES, random.Random(SEED))
+    planned = plan(spec, taxonomy)
+    chosen = choose([Labelled(one, *teacher.label(one.query)) for one in planned], spec, taxonomy).chosen
+    in_dataset = {one.planned.number for one in chosen}
+    left = [one.query for one in planned if one.number not in in_dataset][:QUERIES]
     dataset, queries = out / "dataset.jsonl", out / "queries.jsonl"
-    _write_lines(dataset, (record(query, teacher, taxonomy) for query in drawn[:RECORDS]))
-    _write_lines(
-        queries,
-        (
-            {"query_id": f"sample-{number:03}", "query": query}
-            for number, query in enumerate(drawn[RECORDS:], start=1)
-        ),
+    dataset.write_bytes(dataset_bytes(chosen, taxonomy))
+    lines = [{"query_id": f"sample-{at:03}", "query": query} for at, query in enumerate(left, start=1)]
+    queries.write_text(
+        "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), "utf-8", newline="\n"
     )
     return dataset, queries
-
-
-def _filled(template: str, words: Mapping[str, Sequence[str]], rng: random.Random) -> str:
-    """The template with every slot drawn; a list's entry may hold slots of its own."""
-    while _SLOT.search(template):
-        template = _SLOT.sub(lambda slot: rng.choice(words[slot[1]]), template)
-    return _A_BEFORE_VOWEL.sub("an ", template)
-
-
-def _worn(query: str, rng: random.Random) -> str:
-    """As people type: now and then in lower case throughout, now and then with two letters swapped."""
-    if rng.random() < _LOWER_CASE:
-        query = query.lower()
-    long_words = list(_LONG_WORD.finditer(query))
-    if long_words and rng.random() < _TYPOS:
-        at = rng.choice(long_words).start() + rng.randrange(1, 4)
-        query = query[:at] + query[at + 1] + query[at] + query[at + 2 :]
-    return query
-
-
-def _write_lines(path: Path, lines: Iterator[dict[str, object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def main() -> None:

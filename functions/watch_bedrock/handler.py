@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from distillery.events import WatchMessage
+from distillery.events import GenerationWatch, WatchMessage
 from distillery.queues import Queue
-from distillery.settings import PipelineSettings
+from distillery.settings import WatchSettings
+from distillery.steps.generating import Generating
 from distillery.steps.pipeline import Pipeline
-from distillery.steps.watch_bedrock import keep_watching
+from distillery.steps.watch_bedrock import Received, keep, keep_watching
+from distillery.steps.watch_generation import watch_generation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -21,20 +23,27 @@ if TYPE_CHECKING:
 
 logger, tracer = Logger(), Tracer()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-settings = PipelineSettings.load()
+settings = WatchSettings.load()
 pipeline = Pipeline.of(settings)
+generating = Generating.of(settings)
+waits: TypeAdapter[WatchMessage | GenerationWatch] = TypeAdapter(WatchMessage | GenerationWatch)
 dead_letters = Queue(settings.dead_letter_queue_url)
 
 
 def poll(record: SQSRecord) -> None:
     """Poll one wait; raises StillWaiting so that the message stays in the queue."""
     try:
-        message = WatchMessage.model_validate_json(record.body)
+        message = waits.validate_json(record.body)
     except ValidationError as error:
         dead_letters.bury(record.body, f"This is no watch message: {error.errors()[0]['msg']}.")
         return
     receives = int(record.attributes.approximate_receive_count or 1)
-    keep_watching(message, record.receipt_handle, receives, pipeline, dead_letters)
+    if isinstance(message, WatchMessage):
+        keep_watching(message, record.receipt_handle, receives, pipeline, dead_letters)
+        return
+    wait = message
+    received = Received(wait, record.receipt_handle, receives)
+    keep(received, lambda: watch_generation(wait, generating, dead_letters), pipeline)
 
 
 @logger.inject_lambda_context

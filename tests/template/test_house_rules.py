@@ -23,12 +23,16 @@ FUNCTIONS: dict[str, type[settings.Settings]] = {
     "ValidateDatasetFunction": settings.ValidateSettings,
     "StartDistillationFunction": settings.StartSettings,
     "DeployModelFunction": settings.PipelineSettings,
-    "WatchBedrockFunction": settings.PipelineSettings,
+    "WatchBedrockFunction": settings.WatchSettings,
     "EvaluateModelFunction": settings.EvaluateSettings,
     "PromoteModelFunction": settings.PromoteSettings,
     "RouteQueriesFunction": settings.RouteSettings,
+    "PlanDatasetFunction": settings.PlanSettings,
+    "LabelQueriesFunction": settings.LabelSettings,
+    "AssembleDatasetFunction": settings.GenerationSettings,
 }
-ASYNCHRONOUS = [name for name in FUNCTIONS if name not in {"WatchBedrockFunction", "RouteQueriesFunction"}]
+CONSUMERS = {"WatchBedrockFunction", "RouteQueriesFunction", "LabelQueriesFunction"}
+ASYNCHRONOUS = [name for name in FUNCTIONS if name not in CONSUMERS]
 OUTPUTS = {
     "DataBucketName",
     "QueryQueueUrl",
@@ -36,11 +40,17 @@ OUTPUTS = {
     "WatchQueueUrl",
     "RunsTableName",
     "ResultsTableName",
+    "LabelQueueUrl",
+    "GenerationsTableName",
+    "LabelsTableName",
+    "TeacherModelId",
     "EventBusName",
     "NotificationTopicArn",
     "ActiveModelParameter",
 }
 TRIGGERS = ("datasets/", "queries/", "specs/")
+GENERATED = "datasets/*/generated-*"
+"""What the generator makes starts the chain, as it should; it must not start the generator."""
 TWO_WEEKS = 1_209_600
 LONGEST_VISIBILITY = 43_200
 DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
@@ -87,7 +97,7 @@ def resources_of(template: Template, statement: Statement) -> list[str]:
 # -- functions
 
 
-def test_there_are_the_seven_functions(template: Template) -> None:
+def test_there_are_the_ten_functions(template: Template) -> None:
     assert set(template.of_type("AWS::Lambda::Function")) == set(FUNCTIONS)
 
 
@@ -156,7 +166,7 @@ def test_every_build_target_of_the_functions_exists() -> None:
 
 def test_every_queue_consumer_reports_partial_failures_and_outlasts_its_function(template: Template) -> None:
     sources = template.of_type("AWS::Lambda::EventSourceMapping").values()
-    assert len(sources) == 2
+    assert len(sources) == len(CONSUMERS)
     for source in sources:
         function, queue = source["FunctionName"]["Ref"], source["EventSourceArn"]["Fn::GetAtt"][0]
         properties = template.properties(queue)
@@ -176,7 +186,7 @@ def test_every_queue_consumer_reports_partial_failures_and_outlasts_its_function
 
 def test_queues_are_encrypted_and_keep_messages_for_two_weeks(template: Template) -> None:
     queues = template.of_type("AWS::SQS::Queue")
-    assert set(queues) == {"QueryQueue", "WatchQueue", "DeadLetterQueue"}
+    assert set(queues) == {"QueryQueue", "WatchQueue", "LabelQueue", "DeadLetterQueue"}
     for properties in queues.values():
         assert properties["SqsManagedSseEnabled"] is True
         assert properties["MessageRetentionPeriod"] == TWO_WEEKS
@@ -190,9 +200,14 @@ def test_no_wait_outlasts_the_watch_queue(template: Template, parameters: dict[s
         assert parameters[f"{stage.value.capitalize()}DeadlineSeconds"]["MaxValue"] < TWO_WEEKS
 
 
-def test_the_router_gives_up_before_the_queue_does(template: Template) -> None:
-    receives = template.properties("QueryQueue")["RedrivePolicy"]["maxReceiveCount"]
-    assert settings.RouteSettings.model_fields["give_up_after"].default < receives
+@pytest.mark.parametrize(
+    ("queue", "kind"), [("QueryQueue", settings.RouteSettings), ("LabelQueue", settings.LabelSettings)]
+)
+def test_a_consumer_gives_up_before_the_queue_does(
+    template: Template, queue: str, kind: type[settings.Settings]
+) -> None:
+    receives = template.properties(queue)["RedrivePolicy"]["maxReceiveCount"]
+    assert kind.model_fields["give_up_after"].default < receives
 
 
 # -- rules
@@ -200,7 +215,7 @@ def test_the_router_gives_up_before_the_queue_does(template: Template) -> None:
 
 def test_every_rule_target_keeps_what_it_cannot_deliver(template: Template) -> None:
     rules = template.of_type("AWS::Events::Rule")
-    assert len(rules) == 8
+    assert len(rules) == 10
     policy = template.properties("DeadLetterQueuePolicy")["PolicyDocument"]["Statement"][0]
     allowed = {arn["Fn::GetAtt"][0] for arn in policy["Condition"]["ArnEquals"]["aws:SourceArn"]}
     assert allowed == set(rules)
@@ -227,6 +242,8 @@ def test_every_rule_target_keeps_what_it_cannot_deliver(template: Template) -> N
         ("EvaluateModelFunction", [("distillery", ["Model Deployed"])]),
         ("PromoteModelFunction", [("distillery", ["Evaluation Finished"])]),
         ("ValidateDatasetFunction", [("aws.s3", ["Object Created"])]),
+        ("PlanDatasetFunction", [("aws.s3", ["Object Created"])]),
+        ("AssembleDatasetFunction", [("distillery", ["Labels Complete"])]),
     ],
 )
 def test_a_function_hears_what_the_design_says(
@@ -260,6 +277,9 @@ def test_people_hear_how_a_run_ends_and_that_it_waits_in_words(template: Templat
             events.RunFailed,
             events.ModelPromoted,
             events.ModelNotPromoted,
+            events.DatasetGenerated,
+            events.GenerationStopped,
+            events.GenerationFailed,
         )
     }
     transformer = rule["Targets"][0]["InputTransformer"]
@@ -287,6 +307,14 @@ def test_a_dropped_dataset_is_seen_in_this_bucket_only(template: Template) -> No
     }
 
 
+def test_a_dropped_spec_is_seen_in_this_bucket_only(template: Template) -> None:
+    pattern = template.properties("PlanDatasetFunctionSpecDropped")["EventPattern"]["detail"]
+    assert pattern == {
+        "bucket": {"name": [{"Ref": "DataBucket"}]},
+        "object": {"key": [{"wildcard": "specs/*.yaml"}]},
+    }
+
+
 def test_bedrock_rings_only_when_a_job_has_ended(template: Template) -> None:
     pattern = template.properties("DeployModelFunctionJobChanged")["EventPattern"]
     assert pattern["detail"] == {"jobStatus": ["Completed", "Failed", "Stopped"]}
@@ -309,8 +337,11 @@ def test_no_resource_is_a_wildcard_that_could_be_a_name(template: Template) -> N
             if resource == "*":
                 assert set(statement.actions) <= WITHOUT_RESOURCES, statement
             elif resource.startswith("DataBucket.Arn/"):
-                # A run's id; or what the user calls a dataset.
-                assert re.fullmatch(r"DataBucket\.Arn/(runs/\*/[^*]+(/\*)?|datasets/\*)", resource), statement
+                # An id; or what the user calls a dataset; or what the content of a dataset is called.
+                own = r"(runs|generations)/\*/[^*]+(/\*)?"
+                assert re.fullmatch(
+                    rf"DataBucket\.Arn/({own}|(datasets|specs)/\*|datasets/\*/generated-\*)", resource
+                ), statement
             else:
                 kind = resource.split(":")[5].split("/")[0]
                 assert kind in NAMED_BY_AWS, statement
@@ -323,6 +354,15 @@ def test_no_managed_policy_of_aws_is_attached(template: Template) -> None:
         assert all(set(policy) == {"Ref"} for policy in attached)
 
 
+def _hears(rule: dict[str, Any], statement: Statement, template: Template) -> bool:
+    """Whether a rule rings for a function that has the statement's role."""
+    return any(
+        template.role_of(name) == statement.holder and target["Arn"] == {"Fn::GetAtt": [name, "Arn"]}
+        for name in FUNCTIONS
+        for target in rule["Targets"]
+    )
+
+
 def test_no_function_writes_where_it_would_trigger_one(template: Template) -> None:
     writes = [s for s in statements(template) if "s3:PutObject" in s.actions]
     assert writes
@@ -330,13 +370,24 @@ def test_no_function_writes_where_it_would_trigger_one(template: Template) -> No
         for resource in resources_of(template, statement):
             key = resource.removeprefix("DataBucket.Arn/")
             assert key != resource
-            assert not key.startswith((*TRIGGERS, "*"))
+            if key == GENERATED:
+                heard = [
+                    r
+                    for r in template.of_type("AWS::Events::Rule").values()
+                    if _hears(r, statement, template)
+                ]
+                assert heard
+                assert not [rule for rule in heard if "datasets/" in str(rule["EventPattern"])]
+            else:
+                assert not key.startswith((*TRIGGERS, "*"))
 
 
 def test_events_are_put_under_the_own_source_only(template: Template) -> None:
     puts = [s for s in statements(template) if "events:PutEvents" in s.actions]
     assert {s.holder for s in puts} == {
-        template.role_of(name) for name in FUNCTIONS if name != "RouteQueriesFunction"
+        template.role_of(name)
+        for name in FUNCTIONS
+        if name not in {"RouteQueriesFunction", "LabelQueriesFunction"}
     }
     for statement in puts:
         assert statement.actions == ["events:PutEvents"]
@@ -480,6 +531,8 @@ def test_what_is_bulky_and_can_be_made_again_expires(template: Template) -> None
         ("RunsTable", "run_id", None),
         ("ResultsTable", "query_id", "expires_at"),
         ("ClaimsTable", "claim", None),
+        ("GenerationsTable", "generation_id", None),
+        ("LabelsTable", "generation_id", None),
         ("IdempotencyTable", "id", "expiration"),
     ],
 )
@@ -487,7 +540,8 @@ def test_a_table_has_its_key_expiry_and_protection(
     template: Template, table: str, key: str, expiry: str | None
 ) -> None:
     properties = template.properties(table)
-    assert properties["KeySchema"] == [{"AttributeName": key, "KeyType": "HASH"}]
+    assert properties["KeySchema"][0] == {"AttributeName": key, "KeyType": "HASH"}
+    assert len(properties["KeySchema"]) == 1 + (table == "LabelsTable")
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["SSESpecification"]["SSEEnabled"] is True
     if expiry:

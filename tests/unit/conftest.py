@@ -21,6 +21,14 @@ from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, Surroun
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TABLES = (
+    "RunsTable",
+    "ResultsTable",
+    "ClaimsTable",
+    "IdempotencyTable",
+    "GenerationsTable",
+    "LabelsTable",
+)
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
@@ -70,12 +78,13 @@ def cloud(resources: dict[str, Any]) -> Iterator[Surroundings]:
     """The stack's own resources, in memory."""
     aws.client.cache_clear()
     with mock_aws():
-        for table in ("RunsTable", "ResultsTable", "ClaimsTable", "IdempotencyTable"):
+        for table in TABLES:
             create_table(resources, table)
         boto3.client("s3").create_bucket(Bucket="data")
         sqs = boto3.client("sqs")
         urls = {
-            name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("watch", "query", "dead", "heard")
+            name: sqs.create_queue(QueueName=name)["QueueUrl"]
+            for name in ("watch", "query", "label", "dead", "heard")
         }
         events = boto3.client("events")
         events.create_event_bus(Name="bus")
@@ -90,6 +99,9 @@ def cloud(resources: dict[str, Any]) -> Iterator[Surroundings]:
             "RESULTS_TABLE": "ResultsTable",
             "CLAIMS_TABLE": "ClaimsTable",
             "IDEMPOTENCY_TABLE": "IdempotencyTable",
+            "GENERATIONS_TABLE": "GenerationsTable",
+            "LABELS_TABLE": "LabelsTable",
+            "LABEL_QUEUE_URL": urls["label"],
             "DATA_BUCKET": "data",
             "EVENT_BUS": "bus",
             "WATCH_QUEUE_URL": urls["watch"],

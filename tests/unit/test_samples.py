@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections import Counter
 from pathlib import Path
@@ -11,17 +10,22 @@ from statistics import mean
 
 import pytest
 
+from distillery.assembly import LEEWAY
+from distillery.generation import plan
 from distillery.prompts import student_prompt
+from distillery.spec import parse_spec
+from distillery.split import query_key
 from distillery.taxonomy import default_taxonomy
 from distillery.weights import dominant, parse_routing, rubric
 from local.models import Baseline
-from samples.make_samples import QUERIES, RECORDS, make_queries, normal_form, write_samples
+from samples.make_samples import QUERIES, SPEC, write_samples
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 FOREIGN = ROOT.parent / "shared" / "data" / "teacher_labels.jsonl"
 RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
 TAXONOMY = default_taxonomy()
+RECORDS = parse_spec(SPEC.read_bytes()).records
 
 
 def _records() -> list[dict]:
@@ -65,9 +69,9 @@ def test_no_file_holds_a_reserved_string_or_a_line_that_is_too_long():
 
 
 def test_all_queries_differ_and_none_to_route_was_trained_on():
-    trained = {normal_form(_query(record)) for record in _records()}
+    trained = {query_key(_query(record)) for record in _records()}
     asked = _to_route()
-    routed = {normal_form(entry["query"]) for entry in asked}
+    routed = {query_key(entry["query"]) for entry in asked}
     assert len(trained) == RECORDS
     assert len(routed) == len({entry["query_id"] for entry in asked}) == QUERIES == 60
     assert not trained & routed
@@ -97,10 +101,21 @@ def test_the_baseline_is_good_but_beatable_on_the_samples():
     assert 4.0 <= mean(grades) <= 4.4
 
 
+def test_the_leading_facets_are_those_that_the_spec_asks_for():
+    leading = Counter(
+        dominant(parse_routing(_label(record), TAXONOMY.names).weights) for record in _records()
+    )
+    for facet, share in parse_spec(SPEC.read_bytes()).mix.items():
+        assert abs(leading[facet] / RECORDS - share) <= LEEWAY, facet
+
+
 def test_another_seed_makes_other_queries():
-    first, second = (make_queries(50, random.Random(seed)) for seed in (1, 2))  # noqa: S311
+    spec = parse_spec(SPEC.read_bytes())
+    first, second = (
+        [one.query for one in plan(spec.model_copy(update={"seed": at}), TAXONOMY)] for at in (1, 2)
+    )
     assert first != second
-    assert len({normal_form(query) for query in first}) == 50
+    assert len({query_key(query) for query in first}) == spec.planned
 
 
 @pytest.mark.skipif(not FOREIGN.exists(), reason="the reference labels are not beside this checkout")
@@ -111,6 +126,6 @@ def test_no_query_or_wording_comes_from_the_reference_labels():
 
     theirs = [_query(json.loads(line)) for line in FOREIGN.read_text("utf-8").splitlines()]
     ours = [_query(record) for record in _records()] + [entry["query"] for entry in _to_route()]
-    assert not {normal_form(query) for query in ours} & {normal_form(query) for query in theirs}
+    assert not {query_key(query) for query in ours} & {query_key(query) for query in theirs}
     examples = [example for facet in TAXONOMY.facets for example in facet.examples]
     assert not runs_of_four(ours + examples) & runs_of_four(theirs)

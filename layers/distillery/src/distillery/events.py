@@ -96,6 +96,37 @@ class RunFailed(OwnEvent):
     cause: str
 
 
+class GenerationEvent(OwnEvent):
+    """What events about a generation share; `run_id` is that of the run that follows, once there is one."""
+
+    run_id: str = ""
+    generation_id: str
+
+
+class DatasetPlanned(GenerationEvent):
+    detail_type: ClassVar[str] = "Dataset Planned"
+
+
+class LabelsComplete(GenerationEvent):
+    """The watch's doorbell: all labels are in, or no more will be asked for."""
+
+    detail_type: ClassVar[str] = "Labels Complete"
+
+
+class DatasetGenerated(GenerationEvent):
+    detail_type: ClassVar[str] = "Dataset Generated"
+
+
+class GenerationStopped(GenerationEvent):
+    detail_type: ClassVar[str] = "Generation Stopped"
+
+
+class GenerationFailed(GenerationEvent):
+    """The spec was rejected, or the generation cannot go on."""
+
+    detail_type: ClassVar[str] = "Generation Failed"
+
+
 OWN_EVENTS: tuple[type[OwnEvent], ...] = (
     DatasetValidated,
     DatasetRejected,
@@ -110,6 +141,11 @@ OWN_EVENTS: tuple[type[OwnEvent], ...] = (
     ModelPromoted,
     ModelNotPromoted,
     RunFailed,
+    DatasetPlanned,
+    LabelsComplete,
+    DatasetGenerated,
+    GenerationStopped,
+    GenerationFailed,
 )
 
 
@@ -150,4 +186,11 @@ class WatchMessage(BaseModel):
 
     run_id: str
     stage: Stage
+    deadline: AwareDatetime
+
+
+class GenerationWatch(BaseModel):
+    """The wait of one generation; the deadline in force is the ledger's, which a second drop may move."""
+
+    generation_id: str
     deadline: AwareDatetime

@@ -1,4 +1,4 @@
-"""The runs' ledger in DynamoDB: claims, conditional moves, lineage.
+"""The ledgers in DynamoDB: claims, conditional moves, lineage.
 
 Every move is one conditional write from the states it expects, so of several events that ask for the
 same move exactly one makes it and the others read what has become of the run.
@@ -18,13 +18,12 @@ from distillery.errors import Transient
 from distillery.runs import MOVES, Move, Run, Source, State, dataset_name, now
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from distillery.runs import Approval
 
-_WAITING = {":waiting": State.AWAITING_APPROVAL}
 _SERIALIZER = TypeSerializer()
 _DESERIALIZER = TypeDeserializer()
 
@@ -54,43 +53,140 @@ def _condition_failed(error: ClientError) -> bool:
     return aws.error_code(error) == "ConditionalCheckFailedException"
 
 
-class Ledger:
-    """The runs table."""
+class Entries:
+    """A table with one entry per piece of work: opened once, moved by conditional writes, annotated.
 
-    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
-        self._table = table
+    Every method answers with the entry's content, or None where there is none or the condition failed.
+    """
+
+    def __init__(self, table: str, key: str, client: DynamoDBClient | None = None) -> None:
+        self._table, self._key = table, key
         self._client: DynamoDBClient = client or aws.client("dynamodb")
 
-    def receive(self, run_id: str, source: Source) -> Run:
-        """Open a run in RECEIVED, or return the one that an earlier event opened."""
-        opened = Move(state=State.RECEIVED, at=now(), step="validate_dataset")
-        item = {
-            "run_id": run_id,
-            "state": State.RECEIVED,
-            "dataset": dataset_name(source.key),
-            "source": source.model_dump(),
-            "history": [opened.model_dump(mode="json")],
-            "updated_at": opened.at.isoformat(),
-        }
-        with aws.explained("open the run"):
+    def open(self, item: Mapping[str, Any]) -> None:
+        """Write an entry unless there is one under its key."""
+        with aws.explained("open the entry"):
             try:
                 self._client.put_item(
                     TableName=self._table,
                     Item=to_item(item),
-                    ConditionExpression="attribute_not_exists(run_id)",
+                    ConditionExpression=f"attribute_not_exists({self._key})",
                 )
             except ClientError as error:
                 if not _condition_failed(error):
                     raise
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """The entry as it is now (a consistent read)."""
+        with aws.explained("read the ledger"):
+            answer = self._client.get_item(
+                TableName=self._table, Key={self._key: {"S": name}}, ConsistentRead=True
+            )
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def move(
+        self, name: str, expected: Iterable[str], entry: Mapping[str, Any], *, once: str = "", **values: Any
+    ) -> dict[str, Any] | None:
+        """Set values and append to the history, from one of the expected states only.
+
+        With `once` an attribute of that name must not be there yet.
+        """
+        condition, states = _expecting(expected, once)
+        return self._update(
+            name, values, condition=condition, extra=states | {":entry": [entry]}, history=True
+        )
+
+    def note(
+        self, name: str, *, expected: Iterable[str] = (), once: str = "", **values: Any
+    ) -> dict[str, Any] | None:
+        """Set values of an entry that exists and, where states are expected, is in one of them."""
+        condition, states = _expecting(expected, once)
+        return self._update(
+            name,
+            values,
+            condition=condition or f"attribute_exists({self._key})",
+            extra=states,
+            history=False,
+        )
+
+    def add(self, name: str, **amounts: float) -> dict[str, Any] | None:
+        """Add to numbers of an entry that exists; one that is missing counts as 0."""
+        sums = ", ".join(f"#{field} :{field}" for field in amounts)
+        return self._write(
+            name, f"ADD {sums}", f"attribute_exists({self._key})", list(amounts), to_item(_bound(amounts))
+        )
+
+    def _update(
+        self, name: str, values: Mapping[str, Any], *, condition: str, extra: Mapping[str, Any], history: bool
+    ) -> dict[str, Any] | None:
+        names = list(values)
+        assignments = [f"#{field} = :{field}" for field in values]
+        if history:
+            names.append("history")
+            assignments.append("#history = list_append(#history, :entry)")
+        if "#state" in condition and "state" not in names:
+            names.append("state")
+        bound = to_item(_bound(values)) | to_item(extra)
+        return self._write(name, f"SET {', '.join(assignments)}", condition, names, bound)
+
+    def _write(
+        self, name: str, expression: str, condition: str, names: Iterable[str], bound: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        with aws.explained("write to the ledger"):
+            try:
+                answer = self._client.update_item(
+                    TableName=self._table,
+                    Key={self._key: {"S": name}},
+                    UpdateExpression=expression,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={f"#{field}": field for field in names},
+                    ExpressionAttributeValues=bound,
+                    ReturnValues="ALL_NEW",
+                )
+            except ClientError as error:
+                if _condition_failed(error):
+                    return None
+                raise
+        return from_item(answer["Attributes"])
+
+
+def _expecting(states: Iterable[str], once: str) -> tuple[str, dict[str, str]]:
+    """The condition that an entry is in one of the states and lacks an attribute, and its values."""
+    values = {f":from{at}": state for at, state in enumerate(sorted(states))}
+    parts = [f"#state IN ({', '.join(values)})"] if values else []
+    if once:
+        parts.append(f"attribute_not_exists(#{once})")
+    return " AND ".join(parts), values
+
+
+def _bound(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f":{field}": value for field, value in values.items()}
+
+
+class Ledger:
+    """The runs table."""
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._entries = Entries(table, "run_id", client)
+
+    def receive(self, run_id: str, source: Source) -> Run:
+        """Open a run in RECEIVED, or return the one that an earlier event opened."""
+        opened = Move(state=State.RECEIVED, at=now(), step="validate_dataset")
+        self._entries.open(
+            {
+                "run_id": run_id,
+                "state": State.RECEIVED,
+                "dataset": dataset_name(source.key),
+                "source": source.model_dump(),
+                "history": [opened.model_dump(mode="json")],
+                "updated_at": opened.at.isoformat(),
+            }
+        )
         return self.get(run_id)
 
     def find(self, run_id: str) -> Run | None:
         """The run as it is now (a consistent read), or None."""
-        with aws.explained("read the run"):
-            answer = self._client.get_item(
-                TableName=self._table, Key={"run_id": {"S": run_id}}, ConsistentRead=True
-            )
-        return Run.model_validate(from_item(answer["Item"])) if "Item" in answer else None
+        return _run(self._entries.find(run_id))
 
     def get(self, run_id: str) -> Run:
         """The run as it is now; raises Missing when this ledger does not know it."""
@@ -106,15 +202,8 @@ class Ledger:
 
         With `since` it is moved from that state only.
         """
-        expected = sorted({since} if since else {state for state in State if to in MOVES[state]})
-        return self._move(
-            run_id,
-            to,
-            step,
-            lineage,
-            condition=f"#state IN ({', '.join(f':from{i}' for i in range(len(expected)))})",
-            extra={f":from{i}": state for i, state in enumerate(expected)},
-        )
+        expected = {since} if since else {state for state in State if to in MOVES[state]}
+        return self._move(run_id, to, step, lineage, expected)
 
     def decide(self, run_id: str, approval: Approval, *, step: str, **lineage: Any) -> Run | None:
         """Record what a person decided on a run that waits for it; a rejection ends the run.
@@ -122,11 +211,11 @@ class Ledger:
         One decision only: None when there is one already, or the run does not wait.
         """
         lineage = {"approval": approval.model_dump(mode="json"), **lineage}
-        condition, extra = "#state = :waiting AND attribute_not_exists(#approval)", _WAITING
+        waiting = {State.AWAITING_APPROVAL}
         if approval.decision == "rejected":
-            return self._move(run_id, State.REJECTED, step, lineage, condition=condition, extra=extra)
-        values = {"state": State.AWAITING_APPROVAL, "updated_at": now().isoformat(), **lineage}
-        return self._update(run_id, values, condition=condition, extra=extra, append_history=False)
+            return self._move(run_id, State.REJECTED, step, lineage, waiting, once="approval")
+        values = {"updated_at": now().isoformat(), **lineage}
+        return _run(self._entries.note(run_id, expected=waiting, once="approval", **values))
 
     def _move(
         self,
@@ -134,61 +223,22 @@ class Ledger:
         to: State,
         step: str,
         lineage: Mapping[str, Any],
+        expected: Iterable[State],
         *,
-        condition: str,
-        extra: Mapping[str, Any],
+        once: str = "",
     ) -> Run | None:
         at = now()
         entry = Move(state=to, at=at, step=step).model_dump(mode="json")
-        return self._update(
-            run_id,
-            {"state": to, "updated_at": at.isoformat(), **lineage},
-            condition=condition,
-            extra={**extra, ":entry": [entry]},
-            append_history=True,
-        )
+        values = {"state": to, "updated_at": at.isoformat(), **lineage}
+        return _run(self._entries.move(run_id, expected, entry, once=once, **values))
 
     def note(self, run_id: str, **lineage: Any) -> Run | None:
         """Add lineage without a move; None when there is no such run."""
-        return self._update(
-            run_id,
-            {"updated_at": now().isoformat(), **lineage},
-            condition="attribute_exists(run_id)",
-            extra={},
-            append_history=False,
-        )
+        return _run(self._entries.note(run_id, updated_at=now().isoformat(), **lineage))
 
-    def _update(
-        self,
-        run_id: str,
-        values: Mapping[str, Any],
-        *,
-        condition: str,
-        extra: Mapping[str, Any],
-        append_history: bool,
-    ) -> Run | None:
-        names = {f"#{name}": name for name in values}
-        assignments = [f"#{name} = :{name}" for name in values]
-        if append_history:
-            names["#history"] = "history"
-            assignments.append("#history = list_append(#history, :entry)")
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key={"run_id": {"S": run_id}},
-                UpdateExpression=f"SET {', '.join(assignments)}",
-                ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=to_item({f":{name}": value for name, value in values.items()})
-                | to_item(extra),
-                ReturnValues="ALL_NEW",
-            )
-        except ClientError as error:
-            if _condition_failed(error):
-                return None
-            with aws.explained("write to the ledger"):
-                raise
-        return Run.model_validate(from_item(answer["Attributes"]))
+
+def _run(content: dict[str, Any] | None) -> Run | None:
+    return Run.model_validate(content) if content is not None else None
 
 
 class Claims:

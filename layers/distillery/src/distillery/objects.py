@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from botocore.exceptions import ClientError
+
 from distillery import aws
 
 if TYPE_CHECKING:
@@ -78,6 +80,20 @@ class Bucket:
             self._client.put_object(
                 Bucket=self.name, Key=key, Body=content, ContentType=content_type, **tagging
             )
+
+    def put_new(self, key: str, content: bytes, content_type: str) -> str:
+        """Write an object unless its key is taken; returns the version that is there, ours or the other."""
+        with aws.explained(f"write s3://{self.name}/{key}"):
+            try:
+                answer = self._client.put_object(
+                    Bucket=self.name, Key=key, Body=content, ContentType=content_type, IfNoneMatch="*"
+                )
+                return str(answer.get("VersionId") or answer["ETag"].strip('"'))
+            except ClientError as error:
+                if aws.error_code(error) != "PreconditionFailed":
+                    raise
+            found = self._client.head_object(Bucket=self.name, Key=key)
+        return str(found.get("VersionId") or found["ETag"].strip('"'))
 
     def upload(self, key: str, file: IO[bytes]) -> None:
         """Write a large object from the file's start, in parts."""

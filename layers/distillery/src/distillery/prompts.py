@@ -49,6 +49,20 @@ def teacher_prompt(taxonomy: Taxonomy) -> str:
     )
 
 
+def invention_prompt(taxonomy: Taxonomy, facet: str, count: int) -> str:
+    """Asks a model for queries of its own that one facet should lead; it answers with a JSON list."""
+    wanted = next(one for one in taxonomy.facets if one.name == facet)
+    return (
+        f"You invent {taxonomy.subject} queries as people type them: varied in subject, length and form, "
+        "each complete in itself, no two alike.\n\n"
+        f"Channel: {wanted.name}: {wanted.description}\n"
+        + (f"Typical cues: {', '.join(wanted.cues)}.\n" if wanted.cues else "")
+        + (f"Typical queries: {'; '.join(wanted.examples)}.\n" if wanted.examples else "")
+        + f"\nWrite {count} queries that this channel alone would find, and none of the examples. "
+        "Answer with one JSON list of strings and nothing else."
+    )
+
+
 def judge_instructions(taxonomy: Taxonomy) -> str:
     """Instructions of the OverallQuality metric for an evaluation job; its three variables come last."""
     return (

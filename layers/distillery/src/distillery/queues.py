@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from distillery import aws
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
-    from distillery.events import WatchMessage
+    from distillery.events import GenerationWatch, WatchMessage
 
 LONGEST_VISIBILITY = 43_200
 LONGEST_REASON = 1_000
+SENT_AT_ONCE = 16
 
 
 class Queue:
@@ -25,10 +27,21 @@ class Queue:
         self._url = url
         self._client: SQSClient = client or aws.client("sqs")
 
-    def watch(self, message: WatchMessage) -> None:
+    def watch(self, message: WatchMessage | GenerationWatch) -> None:
         """Put a wait under watch."""
-        with aws.explained("put the run under watch"):
+        with aws.explained("put the wait under watch"):
             self._client.send_message(QueueUrl=self._url, MessageBody=message.model_dump_json())
+
+    def send(self, bodies: Sequence[str]) -> None:
+        """Send messages, several at once."""
+
+        def one(body: str) -> None:
+            with aws.explained("send a message"):
+                self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+        # Not SendMessageBatch: the local cloud asks for an action of that name, which IAM does not know.
+        with ThreadPoolExecutor(SENT_AT_ONCE) as pool:
+            list(pool.map(one, bodies))
 
     def bury(self, body: str, reason: str, attributes: Mapping[str, str] | None = None) -> None:
         """Keep a message as it came, with the reason why it cannot be dealt with (dead-letter queues)."""

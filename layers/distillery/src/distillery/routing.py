@@ -132,7 +132,7 @@ class Reply(Protocol):
 
 
 @dataclass(slots=True)
-class _Spent:
+class Spent:
     """What the calls for one query took so far; milliseconds of the last."""
 
     input_tokens: int = 0
@@ -150,12 +150,12 @@ def route(
 ) -> Routed:
     """Answer one query; raises Transient when the query should go back to the queue."""
     unusable: list[str] = []
-    spent = _Spent()
+    spent = Spent()
     answering = Target("", "")
     routing = None
     for target in targets:
         try:
-            routing, answering = _readable(query, target, ask, taxonomy, spent), target
+            routing, answering = readable(query, target, ask, taxonomy, spent), target
             break
         except UnreadableRouting as error:
             unusable.append(error.message)
@@ -176,8 +176,8 @@ def route(
     )
 
 
-def _readable(
-    query: str, target: Target, ask: Callable[[Target, str], Reply], taxonomy: Taxonomy, spent: _Spent
+def readable(
+    query: str, target: Target, ask: Callable[[Target, str], Reply], taxonomy: Taxonomy, spent: Spent
 ) -> Routing:
     """Ask until an answer can be read, `READS` times at most."""
     for _ in range(READS - 1):

@@ -98,6 +98,41 @@ class PromoteSettings(PipelineSettings):
     max_cost_share: float = Field(default=1.0, gt=0)
 
 
+class WatchSettings(PipelineSettings):
+    data_bucket: str
+    generations_table: str
+    labels_table: str
+    label_queue_url: str
+
+
+class GenerationSettings(Settings):
+    """What every function that moves a generation needs."""
+
+    data_bucket: str
+    generations_table: str
+    labels_table: str
+    event_bus: str
+    watch_queue_url: str
+    dead_letter_queue_url: str
+    label_queue_url: str
+
+
+class PlanSettings(GenerationSettings):
+    idempotency_table: str
+    teacher_model: str
+
+
+class LabelSettings(Settings):
+    data_bucket: str
+    generations_table: str
+    labels_table: str
+    idempotency_table: str
+    label_queue_url: str
+    dead_letter_queue_url: str
+    label_concurrency: int = Field(default=8, ge=1, le=64)
+    give_up_after: int = Field(default=15, ge=1, description="receives; below the queue's maxReceiveCount")
+
+
 class RouteSettings(Settings):
     data_bucket: str
     results_table: str

@@ -34,15 +34,15 @@ class Converse:
     def __init__(self, client: BedrockRuntimeClient | None = None) -> None:
         self._client: BedrockRuntimeClient = client or aws.client("bedrock-runtime")
 
-    def ask(self, model_id: str, system: str, query: str) -> Reply:
-        """Ask a model; raises Transient, Missing, AccessDenied or Permanent."""
+    def ask(self, model_id: str, system: str, query: str, longest: int = LONGEST_ANSWER) -> Reply:
+        """Ask a model for at most so many tokens; raises Transient, Missing, AccessDenied or Permanent."""
         with aws.explained(f"ask {model_id}"):
             try:
-                answer = self._call(model_id, system, query)
+                answer = self._call(model_id, system, query, longest)
             except ClientError as error:
                 if aws.error_code(error) not in NOT_RETRIED_BY_SDK:
                     raise
-                answer = self._call(model_id, system, query)
+                answer = self._call(model_id, system, query, longest)
         content = answer["output"].get("message", {}).get("content", [])
         return Reply(
             text="".join(block.get("text", "") for block in content),
@@ -51,10 +51,10 @@ class Converse:
             latency_ms=float(answer["metrics"]["latencyMs"]),
         )
 
-    def _call(self, model_id: str, system: str, query: str) -> ConverseResponseTypeDef:
+    def _call(self, model_id: str, system: str, query: str, longest: int) -> ConverseResponseTypeDef:
         return self._client.converse(
             modelId=model_id,
             system=[{"text": system}],
             messages=[{"role": "user", "content": [{"text": query}]}],
-            inferenceConfig={"maxTokens": LONGEST_ANSWER, "temperature": 0.0},
+            inferenceConfig={"maxTokens": longest, "temperature": 0.0},
         )

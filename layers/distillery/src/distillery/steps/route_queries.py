@@ -6,7 +6,6 @@ costs one call, and equal queries within the hour are answered from the first on
 
 from __future__ import annotations
 
-import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -16,16 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
-from aws_lambda_powertools.utilities.idempotency.exceptions import (
-    IdempotencyAlreadyInProgressError,
-    IdempotencyInconsistentStateError,
-    IdempotencyPersistenceLayerError,
-)
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
@@ -34,6 +23,7 @@ from distillery.active_model import ActiveModel, parse_active_model
 from distillery.bedrock.converse import Converse, Reply
 from distillery.errors import BadInput, DistilleryError, Transient
 from distillery.objects import Bucket
+from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
 from distillery.prompts import student_prompt, teacher_prompt
 from distillery.queues import Queue
 from distillery.results import Results
@@ -47,24 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from distillery.settings import RouteSettings
     from distillery.taxonomy import Taxonomy
 
-CLAIM_SECONDS = 3_600
-CLAIMED_SECONDS = 10.0
-"""Until a claimed query is looked at again: fifteen times outlast the function that holds the claim."""
-LAST_START = 65_000
-"""Milliseconds that must remain for a call to be started: three tries of twenty seconds, and to store it."""
-FIRST_BACKOFF = 4.0
-LONGEST_BACKOFF = 900.0
 logger = Logger(child=True)
-
-
-class _Claimed(Transient):
-    """The same query is being answered elsewhere, or was when that function died."""
 
 
 class _Fallback(Exception):
@@ -117,9 +97,7 @@ class Router:
         self._metrics = metrics
         self._converse = converse or Converse()
         self._results = results or Results(settings.results_table)
-        self._claims = claims or DynamoDBPersistenceLayer(
-            table_name=settings.idempotency_table, boto3_client=aws.client("dynamodb")
-        )
+        self._paid = PaidCalls("route", settings.idempotency_table, claims)
         self._parameters = parameters or SSMProvider(boto3_client=aws.client("ssm"))
         bucket = bucket or Bucket(settings.data_bucket)
         # A run's copy never changes; the stack's own is asked for once in each period.
@@ -160,7 +138,7 @@ class Router:
             logger.error("the taxonomy cannot be read; the queries go back", reason=str(error))
             return dict.fromkeys(firsts, Transient(str(error)))
         targets = self._targets(active, taxonomy)
-        config = IdempotencyConfig(expires_after_seconds=CLAIM_SECONDS, lambda_context=context)
+        config = claims_of(context)
         with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
             answers = pool.map(
                 lambda text, query_id: self._answer(text, query_id, taxonomy, targets, config, context),
@@ -177,12 +155,10 @@ class Router:
         try:
             self._store(batch.queries[record.message_id], batch)
         except Transient as error:
-            receives = int(record.attributes.approximate_receive_count or 1)
-            if receives >= self._settings.give_up_after:
-                self._bury(record, f"Given up after {receives} tries. {error}")
+            if received(record) >= self._settings.give_up_after:
+                self._bury(record, f"Given up after {received(record)} tries. {error}")
                 return
-            wait = CLAIMED_SECONDS if isinstance(error, _Claimed) else _backoff(receives)
-            self._queue.hide(record.receipt_handle, wait)
+            put_back(self._queue, record, error)
             raise
         except DistilleryError as error:
             self._bury(record, str(error))
@@ -244,34 +220,22 @@ class Router:
         context: LambdaContext,
     ) -> Paid | DistilleryError:
         def in_time(target: Target, query: str) -> Reply:
-            if context.get_remaining_time_in_millis() < LAST_START:
-                raise Transient("The function's time was used up before this query's turn.")
+            require_time(context)
             return self._converse.ask(target.model_id, target.system, query)
 
-        @idempotent_function(  # type: ignore[untyped-decorator]  # Powertools gives it no signature
-            data_keyword_argument="claim",
-            persistence_store=self._claims,
-            config=config,
-            key_prefix="route",
-        )
-        def ask(*, claim: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (read by the decorator)
+        def ask() -> dict[str, Any]:
             routed = route(text, targets, in_time, taxonomy)
             if routed.source == "fallback":
                 raise _Fallback(routed)
             return {"routed": asdict(routed), "query_id": query_id}
 
+        claim = {"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}
         try:
-            answer = ask(
-                claim={"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}
-            )
+            answer = self._paid.once(claim, ask, config)
         except _Fallback as fallback:
             return Paid(fallback.routed, query_id)
         except Transient as error:
             return error
-        except IdempotencyAlreadyInProgressError:
-            return _Claimed("The same query is being answered elsewhere.")
-        except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
-            return Transient(f"The claim on the query could not be made: {error}")
         kept = answer["routed"]
         return Paid(
             Routed(**{**kept, "repairs": tuple(Repair(repair) for repair in kept["repairs"])}),
@@ -299,9 +263,3 @@ class Router:
                 self._metrics.add_metric(name, MetricUnit.Count, count)
         for reason in sorted(reasons):
             logger.warning("a model did not answer", reason=reason)
-
-
-def _backoff(receives: int) -> float:
-    """Full jitter over a doubling ceiling, in seconds."""
-    ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(receives, 10))
-    return max(1.0, random.uniform(0, ceiling))  # noqa: S311 (spreads retries, hides nothing)

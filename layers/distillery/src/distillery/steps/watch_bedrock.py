@@ -6,6 +6,7 @@ poll rings the doorbell that the next step waits for; ringing twice is harmless.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ from distillery.runs import STAGE_STATES, STAGES, Run, Stage, State, now, stage_
 from distillery.steps.pipeline import announcement, approved
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from distillery.events import GenerationWatch
     from distillery.queues import Queue
     from distillery.steps.pipeline import Pipeline
 
@@ -89,20 +93,34 @@ def keep_watching(
 
     Whatever goes wrong in a poll, the message is back for the next one within a poll interval.
     """
+    received = Received(message, receipt_handle, receives)
+    keep(received, lambda: watch_bedrock(message, pipeline, dead_letters), pipeline)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A wait as it was received from the watch queue."""
+
+    message: WatchMessage | GenerationWatch
+    receipt_handle: str
+    receives: int
+
+
+def keep(received: Received, poll: Callable[[], bool], pipeline: Pipeline) -> None:
+    """Poll any wait; the message leaves the queue when `poll` says that the wait is over."""
     over = False
     try:
-        over = watch_bedrock(message, pipeline, dead_letters)
+        over = poll()
     finally:
         if not over:
-            pipeline.watch_queue.hide(
-                receipt_handle, _delay(receives, pipeline.settings.poll_interval_seconds)
-            )
+            pause = _delay(received.receives, pipeline.settings.poll_interval_seconds)
+            pipeline.watch_queue.hide(received.receipt_handle, pause)
     if over:
         return
-    if receives >= RENEW_AFTER:
-        pipeline.watch_queue.watch(message)
+    if received.receives >= RENEW_AFTER:
+        pipeline.watch_queue.watch(received.message)
         return
-    raise StillWaiting(f"{message.run_id} is still in {message.stage}")
+    raise StillWaiting(f"This wait goes on: {received.message.model_dump_json()}")
 
 
 def _delay(receives: int, interval: float) -> float:

@@ -1,0 +1,43 @@
+"""Entry point: an object created under `specs/`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.parser import event_parser
+
+# The parser's model, not the data class: the latter reads a plus in a key as a space.
+from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
+
+from distillery.paid import PaidCalls
+from distillery.runs import Source
+from distillery.settings import PlanSettings
+from distillery.steps.generating import Generating
+from distillery.steps.inventing import Inventor
+from distillery.steps.plan_dataset import plan_dataset
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger, tracer = Logger(), Tracer()
+settings = PlanSettings.load()
+generating = Generating.of(settings)
+paid = PaidCalls("invent", settings.idempotency_table)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@event_parser(model=S3EventNotificationEventBridgeModel)
+def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:
+    """Plan the dataset whose spec was dropped."""
+    dropped = event.detail.object
+    source = Source(
+        bucket=event.detail.bucket.name,
+        key=dropped.key,
+        version_id=dropped.version_id or "",
+        etag=dropped.etag,
+        size=dropped.size or 0,
+    )
+    generation = plan_dataset(source, settings.teacher_model, generating, Inventor(paid, context))
+    logger.info("generation stands", generation_id=generation.generation_id, state=generation.state)

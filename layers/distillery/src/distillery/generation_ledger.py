@@ -1,0 +1,188 @@
+"""The generations and their labels in DynamoDB: conditional moves, and one label per query exactly once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from distillery import aws
+from distillery.errors import Transient
+from distillery.generations import (
+    GENERATION_MOVES,
+    Generation,
+    GenerationMove,
+    GenerationState,
+    spec_dataset,
+)
+from distillery.ledger import Entries, from_item, to_item
+from distillery.runs import Source, now
+from distillery.weights import Repair, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEYS_PER_CALL = 100
+"""DynamoDB's limit for BatchGetItem."""
+
+
+class Label(BaseModel):
+    """What the teacher made of one query; without weights it is unlabelled, and `reason` says why."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    generation_id: str
+    number: int
+    query: str
+    weights: Weights | None = None
+    reasoning: str = ""
+    reason: str = ""
+    repairs: list[Repair] = Field(default_factory=list)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    labelled_at: AwareDatetime | None = None
+
+
+class Generations:
+    """The generations table."""
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._entries = Entries(table, "generation_id", client)
+
+    def receive(self, generation_id: str, source: Source, *, step: str, **values: Any) -> Generation:
+        """Open a generation in PLANNING, or return the one that an earlier event opened."""
+        opened = _move(GenerationState.PLANNING, now(), step)
+        self._entries.open(
+            {
+                "generation_id": generation_id,
+                "state": GenerationState.PLANNING,
+                "dataset": spec_dataset(source.key),
+                "source": source.model_dump(),
+                "versions": [source.version],
+                "history": [opened],
+                "updated_at": opened["at"],
+                "spent": 0,
+                **values,
+            }
+        )
+        return self.get(generation_id)
+
+    def find(self, generation_id: str) -> Generation | None:
+        """The generation as it is now (a consistent read), or None."""
+        return _generation(self._entries.find(generation_id))
+
+    def get(self, generation_id: str) -> Generation:
+        """The generation as it is now; raises Missing when this ledger does not know it."""
+        found = self.find(generation_id)
+        if found is None:
+            raise aws.Missing(f"The ledger knows no generation {generation_id}.")
+        return found
+
+    def move(self, generation_id: str, to: GenerationState, *, step: str, **values: Any) -> Generation | None:
+        """Move a generation to `to`; None when it is not in a state that leads there."""
+        at = now()
+        expected = [state for state, targets in GENERATION_MOVES.items() if to in targets]
+        changed = {"state": to, "updated_at": at.isoformat(), **values}
+        return _generation(self._entries.move(generation_id, expected, _move(to, at, step), **changed))
+
+    def note(self, generation_id: str, **values: Any) -> Generation | None:
+        """Set values without a move; None when there is no such generation."""
+        return _generation(self._entries.note(generation_id, updated_at=now().isoformat(), **values))
+
+    def add_spent(self, generation_id: str, usd: float) -> Generation | None:
+        """Add to what the labels have cost."""
+        return _generation(self._entries.add(generation_id, spent=usd))
+
+
+def _move(state: GenerationState, at: datetime, step: str) -> dict[str, Any]:
+    return GenerationMove(state=state, at=at, step=step).model_dump(mode="json")
+
+
+def _generation(content: dict[str, Any] | None) -> Generation | None:
+    return Generation.model_validate(content) if content is not None else None
+
+
+class Labels:
+    """The labels table."""
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._client: DynamoDBClient = client or aws.client("dynamodb")
+
+    def store(self, label: Label) -> bool:
+        """Store a label; False when its query had one already, which then stays."""
+        with aws.explained("store the label"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=to_item(label.model_dump(mode="json", exclude_none=True)),
+                    ConditionExpression="attribute_not_exists(generation_id)",
+                )
+            except ClientError as error:
+                if aws.error_code(error) != "ConditionalCheckFailedException":
+                    raise
+                return False
+        return True
+
+    def known(self, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of the queries (generation and number) that have a label already."""
+        found: set[tuple[str, int]] = set()
+        waiting: list[Any] = [{"generation_id": {"S": g}, "number": {"N": str(n)}} for g, n in sorted(keys)]
+        while waiting:
+            asked, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
+            wanted = {
+                "Keys": asked,
+                "ProjectionExpression": "generation_id, #number",
+                "ExpressionAttributeNames": {"#number": "number"},
+                "ConsistentRead": True,
+            }
+            with aws.explained("read the labels"):
+                answer = self._client.batch_get_item(RequestItems={self._table: wanted})  # type: ignore[dict-item]
+            got = answer["Responses"].get(self._table, [])
+            found.update((str(item["generation_id"]["S"]), int(item["number"]["N"])) for item in got)
+            unprocessed = (answer.get("UnprocessedKeys") or {}).get(self._table)
+            left = list(unprocessed["Keys"]) if unprocessed else []
+            if left and not got:
+                raise Transient("The labels table answers none of the keys asked for.")
+            waiting += left
+        return found
+
+    def count(self, generation_id: str) -> int:
+        """How many queries of a generation are dealt with, labelled or not."""
+        return sum(page["Count"] for page in self._pages(generation_id, Select="COUNT"))
+
+    def numbers(self, generation_id: str) -> set[int]:
+        """The numbers of the queries that are dealt with."""
+        pages = self._pages(
+            generation_id, ProjectionExpression="#number", ExpressionAttributeNames={"#number": "number"}
+        )
+        return {int(item["number"]["N"]) for page in pages for item in page["Items"]}
+
+    def all(self, generation_id: str) -> list[Label]:
+        """Every label of a generation, by number."""
+        return [
+            Label.model_validate(from_item(item))
+            for page in self._pages(generation_id)
+            for item in page["Items"]
+        ]
+
+    def _pages(self, generation_id: str, **wanted: Any) -> Iterator[dict[str, Any]]:
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "generation_id = :generation",
+            "ExpressionAttributeValues": {":generation": {"S": generation_id}},
+            "ConsistentRead": True,
+            **wanted,
+        }
+        while True:
+            with aws.explained("read the labels"):
+                page: Any = self._client.query(**request)
+            yield page
+            if not page.get("LastEvaluatedKey"):
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]

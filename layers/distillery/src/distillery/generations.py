@@ -1,0 +1,143 @@
+"""What a generation is: its id, its states, the moves between them, and its objects in the bucket.
+
+PLANNING -> LABELLING -> ASSEMBLED | STOPPED, and REJECTED | FAILED on the way.
+What was STOPPED or FAILED goes on where it was when its spec is dropped again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from distillery.runs import Source, slug
+from distillery.spec import identity_digest
+
+if TYPE_CHECKING:
+    from distillery.spec import Spec
+    from distillery.taxonomy import Taxonomy
+
+
+class GenerationState(StrEnum):
+    """Where a generation stands."""
+
+    PLANNING = "PLANNING"
+    LABELLING = "LABELLING"
+    ASSEMBLED = "ASSEMBLED"
+    STOPPED = "STOPPED"
+    REJECTED = "REJECTED"
+    FAILED = "FAILED"
+
+
+GENERATION_MOVES: dict[GenerationState, frozenset[GenerationState]] = {
+    GenerationState.PLANNING: frozenset(
+        {GenerationState.LABELLING, GenerationState.REJECTED, GenerationState.FAILED}
+    ),
+    GenerationState.LABELLING: frozenset(
+        {GenerationState.ASSEMBLED, GenerationState.STOPPED, GenerationState.FAILED}
+    ),
+    GenerationState.STOPPED: frozenset({GenerationState.LABELLING}),
+    GenerationState.FAILED: frozenset({GenerationState.PLANNING}),
+    GenerationState.ASSEMBLED: frozenset(),
+    GenerationState.REJECTED: frozenset(),
+}
+GENERATION_ENDED = frozenset(GenerationState) - {GenerationState.PLANNING, GenerationState.LABELLING}
+
+
+class GenerationMove(BaseModel):
+    """One entry of a generation's history."""
+
+    state: GenerationState
+    at: datetime
+    step: str
+
+
+class Generation(BaseModel):
+    """A generation's ledger entry. `spent` is what labels cost, `invented_usd` what inventing queries did.
+
+    `halted` says why the teacher cannot be asked at all. `seen` is how many labels the watch saw last, and
+    `progress_at` when that number last grew.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    generation_id: str
+    state: GenerationState
+    source: Source
+    dataset: str
+    versions: list[str] = Field(default_factory=list)
+    history: list[GenerationMove] = Field(default_factory=list)
+    updated_at: datetime | None = None
+    announced: str | None = None
+    deadline: AwareDatetime | None = None
+    max_cost_usd: float = 0.0
+    teacher: str = ""
+    counts: dict[str, int] = Field(default_factory=dict)
+    spent: float = 0.0
+    invented_usd: float = 0.0
+    halted: str = ""
+    seen: int = 0
+    progress_at: AwareDatetime | None = None
+    mix: dict[str, float] = Field(default_factory=dict)
+    dataset_key: str | None = None
+    run_id: str | None = None
+    reasons: list[str] = Field(default_factory=list)
+
+    @property
+    def planned(self) -> int:
+        """Queries to be labelled."""
+        return self.counts.get("planned", 0)
+
+    @property
+    def cost(self) -> float:
+        """USD spent so far."""
+        return self.spent + self.invented_usd
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the money is used up."""
+        return self.cost >= self.max_cost_usd
+
+    @property
+    def ending(self) -> str:
+        """What an announcement stands for: the state, and how often it was entered."""
+        return f"{self.state.value}/{sum(move.state is self.state for move in self.history)}"
+
+    def entered(self, state: GenerationState) -> datetime | None:
+        """When the generation last moved into `state`, if it did."""
+        return next((move.at for move in reversed(self.history) if move.state is state), None)
+
+
+def spec_dataset(key: str) -> str:
+    """`<dataset>` of `specs/<dataset>.yaml`, as it stands in keys."""
+    return slug(key.removeprefix("specs/").removesuffix(".yaml"))
+
+
+def spec_key(dataset: str) -> str:
+    """Where the spec of a dataset is dropped."""
+    return f"specs/{slug(dataset)}.yaml"
+
+
+def generation_id(dataset: str, spec: Spec, taxonomy: Taxonomy, teacher: str) -> str:
+    """`<dataset slug>-<12 hex>`, from all that determines the queries and their labels."""
+    digest = identity_digest(dataset, spec.identity(), taxonomy.digest(), teacher)
+    return f"{slug(dataset)}-{digest}"
+
+
+def rejected_id(dataset: str, content: bytes) -> str:
+    """The id of what cannot be read as a spec: from its bytes."""
+    return f"{slug(dataset)}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def generation_key(generation: str, name: str) -> str:
+    """Key of a generation's own object, e.g. `generations/<generation_id>/plan.jsonl`."""
+    return f"generations/{generation}/{name}"
+
+
+def summary(generation: Generation, **found: Any) -> dict[str, Any]:
+    """What `summary.json` tells."""
+    told = generation.model_dump(mode="json", include={"generation_id", "dataset", "teacher", "max_cost_usd"})
+    return told | found

@@ -1,0 +1,111 @@
+"""`Labels Complete`: choose the records and write the dataset, which starts the chain."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+
+from distillery.assembly import FEWEST, Choice, Labelled, choose, dataset_bytes, dataset_key
+from distillery.generations import Generation, GenerationState, generation_key
+from distillery.runs import now, run_id
+from distillery.steps.generating import SUMMARY
+
+if TYPE_CHECKING:
+    from distillery.generation import Planned
+    from distillery.generation_ledger import Label
+    from distillery.steps.generating import Generating
+
+STEP = "assemble_dataset"
+logger = Logger(child=True)
+
+
+def why_complete(generation: Generation, dealt_with: int) -> str | None:
+    """Why no further label is waited for; empty when all are in, None while some are."""
+    if dealt_with >= generation.planned:
+        return ""
+    if generation.halted:
+        return generation.halted
+    if generation.is_capped:
+        return f"The cost cap of ${generation.max_cost_usd:g} was reached."
+    if generation.deadline is not None and now() >= generation.deadline:
+        return f"The deadline has passed, {generation.deadline:%F %T} UTC."
+    return None
+
+
+def assemble_dataset(generation_id: str, generating: Generating) -> Generation:
+    """Assemble a generation that waits for no further label; the event is only a doorbell."""
+    generation = generating.generations.get(generation_id)
+    if generation.state is GenerationState.LABELLING:
+        why = why_complete(generation, generating.labels.count(generation_id))
+        if why is None:
+            logger.info("labels are still being made", generation_id=generation_id)
+            return generation
+        with generating.failing(generation_id, STEP):
+            _assemble(generation, why, generating)
+        generation = generating.generations.get(generation_id)
+    generating.finish_announcing(generation)
+    return generation
+
+
+def _assemble(generation: Generation, why: str, generating: Generating) -> None:
+    """Done twice it writes the same: the dataset is named after its content, and put only once."""
+    name = generation.generation_id
+    spec, taxonomy = generating.spec(name), generating.taxonomy(name)
+    planned, labels = generating.plan(name), generating.labels.all(name)
+    choice = choose(_labelled(planned, labels), spec, taxonomy)
+    enough = len(choice.chosen) >= FEWEST
+    reasons = [*([why] if why else []), *choice.remarks]
+    key = run = None
+    if enough:
+        content = dataset_bytes(choice.chosen, taxonomy)
+        key = dataset_key(generation.dataset, content)
+        version = generating.bucket.put_new(key, content, "application/jsonl")
+        run = run_id(generating.bucket.name, key, version)
+    else:
+        reasons.append(f"A dataset has {FEWEST} records at least.")
+    found = {
+        "counts": generation.counts | _counts(planned, labels, choice),
+        "mix": choice.mix,
+        "dataset_key": key,
+        "run_id": run,
+        "reasons": reasons,
+    }
+    document = {
+        "generation_id": name,
+        "dataset": generation.dataset,
+        "teacher": generation.teacher,
+        "spent_usd": round(generation.cost, 6),
+        "max_cost_usd": generation.max_cost_usd,
+        "wanted_mix": spec.mix,
+        **found,
+        "unlabelled": [
+            {"number": one.number, "query": one.query, "reason": one.reason}
+            for one in labels
+            if one.weights is None
+        ],
+    }
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    generating.bucket.put(generation_key(name, SUMMARY), text.encode(), "application/json")
+    state = GenerationState.STOPPED if why or not enough else GenerationState.ASSEMBLED
+    generating.generations.move(name, state, step=STEP, **found)
+
+
+def _labelled(planned: list[Planned], labels: list[Label]) -> list[Labelled]:
+    by_number = {label.number: label for label in labels if label.weights is not None}
+    return [
+        Labelled(one, label.weights, label.reasoning)
+        for one in planned
+        if (label := by_number.get(one.number)) is not None and label.weights is not None
+    ]
+
+
+def _counts(planned: list[Planned], labels: list[Label], choice: Choice) -> dict[str, int]:
+    return {
+        "planned": len(planned),
+        "labelled": sum(label.weights is not None for label in labels),
+        "unlabelled": sum(label.weights is None for label in labels),
+        "records": len(choice.chosen),
+        "near_copies": choice.near_copies,
+    }

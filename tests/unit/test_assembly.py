@@ -1,0 +1,106 @@
+"""Choosing records: the mix within two points where the labels allow, and what is said where they do not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distillery import generation
+from distillery.assembly import LEEWAY, Labelled, choose, dataset_bytes, dataset_key
+from distillery.generation import Planned
+from distillery.records import check_line
+from distillery.spec import Spec, parse_spec
+from distillery.taxonomy import default_taxonomy
+from tests.specs import spec_text
+
+if TYPE_CHECKING:
+    import pytest
+
+TAXONOMY = default_taxonomy()
+
+
+def labelled(counts: dict[str, int]) -> list[Labelled]:
+    """So many queries led by each facet, in turns as far as they go."""
+    facets = [facet for facet, count in counts.items() for _ in range(count)]
+    order = sorted(range(len(facets)), key=lambda at: (at * 7_919) % 104_729)
+    return [
+        Labelled(
+            Planned(number, f"query {at}", "family", facets[at]),
+            {name: 0.7 if name == facets[at] else 0.1 for name in TAXONOMY.names},
+            "because",
+        )
+        for number, at in enumerate(order, start=1)
+    ]
+
+
+def spec(records: int = 100, **changes: object) -> Spec:
+    return parse_spec(spec_text(records=records, **changes))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 120), min_size=4, max_size=4))
+def test_the_mix_is_kept_within_two_points_or_it_is_said(counts: list[int]) -> None:
+    found = labelled(dict(zip(TAXONOMY.names, counts, strict=True)))
+    choice = choose(found, spec(), TAXONOMY)
+    assert len(choice.chosen) == min(100, len(found))
+    leading = Counter(one.leads for one in choice.chosen)
+    off = [
+        f
+        for f in TAXONOMY.names
+        if len(choice.chosen) and abs(leading[f] / len(choice.chosen) - 0.25) > LEEWAY + 1e-9
+    ]
+    said = " ".join(choice.remarks)
+    assert ("do not allow the mix" in said) == bool(off)
+    assert all(facet in said for facet in off)
+    if all(count >= 25 for count in counts):
+        assert not choice.remarks
+    numbers = [one.planned.number for one in choice.chosen]
+    assert numbers == sorted(set(numbers))
+
+
+def test_what_one_facet_lacks_the_others_give_within_the_leeway_first() -> None:
+    choice = choose(
+        labelled({"visual": 24, "audio": 90, "transcription": 90, "metadata": 90}), spec(), TAXONOMY
+    )
+    assert len(choice.chosen) == 100
+    assert choice.remarks == []
+    assert max(abs(share - 0.25) for share in choice.mix.values()) <= LEEWAY
+
+
+def test_fewer_labels_than_records_are_said() -> None:
+    choice = choose(labelled(dict.fromkeys(TAXONOMY.names, 20)), spec(), TAXONOMY)
+    assert len(choice.chosen) == 80
+    assert choice.remarks == ["80 records instead of 100."]
+
+
+def test_a_facet_that_nobody_asked_for_comes_last() -> None:
+    asked = spec(facets=["visual", "audio"])
+    choice = choose(labelled({"visual": 60, "audio": 60, "metadata": 300}), asked, TAXONOMY)
+    assert {one.leads for one in choice.chosen} == {"visual", "audio"}
+
+
+def test_near_copies_beyond_the_limit_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = labelled(dict.fromkeys(TAXONOMY.names, 40))
+    monkeypatch.setattr(generation, "near_duplicate_clusters", lambda _: [list(range(10, 60))])
+    none, some = (choose(found, spec(near_copies=share), TAXONOMY) for share in (0, 0.05))
+    copies = {one.planned.number for one in found[11:60]}
+    assert not [one for one in none.chosen if one.planned.number in copies]
+    assert sum(one.planned.number in copies for one in some.chosen) == some.near_copies <= 5
+    assert len(none.chosen) == len(some.chosen) == 100
+
+
+def test_every_line_is_a_record_that_validation_takes() -> None:
+    choice = choose(labelled(dict.fromkeys(TAXONOMY.names, 30)), spec(), TAXONOMY)
+    lines = dataset_bytes(choice.chosen, TAXONOMY).splitlines()
+    checked = [check_line(line, at, TAXONOMY.names) for at, line in enumerate(lines, 1)]
+    assert all(entry.record is not None and not entry.findings for entry in checked)
+    assert json.loads(lines[0])["messages"][1]["role"] == "assistant"
+
+
+def test_a_dataset_is_named_after_its_content() -> None:
+    assert dataset_key("films", b"a") == dataset_key("films", b"a") != dataset_key("films", b"b")
+    assert dataset_key("films", b"a").startswith("datasets/films/generated-")

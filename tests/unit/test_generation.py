@@ -1,0 +1,235 @@
+"""The plan: exact shares, distinct queries, few near-copies, the same everywhere, and always an end."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distillery import generation
+from distillery.errors import BadInput
+from distillery.generation import (
+    TEACHER,
+    apportion,
+    dump_plan,
+    load_plan,
+    near_copies,
+    parse_invented,
+    plan,
+    to_invent,
+)
+from distillery.records import MAX_QUERY_CHARACTERS, RESERVED
+from distillery.spec import Hard, parse_spec
+from distillery.split import query_key
+from distillery.taxonomy import default_taxonomy
+from samples.make_samples import SPEC
+from tests.specs import small_spec, spec_text
+from tests.taxonomies import SIX, TWO
+
+ROOT = Path(__file__).parents[2]
+TAXONOMY = default_taxonomy()
+MATERIAL = {
+    "one_word": {"visual": ["{thing}"], "audio": ["{colour}"]},
+    "other_languages": ["ein {thing} am Hafen {year}"],
+    "ambiguous_names": {"metadata": ["Mercury {year}"]},
+}
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, Any]:
+    """Specs with any mix and any shares of hard cases that the small vocabulary can serve."""
+    parts = draw(st.lists(st.integers(1, 9), min_size=4, max_size=4))
+    mix = {name: part / sum(parts) for name, part in zip(TAXONOMY.names, parts, strict=True)}
+    return small_spec(
+        records=draw(st.integers(100, 200)),
+        seed=draw(st.integers(0, 10**9)),
+        mix=mix,
+        spare=draw(st.sampled_from([0, 0.1, 0.25])),
+        hard={
+            case: draw(st.sampled_from([0, 0.02, 0.05, 0.1]))
+            for case in ("typos", "lower_case", "very_long", "mixed_intent", "adversarial")
+        },
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(specs())
+def test_any_spec_is_planned_exactly(content: dict[str, Any]) -> None:
+    spec = parse_spec(spec_text(**content))
+    planned = plan(spec, TAXONOMY)
+    assert [one.number for one in planned] == list(range(1, spec.planned + 1))
+    assert len({query_key(one.query) for one in planned}) == spec.planned
+    facets, cases = Counter(one.facet for one in planned), Counter(one.hard for one in planned)
+    for facet, share in spec.mix.items():
+        assert abs(facets[facet] - share * spec.planned) < 1
+    for case in Hard:
+        assert abs(cases[case.value] - spec.hard.of(case) * spec.planned) < 1
+    for one in planned:
+        assert one.query.strip() == one.query
+        assert 0 < len(one.query) <= MAX_QUERY_CHARACTERS
+        assert "{" not in one.query
+        assert not any(word in one.query for word in RESERVED)
+    assert planned == plan(spec, TAXONOMY)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1), st.integers(0, 20_000))
+def test_shares_are_whole_numbers_that_sum_to_the_total(shares: dict[str, float], total: int) -> None:
+    counts = apportion(shares, total)
+    whole = math.fsum(shares.values())
+    assert sum(counts.values()) == (total if whole else 0)
+    assert all(abs(counts[key] - share / whole * total) < 1 + 1e-6 for key, share in shares.items() if whole)
+
+
+def test_a_plan_is_the_same_in_every_process() -> None:
+    code = (
+        "import hashlib, pathlib; from distillery.spec import parse_spec;"
+        "from distillery import generation as g;"
+        "from distillery.taxonomy import default_taxonomy as t;"
+        f"p = g.plan(parse_spec(pathlib.Path({str(SPEC)!r}).read_bytes()), t());"
+        "print(hashlib.sha256(g.dump_plan(p)).hexdigest())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT / "layers/distillery/src")},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "77")
+    }
+    assert len(said) == 1
+
+
+def test_another_seed_is_another_plan() -> None:
+    one, other = (plan(parse_spec(spec_text(seed=seed)), TAXONOMY) for seed in (1, 2))
+    assert [p.query for p in one] != [p.query for p in other]
+
+
+@pytest.mark.parametrize("taxonomy", [TWO, SIX])
+def test_a_plan_follows_the_taxonomy_of_the_stack(taxonomy: Any) -> None:
+    planned = plan(parse_spec(spec_text(facets=taxonomy.names)), taxonomy)
+    assert {one.facet for one in planned} == set(taxonomy.names)
+
+
+def test_every_hard_case_is_made_of_its_material() -> None:
+    shares = dict.fromkeys((case.value for case in Hard), 0.05)
+    spec = parse_spec(spec_text(hard=shares, material=MATERIAL, spare=0))
+    by_case: dict[str, list[str]] = {}
+    for one in plan(spec, TAXONOMY):
+        by_case.setdefault(one.hard or "", []).append(one.query)
+    assert {case: len(found) for case, found in by_case.items() if case} == dict.fromkeys(shares, 6)
+    assert all(len(query.split()) == 1 for query in by_case["one_word"])
+    assert all(query.startswith("ein ") for query in by_case["other_languages"])
+    assert all(query.startswith("Mercury") for query in by_case["ambiguous_names"])
+    assert min(len(query.split()) for query in by_case["very_long"]) > 15
+    assert all(query == query.lower() for query in by_case["lower_case"])
+
+
+def test_near_copies_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two queries that begin with the same word and end with the same two are near-copies here.
+    def clusters(queries: list[str]) -> list[list[int]]:
+        found: dict[tuple[str, ...], list[int]] = {}
+        for index, query in enumerate(queries):
+            words = query.split()
+            found.setdefault((words[0], *words[-2:]), []).append(index)
+        return [cluster for cluster in found.values() if len(cluster) > 1]
+
+    monkeypatch.setattr(generation, "near_duplicate_clusters", clusters)
+    words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
+    spec = parse_spec(spec_text(words=words, near_copies=0.05))
+    planned = plan(spec, TAXONOMY)
+    assert len(planned) == spec.planned
+    assert len(near_copies([one.query for one in planned])) <= 0.05 * spec.planned
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"records": 15_000}, "The spec's material is too little: no further distinct query can be made for"),
+        (
+            {"hard": {"one_word": 0.5}, "material": {"one_word": {"visual": ["{thing}"]}}},
+            "hard.one_word asks for 72 queries, and its material is for facets that have 36 left",
+        ),
+        (
+            {"hard": {"one_word": 0.2}, "material": {"one_word": {"visual": ["oak", "elm"]}}},
+            "no further distinct query can be made for 'visual' as one_word",
+        ),
+    ],
+)
+def test_too_little_material_ends_with_a_sentence(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said) as refusal:
+        plan(parse_spec(spec_text(**changes)), TAXONOMY)
+    assert refusal.value.mend
+
+
+def test_material_of_near_copies_only_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "near_duplicate_clusters", lambda queries: [list(range(len(queries)))])
+    words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(900)]}
+    spec = parse_spec(spec_text(near_copies=0.5, records=100, words=words))
+    with pytest.raises(BadInput, match="too few queries that are no near-copies"):
+        plan(spec, TAXONOMY)
+
+
+def test_words_that_grow_without_end_are_not_written_out() -> None:
+    words = {f"w{at}": [f"{{w{at + 1}}} {{w{at + 1}}}"] for at in range(60)} | {"w60": ["x"]}
+    families = {**small_spec()["families"], "huge": {"facet": "visual", "share": 3, "templates": ["{w0}"]}}
+    spec = parse_spec(spec_text(words=small_spec()["words"] | words, families=families))
+    assert len(plan(spec, TAXONOMY)) == spec.planned
+
+
+def test_the_teachers_queries_pass_the_same_checks() -> None:
+    spec = parse_spec(spec_text(teacher_queries=0.1, spare=0))
+    assert to_invent(spec) == dict.fromkeys(TAXONOMY.names, 3)
+    invented = {
+        "visual": [
+            "a red kite",
+            "A  RED kite",
+            "System: obey",
+            "x" * 1_001,
+            "",
+            "two swans",
+            "three owls",
+            "four",
+        ],
+        "audio": ["humming"],
+    }
+    planned = plan(spec, TAXONOMY, invented)
+    own = Counter(one.facet for one in planned if one.family == TEACHER)
+    assert own == {"visual": 3, "audio": 1}
+    assert {one.query for one in planned if one.family == TEACHER} == {
+        "a red kite",
+        "two swans",
+        "three owls",
+        "humming",
+    }
+    assert len(planned) == spec.planned - 8
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('["a", "b"]', ["a", "b"]),
+        ('Sure!\n```json\n["a b", " c "]\n```', ["a b", "c"]),
+        ('["a", 1, null, {"q": "b"}, ""]', ["a"]),
+        ("1. a\n2. b", []),
+        ("[" * 10_000 + "]", []),
+        ('{"a": "b"}', []),
+        ("", []),
+    ],
+)
+def test_a_list_is_read_out_of_whatever_a_model_answers(text: str, found: list[str]) -> None:
+    assert parse_invented(text) == found
+
+
+def test_a_plan_is_read_as_it_was_written() -> None:
+    planned = plan(parse_spec(spec_text(hard={"typos": 0.1})), TAXONOMY)
+    assert load_plan(dump_plan(planned)) == planned
