@@ -49,7 +49,8 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         "POWERTOOLS_METRICS_NAMESPACE": "Distillery",
     }.items():
         monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+    # COLUMNS: words fold where a terminal is narrow.
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -26,10 +26,11 @@ from distillery.generation import (
     plan,
     to_invent,
 )
-from distillery.records import MAX_QUERY_CHARACTERS, RESERVED
+from distillery.records import MAX_QUERY_CHARACTERS
 from distillery.spec import Hard, parse_spec
 from distillery.split import query_key
 from distillery.taxonomy import default_taxonomy
+from distillery.texts import RESERVED
 from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text
 from tests.taxonomies import SIX, TWO

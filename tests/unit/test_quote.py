@@ -15,8 +15,10 @@ from distillery.evaluation import WARM_UPS
 from distillery.pricing import Customising, PriceList, price_list
 from distillery.quote import Line, Quote, Span, make_quote, text_tokens
 from distillery.records import Record
-from distillery.tally import Characters, Tally
+from distillery.survey import Kept
+from distillery.tally import Characters
 from distillery.taxonomy import default_taxonomy
+from distillery.whole import statistics_of
 from distillery.wording import usd
 from ops import quoting
 from ops.cli import main
@@ -90,10 +92,10 @@ def test_other_scripts_are_estimated_with_a_wider_span() -> None:
 
 def test_validation_counts_the_characters_that_a_quote_rests_on() -> None:
     label = dict.fromkeys(default_taxonomy().names, 0.0) | {default_taxonomy().names[0]: 1.0}
-    tally = Tally(default_taxonomy())
-    tally.add(Record(1, "harbour", label, "Oui.", ""))
-    tally.add(Record(2, "夜の港 café", None, "", ""))
-    counted = tally.statistics()
+    kept = Kept()
+    kept.add(b"1", Record(1, "harbour", label, "Oui.", ""), b"")
+    kept.add(b"2", Record(2, "夜の港 café", None, "", ""), b"")
+    counted = statistics_of(kept, default_taxonomy())
     assert counted.query_characters == Characters(total=15, beyond_ascii=4)
     assert counted.reasoning_characters == Characters(total=4, beyond_ascii=0)
 
@@ -243,10 +245,7 @@ def dataset(folder: Path, count: int = 120) -> Path:
     return file
 
 
-def test_quote_of_a_file_needs_no_stack(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "160")  # or names fold where the terminal is narrow
+def test_quote_of_a_file_needs_no_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quote", str(dataset(tmp_path))]) == 0
     text = capsys.readouterr().out
     for words in ("teacher's answers", "unknown", "judge", "what is known", "has paid for itself after"):

@@ -57,8 +57,8 @@ class DatasetReport(BaseModel):
     written otherwise than they say, `quarantined` those with an error. `distinct`, `labelled` and the
     statistics are of the records kept: the first 15,000. `train` and `holdout` are lines written, both 0
     unless `valid`; `reasons` says in sentences why a dataset is not. `clustered` distinct queries are in
-    `clusters` of near-copies. `findings` has the first 50 of each
-    code, `finding_counts` counts all.
+    `clusters` of near-copies. `findings` has the first 50 of each code, `finding_counts` counts all. What has
+    a default was not in the files of earlier versions, whose runs may still be under way.
     """
 
     run_id: str | None = None
@@ -73,8 +73,8 @@ class DatasetReport(BaseModel):
     quarantined: int = 0
     labelled: int
     distinct: int
-    clusters: int
-    clustered: int
+    clusters: int = 0
+    clustered: int = 0
     errors: int
     warnings: int
     notes: int = 0
@@ -84,7 +84,7 @@ class DatasetReport(BaseModel):
     reference: Reference
     train: int
     holdout: int
-    split: SplitReport
+    split: SplitReport = SplitReport()
     statistics: Statistics
 
 

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distillery.errors import BadInput
-from distillery.records import MAX_QUERY_CHARACTERS, RESERVED
+from distillery.records import MAX_QUERY_CHARACTERS
 from distillery.similarity import near_duplicate_clusters
 from distillery.spec import OTHER, QUERY, SLOT, WORN, Hard, check_against
 from distillery.split import query_key
+from distillery.texts import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

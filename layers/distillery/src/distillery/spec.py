@@ -18,7 +18,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from distillery.errors import BadInput
-from distillery.records import MAX_QUERY_CHARACTERS, RESERVED
+from distillery.records import MAX_QUERY_CHARACTERS
+from distillery.texts import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

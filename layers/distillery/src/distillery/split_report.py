@@ -30,12 +30,12 @@ class SplitReport(BaseModel):
     label: on neither side.
     """
 
-    wanted: int
-    aim: int
-    held: int
-    strata: dict[str, Stratum]
-    kept: int
-    left_out: int
+    wanted: int = 0
+    aim: int = 0
+    held: int = 0
+    strata: dict[str, Stratum] = {}
+    kept: int = 0
+    left_out: int = 0
 
 
 def split_report(split: Split) -> SplitReport:
