@@ -5,52 +5,32 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.exceptions import Abort, TyperException
 
 from distillery.errors import BadInput, DistilleryError
 from distillery.objects import run_key
 from distillery.runs import Run, State
-from ops import approvals, generations, quoting, screens
-from ops import doctor as examination
+from distillery.taxonomy import dump_taxonomy
+from ops import approvals, generations, offline, screens, taxonomies
 from ops.commands import Finder, command_on
+from ops.files import read_taxonomy
 from ops.following import TimedOut, all_runs, follow
 from ops.queries import read_queries
 from ops.queries import route as send_and_wait
 from ops.stack import Stack, find_stack
+from ops.terminal import TROUBLE, AsJson, app, complain, console, print_json
 from ops.uploads import Drop, drop_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TROUBLE, TIMED_OUT = 1, 6
-PIPE_WIDTH = 120
-"""Columns of what goes to a file or a pipe, which have none of their own."""
+TIMED_OUT = 6
 VERDICTS = {State.PROMOTED: 0, State.REJECTED: 2, State.FAILED: 3, State.NOT_PROMOTED: 4, State.DUPLICATE: 5}
 
-HELP = """Turn labelled queries into a fast, cheap router, and use it.
-
-[bold]Where.[/bold] The local cloud (`make up`) at http://127.0.0.1:$DISTILLERY_PORT, port 4566 by default.
-With any of --aws, --profile, --region or --stack-name it is what the AWS SDK's own settings say.
-
-[bold]Exit codes.[/bold] 0: done; of a run: promoted. 1: wrong usage, or the stack is not there.
-Of a run that was followed: 2 rejected, 3 failed, 4 not promoted, 5 duplicate. Of a generation: its run's,
-or 2 rejected, 3 failed or stopped with no dataset. Of a quote: 2 for a file that is no dataset.
-6: what was waited for did not come in time. 130: interrupted.
-
-With --json standard output holds one JSON document and nothing else; errors are one sentence on
-standard error.
-"""
-
-app = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.", show_default=False)]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds to follow the run at most.")]
 Arrival = Annotated[float, typer.Option(min=1, help="Seconds within which the run has to appear.")]
@@ -58,6 +38,8 @@ Arrival = Annotated[float, typer.Option(min=1, help="Seconds within which the ru
 ONE_DAY = 86_400.0
 ARRIVAL = 60.0
 
+
+__all__ = ["app", "main", "offline"]  # the offline commands join the application when they are imported
 
 on_stack = functools.partial(command_on, app, find_stack)
 near_stack = functools.partial(command_on, app, Finder)
@@ -77,12 +59,12 @@ def drop(
     dropped = drop_file(stack, file, dataset)
     if not watch:
         if as_json:
-            _print_json(_dropped(dropped))
+            print_json(_dropped(dropped))
         else:
-            _console().print(dropped.run_id, soft_wrap=True)
+            console().print(dropped.run_id, soft_wrap=True)
         return 0
     if not as_json:
-        _console().print(f"s3://{dropped.bucket}/{dropped.key} is run {dropped.run_id}", soft_wrap=True)
+        console().print(f"s3://{dropped.bucket}/{dropped.key} is run {dropped.run_id}", soft_wrap=True)
     return _follow(stack, dropped.run_id, timeout, arrival, as_json)
 
 
@@ -116,14 +98,12 @@ def generate(
 ) -> int:
     """Have a dataset made of a spec: queries are planned and labelled by the teacher; a run follows."""
     if preview is not None:
-        shown = generations.preview(
-            generations.read_spec(spec)[0], generations.read_taxonomy(taxonomy), preview
-        )
+        shown = generations.preview(generations.read_spec(spec)[0], read_taxonomy(taxonomy), preview)
         if as_json:
-            _print_json(shown)
+            print_json(shown)
         else:
-            _console().print(generations.preview_table(shown))
-            _console().print(generations.preview_words(shown), markup=False, soft_wrap=True)
+            console().print(generations.preview_table(shown))
+            console().print(generations.preview_words(shown), markup=False, soft_wrap=True)
         return 0
     found = stack.find()
     dropped = generations.drop_spec(found, spec, dataset)
@@ -131,9 +111,9 @@ def generate(
         name, version = dropped.generation_id, dropped.version_id
         return _follow_generation(found, name, version, timeout, arrival, as_json)
     if as_json:
-        _print_json(dataclasses.asdict(dropped))
+        print_json(dataclasses.asdict(dropped))
     else:
-        _console().print(dropped.generation_id, soft_wrap=True)
+        console().print(dropped.generation_id, soft_wrap=True)
     return 0
 
 
@@ -146,9 +126,9 @@ def runs(
     """List runs, the latest first."""
     found = all_runs(stack)[:last]
     if as_json:
-        _print_json([run.model_dump(mode="json") for run in found])
+        print_json([run.model_dump(mode="json") for run in found])
     else:
-        _console().print(
+        console().print(
             screens.runs_table(found) if found else "No run yet: `distillery drop FILE` begins one."
         )
     return 0
@@ -163,12 +143,12 @@ def show(
     """Show a run: where it came from, its states with times, findings, scores, verdict."""
     found = _run(stack, run)
     if as_json:
-        _print_json(_described(stack, found))
+        print_json(_described(stack, found))
         return 0
-    console = _console()
-    console.print(screens.lineage_table(found))
-    console.print(screens.timeline(found))
-    screens.show_verdict(console, found, _findings(stack, found), _report_address(stack, found))
+    shown = console()
+    shown.print(screens.lineage_table(found))
+    shown.print(screens.timeline(found))
+    screens.show_verdict(shown, found, _findings(stack, found), _report_address(stack, found))
     return 0
 
 
@@ -193,9 +173,9 @@ def report(
     except OSError as error:
         raise BadInput(f"{file} cannot be written: {error.strerror}.") from error
     if as_json:
-        _print_json({"run_id": run, "file": str(file), "address": file.as_uri()})
+        print_json({"run_id": run, "file": str(file), "address": file.as_uri()})
     else:
-        _console().print(file.as_uri(), soft_wrap=True)
+        console().print(file.as_uri(), soft_wrap=True)
     return 0
 
 
@@ -218,10 +198,10 @@ def route(
         raise BadInput("There is no query to route.", mend='For example: distillery route "goals by Pelé".')
     routed = send_and_wait(stack, wanted, timeout=timeout)
     if as_json:
-        _print_json({"results": routed.results, "unanswered": routed.unanswered})
+        print_json({"results": routed.results, "unanswered": routed.unanswered})
     elif routed.results:
-        _console().print(screens.results_table(routed.results))
-        _console().print(screens.answered_by(routed.results), markup=False, soft_wrap=True)
+        console().print(screens.results_table(routed.results))
+        console().print(screens.answered_by(routed.results), markup=False, soft_wrap=True)
     if routed.unanswered:
         raise TimedOut(
             f"{len(routed.unanswered)} of {len(wanted)} queries had no result within {timeout:g} seconds.",
@@ -247,28 +227,22 @@ def reject(
     return _print_decision(*approvals.reject(stack, run, because), as_json=as_json)
 
 
-@app.command()
-def quote(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dataset, JSONL.", show_default=False)],
-    taxonomy: Annotated[Path | None, typer.Option(help="Another taxonomy than the shipped one.")] = None,
-    prices: Annotated[Path | None, typer.Option(help="Another price list than the shipped one.")] = None,
-    teacher: Annotated[str, typer.Option(help="The model that teaches.")] = quoting.MODELS["teacher"],
-    student: Annotated[str, typer.Option(help="The model that learns.")] = quoting.MODELS["student"],
-    baseline: Annotated[str, typer.Option(help="The model in use today.")] = quoting.MODELS["baseline"],
-    judge: Annotated[str, typer.Option(help="The model that judges.")] = quoting.MODELS["judge"],
+@on_stack
+def taxonomy(
+    stack: Stack,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The stack's taxonomy from now on, YAML.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say what distilling a file may cost and when that pays for itself; asks no stack and no network."""
-    models = {"teacher": teacher, "student": student, "baseline": baseline, "judge": judge}
-    try:
-        made = quoting.quote_file(file, models, taxonomy=taxonomy, prices=prices)
-    except quoting.Unusable as error:
-        _complain(str(error))
-        return VERDICTS[State.REJECTED]
+    """Show the stack's facets or, given a file, check it and make it the stack's taxonomy."""
+    found = taxonomies.read(stack) if file is None else taxonomies.put(stack, file)
     if as_json:
-        _print_json(made.model_dump(mode="json") | {"sentence": made.sentence()})
+        print_json(found.model_dump(mode="json"))
+    elif file is None:
+        console().print(dump_taxonomy(found), markup=False, soft_wrap=True, end="")
     else:
-        quoting.show_quote(_console(), made)
+        console().print(f"The stack's facets are now {', '.join(found.names)}.", markup=False, soft_wrap=True)
     return 0
 
 
@@ -279,41 +253,13 @@ def outputs(
 ) -> int:
     """Show the stack's outputs: names of its bucket, queues and tables."""
     if as_json:
-        _print_json(stack.outputs)
+        print_json(stack.outputs)
         return 0
     width = max(map(len, stack.outputs), default=0)
     for name, value in sorted(stack.outputs.items()):
         # Never folded: these are for copying.
-        _console().print(f"{name:<{width}}  {value}", markup=False, soft_wrap=True)
+        console().print(f"{name:<{width}}  {value}", markup=False, soft_wrap=True)
     return 0
-
-
-@app.command()
-def doctor(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A dataset, JSONL.", show_default=False)],
-    fix: Annotated[
-        Path | None, typer.Option(help="Where to write the mended file; its mends go to `<OUT>.diff`.")
-    ] = None,
-    taxonomy: Annotated[Path | None, typer.Option(help="The facets; the shipped ones by default.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Where to write the findings as a page.")] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Examine a dataset offline. Exit codes: 0 clean (notes do not count), 1 findings, 2 unreadable."""
-    console = Console(stderr=True, quiet=True) if as_json else _console()
-    try:
-        facets = examination.read_taxonomy(taxonomy)
-        report = examination.examine(file, facets, console, fix)
-        if html is not None:
-            examination.write_page(html, report, facets)
-    except BadInput as error:
-        # Not 1: that says that there are findings.
-        _complain(str(error))
-        return examination.UNREADABLE
-    if as_json:
-        _print_json(report.model_dump(mode="json"))
-    else:
-        examination.show_examination(console, report, fix)
-    return examination.exit_code(report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -321,62 +267,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(args=arguments, prog_name="distillery", standalone_mode=False)
     except TyperException as error:
-        return _complain(error.format_message())
+        return complain(error.format_message())
     except Abort:
-        return _complain("Interrupted.")
+        return complain("Interrupted.")
     except TimedOut as error:
-        _complain(str(error))
+        complain(str(error))
         return TIMED_OUT
     except DistilleryError as error:
-        return _complain(str(error))
+        return complain(str(error))
     return int(code or 0)
-
-
-def _complain(sentence: str) -> int:
-    if sentence:
-        print(sentence, file=sys.stderr)
-    return TROUBLE
-
-
-def _console() -> Console:
-    # Made per call: the streams may have been replaced since the import.
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPE_WIDTH
-    return console
-
-
-def _print_json(content: object) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def _print_decision(run: Run, sentence: str, *, as_json: bool) -> int:
     if as_json:
-        _print_json(run.model_dump(mode="json"))
+        print_json(run.model_dump(mode="json"))
     else:
-        _console().print(sentence, markup=False, soft_wrap=True)
+        console().print(sentence, markup=False, soft_wrap=True)
     return 0
 
 
 def _follow(stack: Stack, run_id: str, timeout: float, arrival: float, as_json: bool) -> int:
-    snapshots = follow(stack, run_id, timeout=timeout, arrival=arrival)
     if as_json:
-        run, told = None, False
-        for snapshot in snapshots:
-            run = snapshot.run
-            if run is not None and run.state is State.AWAITING_APPROVAL and not told:
-                # Standard output is kept for the document; without a word this would seem to hang.
-                told = True
-                _complain(f"{run.run_id} is {snapshot.doing}")
+        run = _ended(stack, run_id, timeout, arrival)
+        print_json(_described(stack, run))
     else:
-        run = screens.show_progress(_console(), snapshots)
+        found = screens.show_progress(console(), follow(stack, run_id, timeout=timeout, arrival=arrival))
+        run = _appeared(found, run_id)
+        screens.show_verdict(console(), run, _findings(stack, run), _report_address(stack, run))
+    return verdict_code(run)
+
+
+def _ended(stack: Stack, run_id: str, timeout: float, arrival: float) -> Run:
+    """Follow a run in silence, but for the one thing that a person has to do."""
+    run, told = None, False
+    for snapshot in follow(stack, run_id, timeout=timeout, arrival=arrival):
+        run = snapshot.run
+        if run is not None and run.state is State.AWAITING_APPROVAL and not told:
+            # Standard output is kept for the document; without a word this would seem to hang.
+            told = True
+            complain(f"{run.run_id} is {snapshot.doing}")
+    return _appeared(run, run_id)
+
+
+def _appeared(run: Run | None, run_id: str) -> Run:
     if run is None:
         raise TimedOut(f"No run {run_id} appeared.")
-    if as_json:
-        _print_json(_described(stack, run))
-    else:
-        screens.show_verdict(_console(), run, _findings(stack, run), _report_address(stack, run))
-    return verdict_code(run)
+    return run
 
 
 def _follow_generation(
@@ -389,21 +325,18 @@ def _follow_generation(
         for look in looks:
             generation = look.generation
     else:
-        generation = generations.show_generation(_console(), looks)
+        generation = generations.show_generation(console(), looks)
     if generation is None:
         raise TimedOut(f"No generation {name} appeared.")
     if not generation.run_id:
         if as_json:
-            _print_json({"generation": generation.model_dump(mode="json"), "run": None})
+            print_json({"generation": generation.model_dump(mode="json"), "run": None})
         return generations.EXIT_CODES.get(generation.state, TROUBLE)
     if not as_json:
         return _follow(stack, generation.run_id, timeout, arrival, as_json)
-    run = None
-    for snapshot in follow(stack, generation.run_id, timeout=timeout, arrival=arrival):
-        run = snapshot.run
-    described = _described(stack, run) if run else None
-    _print_json({"generation": generation.model_dump(mode="json"), "run": described})
-    return verdict_code(run) if run else TIMED_OUT
+    run = _ended(stack, generation.run_id, timeout, arrival)
+    print_json({"generation": generation.model_dump(mode="json"), "run": _described(stack, run)})
+    return verdict_code(run)
 
 
 def verdict_code(run: Run) -> int:

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 
 from distillery.datasets import DatasetReport, Rules, validate_dataset
 from distillery.errors import BadInput
-from distillery.taxonomy import Taxonomy, default_taxonomy, parse_taxonomy
 from distillery.validation_page import Found, found_by_code, render_validation
 from distillery.wording import counted
 from ops import screens
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from distillery.taxonomy import Taxonomy
+
 CLEAN, FOUND, UNREADABLE = 0, 1, 2
 NO_LINES = ("empty_file", "binary_file", "compressed_file")
 """Codes of files that cannot be read as lines."""
@@ -32,18 +33,6 @@ SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
 class UnreadableFile(BadInput):
     """There is nothing to examine."""
-
-
-def read_taxonomy(file: Path | None) -> Taxonomy:
-    """The taxonomy of a file; the shipped one without."""
-    if file is None:
-        return default_taxonomy()
-    try:
-        return parse_taxonomy(file.read_text("utf-8"))
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8 text.") from error
 
 
 def examine(file: Path, taxonomy: Taxonomy, console: Console, fix: Path | None = None) -> DatasetReport:

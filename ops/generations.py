@@ -25,7 +25,6 @@ from distillery.generations import (
 from distillery.runs import now
 from distillery.spec import check_against, parse_spec
 from distillery.taxonomies import stack_taxonomy
-from distillery.taxonomy import default_taxonomy, parse_taxonomy
 from ops.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut
 from ops.screens import table
 
@@ -86,16 +85,6 @@ def read_spec(file: Path) -> tuple[Spec, bytes]:
         return parse_spec(content), content
     except BadInput as error:
         raise BadInput(f"{file}: {error.message}", mend=error.mend) from error
-
-
-def read_taxonomy(file: Path | None) -> Taxonomy:
-    """The taxonomy in a file, or the shipped one."""
-    if file is None:
-        return default_taxonomy()
-    try:
-        return parse_taxonomy(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} cannot be read as text: {error}.") from error
 
 
 def preview(spec: Spec, taxonomy: Taxonomy, count: int) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from distillery.datasets import Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.pricing import parse_prices, price_list
 from distillery.quote import Quote, Span, make_quote
-from distillery.taxonomy import default_taxonomy, parse_taxonomy
 from distillery.wording import usd
 from ops import screens
+from ops.files import read_taxonomy, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +36,8 @@ def quote_file(
     file: Path, models: Mapping[str, str], *, taxonomy: Path | None = None, prices: Path | None = None
 ) -> Quote:
     """Validate a file here and quote it; Unusable when it is no dataset, BadInput for the other files."""
-    facets = parse_taxonomy(_text(taxonomy)) if taxonomy else default_taxonomy()
-    known = parse_prices(_text(prices)) if prices else price_list()
+    facets = read_taxonomy(taxonomy)
+    known = parse_prices(read_text(prices)) if prices else price_list()
     try:
         stream = file.open("rb")
     except OSError as error:
@@ -50,15 +50,6 @@ def quote_file(
     if not report.valid:
         raise Unusable(f"{file} would be rejected. {' '.join(report.reasons)}")
     return make_quote(report, facets, {**MODELS, **models}, known)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8 text.") from error
 
 
 def show_quote(console: Console, quote: Quote) -> None:

@@ -1,0 +1,26 @@
+"""Files that a person names on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distillery.errors import BadInput
+from distillery.taxonomy import Taxonomy, default_taxonomy, parse_taxonomy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_text(file: Path) -> str:
+    """A text file's content; BadInput with one sentence when it cannot be read."""
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8 text.", mend="Save it as UTF-8.") from error
+
+
+def read_taxonomy(file: Path | None) -> Taxonomy:
+    """The taxonomy of a file; the shipped one without."""
+    return parse_taxonomy(read_text(file)) if file else default_taxonomy()

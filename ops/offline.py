@@ -1,0 +1,73 @@
+"""Commands that need no stack and no network: what a file holds, and what distilling it may cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from distillery.errors import BadInput
+from ops import doctor as examination
+from ops import quoting
+from ops.files import read_taxonomy
+from ops.terminal import AsJson, app, complain, console, print_json
+
+REJECTED = 2
+"""Exit code for a file that is no dataset, as for a run that was rejected."""
+Dataset = Annotated[Path, typer.Argument(metavar="FILE", help="A dataset, JSONL.", show_default=False)]
+Facets = Annotated[Path | None, typer.Option(help="The facets; the shipped ones by default.")]
+
+
+@app.command()
+def doctor(
+    file: Dataset,
+    fix: Annotated[
+        Path | None, typer.Option(help="Where to write the mended file; its mends go to `<OUT>.diff`.")
+    ] = None,
+    taxonomy: Facets = None,
+    html: Annotated[Path | None, typer.Option(help="Where to write the findings as a page.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Examine a dataset offline. Exit codes: 0 clean (notes do not count), 1 findings, 2 unreadable."""
+    shown = Console(stderr=True, quiet=True) if as_json else console()
+    try:
+        facets = read_taxonomy(taxonomy)
+        report = examination.examine(file, facets, shown, fix)
+        if html is not None:
+            examination.write_page(html, report, facets)
+    except BadInput as error:
+        # Not 1: that says that there are findings.
+        complain(str(error))
+        return examination.UNREADABLE
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        examination.show_examination(shown, report, fix)
+    return examination.exit_code(report)
+
+
+@app.command()
+def quote(
+    file: Dataset,
+    taxonomy: Facets = None,
+    prices: Annotated[Path | None, typer.Option(help="Another price list than the shipped one.")] = None,
+    teacher: Annotated[str, typer.Option(help="The model that teaches.")] = quoting.MODELS["teacher"],
+    student: Annotated[str, typer.Option(help="The model that learns.")] = quoting.MODELS["student"],
+    baseline: Annotated[str, typer.Option(help="The model in use today.")] = quoting.MODELS["baseline"],
+    judge: Annotated[str, typer.Option(help="The model that judges.")] = quoting.MODELS["judge"],
+    as_json: AsJson = False,
+) -> int:
+    """Say what distilling a file may cost and when that pays for itself; asks no stack and no network."""
+    models = {"teacher": teacher, "student": student, "baseline": baseline, "judge": judge}
+    try:
+        made = quoting.quote_file(file, models, taxonomy=taxonomy, prices=prices)
+    except quoting.Unusable as error:
+        complain(str(error))
+        return REJECTED
+    if as_json:
+        print_json(made.model_dump(mode="json") | {"sentence": made.sentence()})
+    else:
+        quoting.show_quote(console(), made)
+    return 0

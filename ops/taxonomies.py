@@ -1,0 +1,27 @@
+"""The stack's taxonomy: shown, and replaced by a file that was checked first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distillery.taxonomies import STACK_KEY, stack_taxonomy
+from distillery.taxonomy import Taxonomy, parse_taxonomy
+from ops.files import read_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ops.stack import Stack
+
+
+def read(stack: Stack) -> Taxonomy:
+    """The taxonomy that the next dataset will be held to."""
+    return stack_taxonomy(stack.bucket)
+
+
+def put(stack: Stack, file: Path) -> Taxonomy:
+    """Make a file the stack's taxonomy, unchanged; BadInput, and no change at all, when it is none."""
+    text = read_text(file)
+    taxonomy = parse_taxonomy(text)
+    stack.bucket.put(STACK_KEY, text.encode(), "application/yaml")
+    return taxonomy
