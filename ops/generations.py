@@ -23,7 +23,7 @@ from distillery.generations import (
     spec_key,
 )
 from distillery.runs import now
-from distillery.spec import check_against, parse_spec
+from distillery.spec import Hard, check_against, parse_spec
 from distillery.taxonomies import stack_taxonomy
 from ops.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut
 from ops.screens import table
@@ -90,11 +90,12 @@ def read_spec(file: Path) -> tuple[Spec, bytes]:
 def preview(spec: Spec, taxonomy: Taxonomy, count: int) -> dict[str, Any]:
     """The first queries of the plan, and its shares; asks nobody."""
     planned = plan(spec, taxonomy)
+    facets, hard = Counter(one.facet for one in planned), Counter(one.hard for one in planned)
     return {
         "planned": len(planned),
         "to_invent": sum(to_invent(spec).values()),
-        "facets": dict(Counter(one.facet for one in planned).most_common()),
-        "hard": dict(Counter(one.hard for one in planned if one.hard).most_common()),
+        "facets": {facet: facets[facet] for facet in spec.mix if facets[facet]},
+        "hard": {case.value: hard[case.value] for case in Hard if hard[case.value]},
         "queries": [
             {"query": one.query, "family": one.family, "facet": one.facet, "hard": one.hard}
             for one in planned[:count]

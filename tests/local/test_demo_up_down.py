@@ -132,13 +132,33 @@ def test_port_that_is_none_is_one_sentence(local: Callable[..., subprocess.Compl
     assert (refused.returncode, refused.stderr) == (1, "DISTILLERY_PORT is 'nonsense', which is no port.\n")
 
 
-def test_demo_runs_the_main_job_and_ends_with_report_and_verdict(
-    local: Callable[..., subprocess.CompletedProcess[str]], port: int, tmp_path: Path
+def test_demo_from_what_nobody_knows_is_one_sentence(
+    local: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    shown = local("demo")
+    refused = local("demo", "thin-air")
+    said = "FROM is 'thin-air'; the demonstration begins from dataset or from spec.\n"
+    assert (refused.returncode, refused.stderr) == (1, said)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [
+        ((), ["36 answered by dataset-"]),
+        (("spec",), ["queries planned", "1800 of 1800 queries labelled", "36 answered by samples-"]),
+    ],
+    ids=["from the dataset", "from the spec"],
+)
+def test_demo_runs_the_main_job_and_ends_with_report_and_verdict(
+    local: Callable[..., subprocess.CompletedProcess[str]],
+    port: int,
+    tmp_path: Path,
+    beginning: tuple[str, ...],
+    words: list[str],
+) -> None:
+    shown = local("demo", *beginning)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    for words in ("TRAINING", "EVALUATING", "dominant", "36 answered by dataset-", "Verdict: PROMOTED"):
-        assert words in shown.stdout
+    for word in ("TRAINING", "EVALUATING", "dominant", *words, "Verdict: PROMOTED"):
+        assert word in shown.stdout
     report = tmp_path / "cloud" / "report.html"
     assert report.as_uri() in shown.stdout
     assert "<html" in report.read_text("utf-8")
