@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from distillery.taxonomy import parse_taxonomy
+from distillery import events
+from distillery.findings import CODES
+from distillery.generation import plan
+from distillery.pricing import parse_prices
+from distillery.runs import State
+from distillery.spec import parse_spec
+from distillery.taxonomy import default_taxonomy, parse_taxonomy
+from ops.cli import main
+from tools.translate import source
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 def example(heading: str, language: str) -> str:
@@ -21,3 +34,42 @@ def example(heading: str, language: str) -> str:
 
 def test_example_of_a_taxonomy_can_be_used() -> None:
     assert parse_taxonomy(example("A taxonomy", "yaml")).names == ("speech", "noise")
+
+
+def test_example_of_a_spec_can_be_planned() -> None:
+    spec = parse_spec(example("A spec", "yaml").encode())
+    assert len(plan(spec, default_taxonomy())) >= spec.records
+
+
+def test_example_of_a_price_list_can_be_used() -> None:
+    prices = parse_prices(example("Prices", "yaml"))
+    assert prices.find("amazon.nova-pro-v1:0") is not None
+    customising = prices.find_customising("amazon.nova-micro-v1:0:128k")
+    assert customising is not None
+    assert (customising.training, customising.storage) == (1.0, None)
+
+
+def test_example_of_a_quote_is_what_the_command_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quote", str(ROOT / "samples/dataset.jsonl")]) == 0
+    assert example("A quote", "text").strip() in capsys.readouterr().out
+
+
+def test_every_finding_code_is_in_the_table_as_the_doctor_says_it() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (error|warning|note) \| (.*) \| (.*) \|$", README, re.MULTILINE)
+    assert {code: (severity, meaning) for code, severity, meaning, _ in rows} == {
+        code: (kind.severity, kind.meaning) for code, kind in CODES.items()
+    }
+    for code, _, _, mend in rows:
+        assert mend == f"{'Mended. ' if CODES[code].mended else ''}{CODES[code].mend}"
+
+
+def test_every_state_event_parameter_and_output_is_named() -> None:
+    template = source()
+    names = [
+        *(state.value for state in State if state is not State.RETIRED),
+        *(event.detail_type for event in events.OWN_EVENTS),
+        *template["Outputs"],
+        *(name for name in template["Parameters"] if not name.endswith("DeadlineSeconds")),
+    ]
+    missing = [name for name in names if f"`{name}`" not in README]
+    assert missing == []
