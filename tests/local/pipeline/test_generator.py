@@ -108,13 +108,13 @@ def test_the_cost_cap_stops_it_cleanly_and_a_higher_one_goes_on(bench: Workbench
 
 def test_the_same_spec_twice_is_one_generation_one_dataset_one_run(bench: Workbench) -> None:
     text = spec_text(records=100, spare=0.1, seed=6)
-    name = bench.drop("twice", text)
-    assert bench.drop("twice", text) == name
+    name = bench.drop("same-spec-twice", text)
+    assert bench.drop("same-spec-twice", text) == name
     made = bench.reach(name, GenerationState.ASSEMBLED)
-    assert bench.drop("twice", text) == name
+    assert bench.drop("same-spec-twice", text) == name
     wait_for(lambda: len(bench.ledger.get(name).versions) > len(made.versions) or None, "the last drop", 30)
     assert bench.ledger.get(name).history == made.history
-    assert bench.datasets("twice") == [made.dataset_key]
+    assert bench.datasets("same-spec-twice") == [made.dataset_key]
     assert bench.asked() == 110
     assert bench.chain.reach(made.run_id or "", State.PROMOTED, State.NOT_PROMOTED)
 
