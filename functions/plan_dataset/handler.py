@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.parser import event_parser
 # The parser's model, not the data class: the latter reads a plus in a key as a space.
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
+from distillery.events import dropped_object
 from distillery.paid import PaidCalls
-from distillery.runs import Source
 from distillery.settings import PlanSettings
 from distillery.steps.generating import Generating
 from distillery.steps.inventing import Inventor
@@ -31,13 +31,7 @@ paid = PaidCalls("invent", settings.idempotency_table)
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:
     """Plan the dataset whose spec was dropped."""
-    dropped = event.detail.object
-    source = Source(
-        bucket=event.detail.bucket.name,
-        key=dropped.key,
-        version_id=dropped.version_id or "",
-        etag=dropped.etag,
-        size=dropped.size or 0,
+    generation = plan_dataset(
+        dropped_object(event), settings.teacher_model, generating, Inventor(paid, context)
     )
-    generation = plan_dataset(source, settings.teacher_model, generating, Inventor(paid, context))
     logger.info("generation stands", generation_id=generation.generation_id, state=generation.state)

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 # The parser's model, not the data class: the latter reads a plus in a key as a space.
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
-from distillery.runs import Source
+from distillery.events import dropped_object
 from distillery.settings import ValidateSettings
 from distillery.steps.pipeline import Pipeline
 from distillery.steps.validate_dataset import validate_dataset
@@ -28,13 +28,5 @@ pipeline = Pipeline.of(settings)
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's)
     """Validate the dataset that was dropped."""
-    dropped = event.detail.object
-    source = Source(
-        bucket=event.detail.bucket.name,
-        key=dropped.key,
-        version_id=dropped.version_id or "",
-        etag=dropped.etag,
-        size=dropped.size or 0,
-    )
-    run = validate_dataset(source, settings, pipeline)
+    run = validate_dataset(dropped_object(event), settings, pipeline)
     logger.info("run stands", run_id=run.run_id, state=run.state)

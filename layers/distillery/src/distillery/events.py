@@ -6,11 +6,14 @@ Own events go over the stack's bus with the source `distillery`; their detail ho
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from distillery.runs import Stage
+from distillery.runs import Source, Stage
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
 SOURCE = "distillery"
 
@@ -147,6 +150,18 @@ OWN_EVENTS: tuple[type[OwnEvent], ...] = (
     GenerationStopped,
     GenerationFailed,
 )
+
+
+def dropped_object(event: S3EventNotificationEventBridgeModel) -> Source:
+    """The object whose creation S3 tells of."""
+    dropped = event.detail.object
+    return Source(
+        bucket=event.detail.bucket.name,
+        key=dropped.key,
+        version_id=dropped.version_id or "",
+        etag=dropped.etag,
+        size=dropped.size or 0,
+    )
 
 
 class CustomizationJobState(BaseModel):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
 from distillery import aws
+from distillery.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_s3 import S3Client
+
+ParsedT = TypeVar("ParsedT")
 
 EXPIRING = {"expire": "predictions"}
 """Tag of what is bulky and can be made again; the bucket's lifecycle removes it."""
@@ -110,3 +113,18 @@ class Bucket:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
             for entry in page.get("Contents", []):
                 yield entry["Key"]
+
+
+def read_parsed(bucket: Bucket, key: str, parse: Callable[[bytes], ParsedT]) -> ParsedT | None:
+    """A file that a person may have put into the bucket, None where there is none.
+
+    What `parse` has against it is told with the file's name.
+    """
+    try:
+        content = bucket.read(key)
+    except aws.Missing:
+        return None
+    try:
+        return parse(content)
+    except BadInput as error:
+        raise BadInput(f"{key}: {error.message}", mend=error.mend) from error

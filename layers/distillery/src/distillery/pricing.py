@@ -10,10 +10,9 @@ from functools import cache
 from importlib import resources
 from typing import Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillery.errors import BadInput
+from distillery.written_yaml import parse_yaml
 
 MILLION = 1_000_000
 THOUSAND = 1_000
@@ -95,17 +94,9 @@ def _name_and_version(model_id: str) -> str:
     return ":".join(model_id.split(":")[:NAME_AND_VERSION])
 
 
-def parse_prices(text: str) -> PriceList:
+def parse_prices(content: str | bytes) -> PriceList:
     """Read a price list from YAML; raise BadInput with one sentence when it cannot be used."""
-    mend = "The shipped prices.yaml shows the form."
-    try:
-        return PriceList.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BadInput(f"The price list is not YAML: {str(error).splitlines()[0]}.", mend=mend) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"The price list cannot be used: {place}: {first['msg']}.", mend=mend) from error
+    return parse_yaml(PriceList, content, what="price list", mend="The shipped prices.yaml shows the form.")
 
 
 @cache

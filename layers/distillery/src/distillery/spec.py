@@ -12,14 +12,14 @@ import hashlib
 import math
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery.errors import BadInput
 from distillery.records import MAX_QUERY_CHARACTERS
 from distillery.texts import RESERVED
+from distillery.written_yaml import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -209,15 +209,7 @@ def parse_spec(text: str | bytes) -> Spec:
     """Read a spec from YAML; raise BadInput with the place and one sentence when it cannot be used."""
     if len(text) > LARGEST_SPEC:
         raise BadInput(f"The spec is larger than {LARGEST_SPEC:,} bytes.", mend="Shorten its word lists.")
-    try:
-        content: Any = yaml.safe_load(text.decode() if isinstance(text, bytes) else text)
-        return Spec.model_validate(content)
-    except UnicodeDecodeError as error:
-        raise BadInput("The spec is not UTF-8 text.", mend="Save it as UTF-8.") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, ValidationError):
-            raise _unusable(error) from error
-        raise BadInput(f"The spec is not YAML: {_first_line(error)}.", mend=MEND) from error
+    return parse_yaml(Spec, text, what="spec", mend=MEND)
 
 
 def check_against(spec: Spec, taxonomy: Taxonomy) -> None:
@@ -234,20 +226,3 @@ def identity_digest(*parts: str) -> str:
     """12 hex digits over several texts, each with its length, so that no two lists read the same."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
-
-
-def _unusable(error: ValidationError) -> BadInput:
-    first = error.errors(include_url=False, include_input=False)[0]
-    # A choice of forms adds a part in brackets to the place, which says nothing to whoever wrote the file.
-    place = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]"))
-    said = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        said = "a spec has no such key"
-    where = f"{place}: " if place else "" if first["type"] == "value_error" else "the file: "
-    return BadInput(f"The spec cannot be used: {where}{said}.", mend=MEND)
-
-
-def _first_line(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"{problem} in line {mark.line + 1}" if mark else str(problem)

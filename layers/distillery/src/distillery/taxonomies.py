@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distillery import aws
-from distillery.errors import BadInput
-from distillery.objects import run_key
+from distillery.objects import read_parsed, run_key
 from distillery.taxonomy import Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
 
 if TYPE_CHECKING:
@@ -43,13 +41,4 @@ def pin_taxonomy(bucket: Bucket, run_id: str) -> Taxonomy:
 
 
 def _read(bucket: Bucket, key: str) -> Taxonomy | None:
-    try:
-        content = bucket.read(key)
-    except aws.Missing:
-        return None
-    try:
-        return parse_taxonomy(content.decode())
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{key} is not UTF-8 text.", mend="Save it as UTF-8.") from error
-    except BadInput as error:
-        raise BadInput(f"{key}: {error.message}", mend=error.mend) from error
+    return read_parsed(bucket, key, parse_taxonomy)

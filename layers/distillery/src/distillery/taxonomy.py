@@ -9,15 +9,12 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillery.errors import BadInput
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from distillery.written_yaml import parse_yaml
 
 SUM_TOLERANCE = 1e-6
 REASONING = "reasoning"
@@ -76,17 +73,9 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def parse_taxonomy(text: str) -> Taxonomy:
+def parse_taxonomy(content: str | bytes) -> Taxonomy:
     """Read a taxonomy from YAML; raise BadInput with one sentence when it cannot be used."""
-    try:
-        content: Mapping[str, Any] = yaml.safe_load(text)
-        return Taxonomy.model_validate(content)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BadInput(f"The taxonomy is not YAML: {str(error).splitlines()[0]}.", mend=_MEND) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"The taxonomy cannot be used: {place}: {first['msg']}.", mend=_MEND) from error
+    return parse_yaml(Taxonomy, content, what="taxonomy", mend=_MEND)
 
 
 def dump_taxonomy(taxonomy: Taxonomy) -> str:
