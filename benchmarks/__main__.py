@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks.figures import Figure, Measured
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("validation", "student", "routing", "startup", "chain", "demo")
+NAMES = ("validation", "similarity", "student", "routing", "startup", "chain", "demo")
 NOT_QUICK = {"demo"}
 WORDS = {True: "met", False: "[red]missed[/red]", None: ""}
 

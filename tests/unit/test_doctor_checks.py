@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from distillery import languages
 from distillery.contradictions import Contradictions
 from distillery.datasets import DatasetReport, Rules, validate_dataset
 from distillery.findings import CODES, LINES_SHOWN
@@ -292,6 +293,18 @@ def test_a_language_that_is_rare_is_a_note_and_languages_are_counted() -> None:
 )
 def test_language_of_a_query(query: str, expected: str) -> None:
     assert language(query) == expected
+
+
+def test_languages_that_cannot_be_told_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ImportError("libstdc++.so.6: cannot open shared object file")
+
+    monkeypatch.setattr(languages, "_model", fail)
+    report = examine(varied(150))
+    (found,) = of(report, "languages_unknown")
+    assert (found.severity, "libstdc++" in found.message) == ("note", True)
+    assert report.statistics.languages == {}
+    assert report.valid
 
 
 def test_the_checks_follow_another_taxonomy() -> None:

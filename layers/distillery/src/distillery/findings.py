@@ -191,6 +191,11 @@ CODES: dict[str, Code] = {
     "thin_facet": Code("warning", "A facet is dominant in very few labels.", _MORE_OF_THEM),
     "thin_length": Code("note", "Queries of some length are very few.", _MORE_OF_THEM),
     "thin_language": Code("note", "Queries of some language are very few.", _MORE_OF_THEM),
+    "languages_unknown": Code(
+        "note",
+        "The model of languages cannot be loaded where this ran.",
+        "Examine the file with `distillery doctor` on a machine that has it.",
+    ),
     # What the evaluation rests on
     "few_labels": Code(
         "warning",

