@@ -15,6 +15,7 @@ from distillery.aws import AccessDenied
 from distillery.errors import Permanent, Transient
 from distillery.generations import GENERATION_MOVES, Generation, GenerationState, generation_key
 from distillery.ledger import Entries
+from distillery.price_lists import STACK_KEY
 from distillery.runs import Source, now, run_id
 from distillery.steps import generating, plan_dataset, watch_generation
 from distillery.steps.generating import announcement
@@ -117,6 +118,17 @@ def test_a_teacher_without_a_price_is_refused_before_it_is_asked(
     failed = shop.plan(shop.drop(SMALL))
     assert failed.state is GenerationState.FAILED
     assert "No price is known for the teacher somebody.unknown-v1:0" in failed.reasons[0]
+
+
+def test_the_stacks_own_prices_count_against_the_cap(shop: Workshop) -> None:
+    prices = (
+        "as_of: 2027-01-02\ncurrency: USD\nmodels:\n"
+        f"  - {{ids: [{MODEL}], input: 8.0, output: 32.0, source: our bill}}\n"
+    )
+    boto3.client("s3").put_object(Bucket="data", Key=STACK_KEY, Body=prices.encode())
+    planned = shop.plan(shop.drop(SMALL))
+    assert planned.price is not None
+    assert (planned.price.input, planned.price.output) == (8.0, 32.0)
 
 
 def test_the_same_event_twice_is_one_plan(shop: Workshop) -> None:

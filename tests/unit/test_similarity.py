@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery.similarity import ALIKE, EQUAL, folded_words, near_duplicate_clusters, same_words, trigrams
+
+if TYPE_CHECKING:
+    import random
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "dataset.jsonl"
 QUERY = "grey heron catching a fish at dawn in slow motion"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from distillery.pricing import Price
 from distillery.runs import Source, slug
 from distillery.spec import identity_digest
 
@@ -58,6 +59,8 @@ class GenerationMove(BaseModel):
 class Generation(BaseModel):
     """A generation's ledger entry. `spent` is what labels cost, `invented_usd` what inventing queries did.
 
+    `price` is the teacher's, as the stack's list had it when the queries were planned.
+
     `halted` says why the teacher cannot be asked at all. `seen` is how many labels the watch saw last, and
     `progress_at` when that number last grew.
     """
@@ -75,6 +78,7 @@ class Generation(BaseModel):
     deadline: AwareDatetime | None = None
     max_cost_usd: float = 0.0
     teacher: str = ""
+    price: Price | None = None
     counts: dict[str, int] = Field(default_factory=dict)
     spent: float = 0.0
     invented_usd: float = 0.0

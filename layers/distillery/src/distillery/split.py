@@ -206,7 +206,7 @@ def _chosen(
 def _adding_up(
     first: Sequence[_Unit], rest: Sequence[_Unit], wanted: int, most: int, *, least: int
 ) -> list[_Unit]:
-    """Units whose records sum to `wanted`, or as near as they can from `least` to `most`; none if they cannot.
+    """Units whose records sum to `wanted`, or as near as they can from `least` to `most`, or none.
 
     Of the choices that do, one with as much of `first` as there is, then of the head of `rest`. Sums that
     the units from some place on can make are the bits of an integer.

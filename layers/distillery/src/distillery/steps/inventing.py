@@ -12,13 +12,13 @@ from aws_lambda_powertools import Logger
 from distillery.bedrock.converse import Converse
 from distillery.generation import parse_invented, to_invent
 from distillery.paid import PaidCalls, claims_of, require_time
-from distillery.pricing import price_list
 from distillery.prompts import invention_prompt
 from distillery.taxonomy import text_digest
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from distillery.pricing import Price
     from distillery.spec import Spec
     from distillery.taxonomy import Taxonomy
 
@@ -47,10 +47,11 @@ class Inventor:
         self._claims = claims_of(context)
         self._converse = converse or Converse()
 
-    def invent(self, generation_id: str, spec: Spec, taxonomy: Taxonomy, teacher: str) -> Invented:
+    def invent(
+        self, generation_id: str, spec: Spec, taxonomy: Taxonomy, teacher: str, price: Price
+    ) -> Invented:
         """Ask until there are enough for each facet, or the money is used up; raises what Converse raises."""
         found = Invented()
-        price = price_list().find(teacher)
         for facet, count in to_invent(spec).items():
             system = invention_prompt(taxonomy, facet, PER_CALL)
             for part in range(1, math.ceil(count * SURPLUS / PER_CALL) + 1):
@@ -60,8 +61,7 @@ class Inventor:
                 claim = {"generation": generation_id, "system": text_digest(system), "part": part}
                 reply = self._paid.once(claim, partial(self._ask, teacher, system, part), self._claims)
                 found.queries.setdefault(facet, []).extend(parse_invented(reply["text"]))
-                if price:
-                    found.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
+                found.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
         return found
 
     def _ask(self, teacher: str, system: str, part: int) -> dict[str, Any]:

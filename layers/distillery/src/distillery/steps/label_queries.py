@@ -21,7 +21,6 @@ from distillery.generation_ledger import Generations, Label, Labels
 from distillery.generations import Generation, GenerationState, generation_key
 from distillery.objects import Bucket
 from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
-from distillery.pricing import price_list
 from distillery.prompts import teacher_prompt
 from distillery.queues import Queue
 from distillery.routing import QueryText, Spent, Target, readable
@@ -80,7 +79,6 @@ class _Job:
         self._generation, self._generations = generation, generations
         self.taxonomy = taxonomy
         self.target = Target(generation.teacher, teacher_prompt(taxonomy))
-        self._price = price_list().find(generation.teacher)
 
     def require_open(self) -> None:
         """Raise LetGo when no further call may be made, as far as this function knows."""
@@ -91,7 +89,8 @@ class _Job:
 
     def cost(self, spent: Spent) -> float:
         """USD for calls; without a price nothing was planned."""
-        return self._price.cost(spent.input_tokens, spent.output_tokens) if self._price else 0.0
+        price = self._generation.price
+        return price.cost(spent.input_tokens, spent.output_tokens) if price else 0.0
 
     def pay(self, usd: float) -> None:
         """Add to what the generation has spent, and see what others have spent meanwhile."""

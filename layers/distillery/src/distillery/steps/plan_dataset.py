@@ -21,7 +21,7 @@ from distillery.generations import (
     rejected_id,
     spec_dataset,
 )
-from distillery.pricing import price_list
+from distillery.price_lists import stack_prices
 from distillery.runs import now
 from distillery.spec import LARGEST_SPEC, check_against, parse_spec
 from distillery.steps.generating import PLAN, SPEC, TAXONOMY
@@ -30,6 +30,7 @@ from distillery.taxonomy import dump_taxonomy
 
 if TYPE_CHECKING:
     from distillery.generation import Planned
+    from distillery.pricing import Price
     from distillery.runs import Source
     from distillery.spec import Spec
     from distillery.steps.generating import Generating
@@ -107,13 +108,14 @@ class _Planner:
 
     def plan(self, content: bytes, inventor: Inventor) -> None:
         """Write the plan, move the generation to LABELLING, queue its queries."""
-        if price_list().find(self._teacher) is None:
+        price = stack_prices(self._generating.bucket).find(self._teacher)
+        if price is None:
             raise Permanent(
                 f"No price is known for the teacher {self._teacher}, so max_cost_usd could not be kept.",
                 mend="Choose a teacher that prices.yaml lists.",
             )
         try:
-            planned = self._planned(content, inventor)
+            planned = self._planned(content, inventor, price)
         except BadInput as error:
             self._generating.end(self._name, GenerationState.REJECTED, STEP, str(error))
             return
@@ -122,20 +124,21 @@ class _Planner:
             self._name,
             GenerationState.LABELLING,
             step=STEP,
+            price=price.model_dump(),
             counts={"planned": len(planned), "invented": invented},
             **_progress(),
         )
         if moved:
             self._generating.queue_missing(self._name, planned)
 
-    def _planned(self, content: bytes, inventor: Inventor) -> list[Planned]:
+    def _planned(self, content: bytes, inventor: Inventor, price: Price) -> list[Planned]:
         """The plan as it was written, or a new one."""
         bucket = self._generating.bucket
         if bucket.has(self._key(PLAN)):
             return self._generating.plan(self._name)
         planned = plan(self._spec, self._taxonomy)  # first without the teacher: a refusal costs nothing
         if self._spec.teacher_queries:
-            invented = inventor.invent(self._name, self._spec, self._taxonomy, self._teacher)
+            invented = inventor.invent(self._name, self._spec, self._taxonomy, self._teacher, price)
             planned = plan(self._spec, self._taxonomy, invented.queries)
             self._generating.generations.note(self._name, invented_usd=invented.usd)
         # The plan last: whoever finds it finds all that belongs to it.
