@@ -29,7 +29,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from benchmarks.figures import Figure, Measured, answer
-from distillery.taxonomy import default_taxonomy
+from distillery.taxonomy import default_taxonomy, dump_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,7 @@ ENVIRONMENT = {
     "POWERTOOLS_TRACE_DISABLED": "true",
     "POWERTOOLS_SERVICE_NAME": "route_queries",
     "POWERTOOLS_METRICS_NAMESPACE": "Distillery",
+    "DATA_BUCKET": "data",
     "RESULTS_TABLE": "results",
     "IDEMPOTENCY_TABLE": "claims",
     "QUERY_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/queries",
@@ -74,12 +75,14 @@ ANSWERS: dict[str, Any] = {
     "UpdateItem": {},
     "GetParameter": {"Parameter": {"Name": "active-model", "Value": json.dumps(ACTIVE_MODEL), "Version": 1}},
 }
+TAXONOMY = dump_taxonomy(default_taxonomy()).encode()
+"""The copy that the run of the model in charge keeps, as S3 answers with it."""
 CALLS_PER_QUERY = {"Converse": 1, "PutItem": 2, "UpdateItem": 1}
 """A claim, the question, the claim's answer, the result."""
 
 
 class Canned:
-    """Stands for the clients of DynamoDB, SSM and the Bedrock runtime; counts what it is asked."""
+    """Stands for the clients of DynamoDB, SSM, S3 and the Bedrock runtime; counts what it is asked."""
 
     def __init__(self, meta: Any) -> None:
         self.meta = meta
@@ -102,6 +105,9 @@ class Canned:
     def update_item(self, **_: Any) -> Any:
         return self._answer("UpdateItem")
 
+    def get_object(self, **_: Any) -> Any:
+        return {"Body": io.BytesIO(TAXONOMY)}
+
     def get_parameter(self, **_: Any) -> Any:
         return self._answer("GetParameter")
 
@@ -122,7 +128,7 @@ class Unsent:
     def __call__(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
         operation = event_name.rsplit(".", 1)[-1]
         self.calls[operation] += 1
-        body = json.dumps(ANSWERS[operation]).encode()
+        body = TAXONOMY if operation == "GetObject" else json.dumps(ANSWERS[operation]).encode()
         return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(body))
 
 
@@ -195,6 +201,7 @@ def measure(quick: bool) -> Measured:
 
     from distillery import aws
     from distillery.bedrock.converse import Converse
+    from distillery.objects import Bucket
     from distillery.results import Results
     from distillery.settings import RouteSettings
     from distillery.steps.route_queries import Router
@@ -214,12 +221,13 @@ def measure(quick: bool) -> Measured:
             results=Results(settings.results_table, canned),
             claims=claims,
             parameters=SSMProvider(boto3_client=canned),
+            bucket=Bucket(settings.data_bucket, canned),
         )
         taken = invoke(entry.handler, queries, events)
         detail["own"][shape] = _checked(taken, canned.calls, queries, events)
     entry.router = real_router
     unsent = Unsent()
-    for service in ("dynamodb", "ssm", "bedrock-runtime"):
+    for service in ("dynamodb", "ssm", "s3", "bedrock-runtime"):
         aws.client(service).meta.events.register_first("before-send", unsent)
     for shape, queries in SHAPES.items():
         events = (10 if quick else 100) if queries == 1 else (1 if quick else 5)
