@@ -20,7 +20,7 @@ from distillery.pricing import MILLION
 from distillery.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.runs import QuotedCost
 from distillery.survey import MAX_RECORDS
-from distillery.tally import Characters
+from distillery.tally import Characters, beyond_ascii
 from distillery.taxonomy import REASONING
 from distillery.wording import usd
 
@@ -177,8 +177,7 @@ def tokens(characters: Characters) -> Span:
 
 def text_tokens(text: str) -> Span:
     """The tokens of one text."""
-    beyond = sum(character > "\x7f" for character in text)
-    return tokens(Characters(total=len(text), beyond_ascii=beyond))
+    return tokens(Characters(total=len(text), beyond_ascii=beyond_ascii(text)))
 
 
 def make_quote(

@@ -25,7 +25,7 @@ from distillery.records import (
     training_line,
 )
 from distillery.split import query_key
-from distillery.tally import beyond_ascii
+from distillery.tally import LabelKey, beyond_ascii
 from distillery.weights import dominants
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ MOST_PROMPTS = 100
 LONGEST_REASONING = 1_000
 """Characters of a reasoning that are read for what it says of the weights."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-LabelKey = tuple[float, ...]
-"""The weights of a label in the taxonomy's order."""
 
 
 class Kept:

@@ -13,9 +13,10 @@ from distillery.weights import dominant
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from distillery.survey import LabelKey
     from distillery.taxonomy import Taxonomy
 
+LabelKey = tuple[float, ...]
+"""The weights of a label in the taxonomy's order."""
 LENGTHS = (20, 40, 60, 80, 100, 150, 200, 300, 500, 1_000)
 """Upper ends, in characters and inclusive, of the bins of query lengths; one more bin lies beyond."""
 

@@ -23,7 +23,8 @@ from distillery.wording import counted, cut, told_lines
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from distillery.survey import Kept, LabelKey, Survey
+    from distillery.survey import Kept, Survey
+    from distillery.tally import LabelKey
     from distillery.taxonomy import Taxonomy
 
 SAMPLE = 1_000
