@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from distillery import aws
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 LONGEST_VISIBILITY = 43_200
 LONGEST_REASON = 1_000
+NOT_IN_FLIGHT = frozenset({"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"})
+"""What SQS answers for the receipt of a message that was deleted or is visible again; the last is said
+of a deleted one, and no other value that is sent can be wrong."""
 SENT_AT_ONCE = 16
 
 
@@ -53,10 +58,17 @@ class Queue:
             self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=values)
 
     def hide(self, receipt_handle: str, seconds: float) -> None:
-        """Let a received message come back after this many seconds instead of the queue's own timeout."""
+        """Let a received message come back after this many seconds instead of the queue's own timeout.
+
+        One that is gone was dealt with by another delivery, and one that is back needs no hiding.
+        """
         with aws.explained("put the message back"):
-            self._client.change_message_visibility(
-                QueueUrl=self._url,
-                ReceiptHandle=receipt_handle,
-                VisibilityTimeout=min(round(seconds), LONGEST_VISIBILITY),
-            )
+            try:
+                self._client.change_message_visibility(
+                    QueueUrl=self._url,
+                    ReceiptHandle=receipt_handle,
+                    VisibilityTimeout=min(round(seconds), LONGEST_VISIBILITY),
+                )
+            except ClientError as error:
+                if aws.error_code(error).rpartition(".")[2] not in NOT_IN_FLIGHT:
+                    raise
