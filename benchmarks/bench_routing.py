@@ -29,7 +29,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from benchmarks.figures import Figure, Measured, answer
-from distillery.taxonomy import default_taxonomy, dump_taxonomy
+from distillery.task.channels import default_taxonomy, dump_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

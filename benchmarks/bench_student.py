@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.figures import Figure, Measured, answer
 from benchmarks.peak import peak_bytes
 from distillery.student import Student, fit, load
-from distillery.taxonomy import default_taxonomy
-from distillery.weights import rubric
+from distillery.task.channels import default_taxonomy
+from distillery.task.weights import rubric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

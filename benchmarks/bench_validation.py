@@ -24,7 +24,7 @@ from benchmarks.peak import peak_bytes
 from distillery import datasets
 from distillery.datasets import DatasetReport, Rules, validate_dataset
 from distillery.records import Record, training_line
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

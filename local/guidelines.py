@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from distillery.taxonomy import Taxonomy
-    from distillery.weights import Weights
+    from distillery.task.channels import Taxonomy
+    from distillery.task.weights import Weights
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _SUFFIXES = ("ings", "ing", "iers", "ier", "ies", "ied", "ers", "ed", "er", "es", "s")

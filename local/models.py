@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from distillery.errors import UnreadableRouting
-from distillery.weights import dominants, parse_routing, rubric
+from distillery.task.weights import dominants, parse_routing, rubric
 from local.guidelines import Guidelines, from_grid, on_grid
 from local.inventing import invented_queries, invention_of_prompt
 from local.reading import facets_of_label, facets_of_prompt, taxonomy_of_prompt
@@ -24,8 +24,8 @@ from local.reading import facets_of_label, facets_of_prompt, taxonomy_of_prompt
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from distillery.taxonomy import Taxonomy
-    from distillery.weights import Weights
+    from distillery.task.channels import Taxonomy
+    from distillery.task.weights import Weights
     from local.guidelines import Reading
 
 CHARACTERS_PER_TOKEN = 4

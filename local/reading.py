@@ -12,7 +12,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from distillery.taxonomy import REASONING, Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import REASONING, Facet, Taxonomy, default_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

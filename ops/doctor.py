@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 CLEAN, FOUND, UNREADABLE = 0, 1, 2
 NO_LINES = ("empty_file", "binary_file", "compressed_file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillery.errors import BadInput
-from distillery.taxonomy import Taxonomy, default_taxonomy, parse_taxonomy
+from distillery.task.channels import Taxonomy, default_taxonomy, parse_taxonomy
 
 if TYPE_CHECKING:
     from pathlib import Path

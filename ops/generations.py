@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from distillery.spec import Spec
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
     from ops.stack import Stack
 
 EXIT_CODES = {GenerationState.REJECTED: 2, GenerationState.FAILED: 3, GenerationState.STOPPED: 3}

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distillery.runs import CANDIDATES, ENDED, Run, State, now
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from ops.approvals import cost, waiting
 
 if TYPE_CHECKING:

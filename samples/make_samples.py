@@ -14,7 +14,7 @@ from pathlib import Path
 from distillery.assembly import Labelled, choose, dataset_bytes
 from distillery.generation import plan
 from distillery.spec import parse_spec
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from local.models import Teacher
 
 SPEC = Path(__file__).with_name("spec.yaml")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from distillery.prompts import student_prompt
-from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import Facet, Taxonomy, default_taxonomy
+from distillery.task.prompts import student_prompt
 from local.models import Teacher
 
 SAMPLES = Path(__file__).parents[1] / "samples"

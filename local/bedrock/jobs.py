@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from distillery import student
 from distillery.bedrock.catalogue import PREMIER, STUDENTS_OF
 from distillery.errors import UnreadableRouting
-from distillery.taxonomy import default_taxonomy
-from distillery.weights import parse_routing
+from distillery.task.channels import default_taxonomy
+from distillery.task.weights import parse_routing
 from local.bedrock import iam, training
 from local.bedrock.catalogue import foundation_arn, refuse_ended
 from local.bedrock.context import lasting, logger
@@ -22,8 +22,8 @@ from local.models import Distilled, Teacher
 from local.reading import facets_of_label, taxonomy_of_names, taxonomy_of_prompt
 
 if TYPE_CHECKING:
-    from distillery.taxonomy import Taxonomy
-    from distillery.weights import Weights
+    from distillery.task.channels import Taxonomy
+    from distillery.task.weights import Weights
     from local.bedrock.context import Context
     from local.bedrock.dataset import Example
     from local.bedrock.iam import Caller

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from local.bedrock.catalogue import refuse_ended
 from local.bedrock.errors import AwsError, invalid, not_found
 from local.bedrock.store import now

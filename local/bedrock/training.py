@@ -20,8 +20,8 @@ from local.reading import taxonomy_of_examples
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from distillery.taxonomy import Taxonomy
-    from distillery.weights import Weights
+    from distillery.task.channels import Taxonomy
+    from distillery.task.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,7 +13,7 @@ from distillery.gate import GateRules
 from distillery.pricing import price_list
 from distillery.records import Record, training_line
 from distillery.runs import Move, Run, Source, State
-from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

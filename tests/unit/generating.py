@@ -24,7 +24,7 @@ from distillery.steps.inventing import Inventor
 from distillery.steps.label_queries import Labeller
 from distillery.steps.plan_dataset import plan_dataset
 from distillery.steps.watch_generation import watch_generation
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from local.models import Teacher
 from tests.unit.test_route_step import Context
 

@@ -14,7 +14,7 @@ from distillery.assembly import LEEWAY, Labelled, choose, dataset_bytes, dataset
 from distillery.generation import Planned
 from distillery.records import check_line
 from distillery.spec import Spec, parse_spec
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from tests.specs import spec_text
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from distillery import lines, survey
 from distillery.datasets import DatasetReport, Rules, validate_dataset
-from distillery.prompts import student_prompt
 from distillery.records import Record, check_line, training_line
 from distillery.split import Group, plan_split, query_key
 from distillery.survey import FINDINGS_PER_CODE
-from distillery.taxonomy import Taxonomy, default_taxonomy
+from distillery.task.channels import Taxonomy, default_taxonomy
+from distillery.task.prompts import student_prompt
 
 if TYPE_CHECKING:
     import random

@@ -15,12 +15,12 @@ from distillery.datasets import DatasetReport, Rules, validate_dataset
 from distillery.findings import CODES, LINES_SHOWN
 from distillery.languages import TOO_SHORT, language
 from distillery.personal_data import KINDS, MOST_PHONES, personal_data
-from distillery.prompts import student_prompt
 from distillery.records import Record, training_line
 from distillery.shapes import top_shapes
 from distillery.split import query_key
 from distillery.survey import Kept
-from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import Facet, Taxonomy, default_taxonomy
+from distillery.task.prompts import student_prompt
 from distillery.whole import whole_findings
 
 if TYPE_CHECKING:

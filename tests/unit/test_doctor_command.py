@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from distillery.taxonomy import default_taxonomy, dump_taxonomy
+from distillery.task.channels import default_taxonomy, dump_taxonomy
 from ops import doctor
 from ops.cli import main
 from tests.unit.patching import apply

@@ -19,9 +19,9 @@ import pytest
 from distillery import datasets
 from distillery.datasets import DatasetReport, Rules, validate_dataset
 from distillery.findings import CODES
-from distillery.prompts import student_prompt
 from distillery.records import Record, training_line
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
+from distillery.task.prompts import student_prompt
 from distillery.validation_page import render_validation
 from tests.unit.patching import apply
 

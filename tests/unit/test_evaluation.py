@@ -22,7 +22,7 @@ from distillery.evaluation import (
 from distillery.gate import GateRules, decide
 from distillery.judging import JudgeGrades, is_judge_output, judge_records, read_judge_outputs
 from distillery.pricing import Price
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import HAIKU, answer, examined, good, hopeless, label, taxonomy_of
 
 TAXONOMY = default_taxonomy()

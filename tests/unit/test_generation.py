@@ -29,7 +29,7 @@ from distillery.generation import (
 from distillery.records import MAX_QUERY_CHARACTERS
 from distillery.spec import Hard, parse_spec
 from distillery.split import query_key
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from distillery.texts import RESERVED
 from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from distillery.generation import parse_invented
-from distillery.prompts import invention_prompt, teacher_prompt
 from distillery.split import query_key
-from distillery.taxonomy import Taxonomy, default_taxonomy
-from distillery.weights import dominant, parse_routing
+from distillery.task.channels import Taxonomy, default_taxonomy
+from distillery.task.prompts import invention_prompt, teacher_prompt
+from distillery.task.weights import dominant, parse_routing
 from local.inventing import invention_of_prompt
 from local.models import Teacher
 from tests.taxonomies import SIX, TWO

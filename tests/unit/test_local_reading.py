@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from distillery.prompts import student_prompt, teacher_prompt
-from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import Facet, Taxonomy, default_taxonomy
+from distillery.task.prompts import student_prompt, teacher_prompt
 from local.models import Baseline, Teacher
 from local.reading import (
     facets_of_label,

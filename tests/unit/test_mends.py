@@ -10,9 +10,9 @@ import pytest
 
 from distillery import lines, mending
 from distillery.datasets import DatasetReport, Rules, validate_dataset
-from distillery.prompts import student_prompt
 from distillery.records import Record, training_line
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
+from distillery.task.prompts import student_prompt
 from tests.unit.patching import apply
 
 TAXONOMY = default_taxonomy()

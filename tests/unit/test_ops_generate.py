@@ -11,7 +11,7 @@ import pytest
 from distillery.generations import Generation, GenerationState, generation_id
 from distillery.runs import Source, State, now
 from distillery.spec import parse_spec
-from distillery.taxonomy import default_taxonomy, dump_taxonomy
+from distillery.task.channels import default_taxonomy, dump_taxonomy
 from ops import generations
 from ops.cli import main
 from ops.following import TimedOut

@@ -17,7 +17,7 @@ from distillery.quote import Line, Quote, Span, make_quote, text_tokens
 from distillery.records import Record
 from distillery.survey import Kept
 from distillery.tally import Characters
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from distillery.whole import statistics_of
 from distillery.wording import usd
 from ops import quoting

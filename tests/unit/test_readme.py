@@ -12,7 +12,7 @@ from distillery.generation import plan
 from distillery.pricing import parse_prices
 from distillery.runs import State
 from distillery.spec import parse_spec
-from distillery.taxonomy import default_taxonomy, parse_taxonomy
+from distillery.task.channels import default_taxonomy, parse_taxonomy
 from ops.cli import main
 from tools.translate import source
 

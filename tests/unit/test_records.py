@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.records import MAX_LINE_BYTES, LineReader, Record, check_line, training_line
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from distillery.texts import RESERVED
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from distillery import report
 from distillery.judging import JudgeGrades
 from distillery.runs import Move, State
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import (
     SERVED_BY,
     START,
@@ -27,7 +27,7 @@ from tests.unit.examinations import (
 
 if TYPE_CHECKING:
     from distillery.evaluation import Evaluation
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 TAXONOMY = default_taxonomy()
 HOSTILE = """</q></title><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}'"&amp;\u202e"""

@@ -22,7 +22,7 @@ from distillery.results import Results
 from distillery.settings import RouteSettings
 from distillery.steps import route_queries
 from distillery.steps.route_queries import Router
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

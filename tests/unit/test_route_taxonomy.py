@@ -10,8 +10,8 @@ from aws_lambda_powertools import Metrics
 
 from distillery.bedrock.converse import Converse, Reply
 from distillery.objects import run_key
+from distillery.task.channels import Taxonomy, dump_taxonomy
 from distillery.taxonomies import RUN_COPY, STACK_KEY
-from distillery.taxonomy import Taxonomy, dump_taxonomy
 from local.reading import taxonomy_of_prompt
 from tests.taxonomies import SIX, TWO
 from tests.unit.test_route_step import records, results, router, run

@@ -9,7 +9,7 @@ import pytest
 
 from distillery.errors import BadInput, Permanent, Transient
 from distillery.routing import Target, parse_message, route
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 
 TAXONOMY = default_taxonomy()
 ACTIVE, BASELINE = Target("active", "one line", "run-1"), Target("baseline", "guidelines")

@@ -12,11 +12,11 @@ import pytest
 
 from distillery.assembly import LEEWAY
 from distillery.generation import plan
-from distillery.prompts import student_prompt
 from distillery.spec import parse_spec
 from distillery.split import query_key
-from distillery.taxonomy import default_taxonomy
-from distillery.weights import dominant, parse_routing, rubric
+from distillery.task.channels import default_taxonomy
+from distillery.task.prompts import student_prompt
+from distillery.task.weights import dominant, parse_routing, rubric
 from local.models import Baseline
 from samples.make_samples import QUERIES, SPEC, write_samples
 

@@ -8,7 +8,7 @@ import pytest
 
 from distillery.errors import BadInput
 from distillery.spec import LARGEST_SPEC, check_against, parse_spec
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from distillery.datasets import Rules, validate_dataset
 from distillery.similarity import near_duplicate_clusters
 from distillery.split import MIN_TRAINING_RECORDS, Group, Split, plan_split, query_key
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 
 LABELS = Path(__file__).parents[3] / "shared" / "data" / "teacher_labels.jsonl"
 FACETS = ("a", "b", "c")

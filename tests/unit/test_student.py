@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from benchmarks.bench_student import TEACHER_LABELS, five_fold, made_up, read_examples
 from distillery.errors import BadInput
 from distillery.student import LONGEST_QUERY, MAGIC, MOST_CANDIDATES, Student, features, fit, load
-from distillery.taxonomy import Facet, Taxonomy, default_taxonomy
-from distillery.weights import rubric
+from distillery.task.channels import Facet, Taxonomy, default_taxonomy
+from distillery.task.weights import rubric
 
 if TYPE_CHECKING:
     from pathlib import Path

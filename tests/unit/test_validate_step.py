@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from distillery.prompts import student_prompt
 from distillery.runs import Run, Source, State, run_id
 from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
+from distillery.task.prompts import student_prompt
 
 if TYPE_CHECKING:
     from distillery.steps.pipeline import Pipeline

@@ -15,7 +15,7 @@ from tests.unit.examinations import taxonomy_of, validation
 from tests.unit.test_report import HOSTILE, Page
 
 if TYPE_CHECKING:
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 FOUR = taxonomy_of(4)
 

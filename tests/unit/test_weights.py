@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.errors import UnreadableRouting
-from distillery.weights import Repair, dominants, normalise, parse_routing, rubric
+from distillery.task.weights import Repair, dominants, normalise, parse_routing, rubric
 
 FACETS = ("picture", "sound", "speech", "file")
 GOOD = {"picture": 0.4, "sound": 0.1, "speech": 0.3, "file": 0.2}

@@ -16,7 +16,7 @@ from distillery.generations import (
     spec_key,
 )
 from distillery.spec import parse_spec
-from distillery.taxonomy import default_taxonomy
+from distillery.task.channels import default_taxonomy
 from tests.local.tools import TEACHER, wait_for
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 
 from distillery.generations import GenerationState
 from distillery.runs import State
-from distillery.taxonomy import default_taxonomy
-from distillery.weights import dominant, parse_routing
+from distillery.task.channels import default_taxonomy
+from distillery.task.weights import dominant, parse_routing
 from tests.local.pipeline.generations import Workbench
 from tests.local.tools import wait_for
 from tests.specs import spec_text

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from distillery.runs import State
+from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy
 from distillery.taxonomies import STACK_KEY
-from distillery.taxonomy import Taxonomy, default_taxonomy, dump_taxonomy
 from tests.local.tools import wait_for
 from tests.taxonomies import BY_SIZE, SIX, TWO, dataset
 

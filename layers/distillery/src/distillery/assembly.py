@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distillery.generation import apportion, near_copies
-from distillery.prompts import student_prompt
-from distillery.weights import dominant
+from distillery.task.prompts import student_prompt
+from distillery.task.weights import dominant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from distillery.generation import Planned
     from distillery.spec import Spec
-    from distillery.taxonomy import Taxonomy
-    from distillery.weights import Weights
+    from distillery.task.channels import Taxonomy
+    from distillery.task.weights import Weights
 
 LEEWAY = 0.02
 """How far a facet's share may lie from the mix before it is said."""

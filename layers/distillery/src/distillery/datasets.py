@@ -15,7 +15,6 @@ from pydantic import BaseModel
 
 from distillery.findings import Finding, found
 from distillery.mending import Mends
-from distillery.prompts import student_prompt
 from distillery.records import check_line, training_line
 from distillery.runs import Source
 from distillery.similarity import near_duplicate_clusters
@@ -23,7 +22,8 @@ from distillery.split import Group, Reference, Split, plan_split
 from distillery.split_report import SplitReport, split_findings, split_report
 from distillery.survey import MAX_RECORDS, Survey
 from distillery.tally import Statistics
-from distillery.weights import dominant
+from distillery.task.prompts import student_prompt
+from distillery.task.weights import dominant
 from distillery.whole import statistics_of, whole_findings
 from distillery.wording import counted
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from distillery.lines import Readable
     from distillery.survey import Kept
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 MIN_DISTINCT = 100
 """Bedrock wants 100 records; equal prompts teach it nothing, so distinct ones are counted."""

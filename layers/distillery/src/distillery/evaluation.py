@@ -18,7 +18,7 @@ from distillery.errors import UnreadableRouting
 from distillery.gate import GateRules, Verdict, decide
 from distillery.runs import Candidate
 from distillery.split import Reference
-from distillery.weights import Repair, Routing, Weights, dominants, parse_routing, rubric
+from distillery.task.weights import Repair, Routing, Weights, dominants, parse_routing, rubric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from distillery.judging import JudgeGrades
     from distillery.pricing import Price
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 Z95 = 1.959964
 """A normal distribution has 95 % of its mass within so many standard deviations; a holdout has 50 or more."""

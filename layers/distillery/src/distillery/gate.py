@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from distillery.weights import TOLERANCE
+from distillery.task.weights import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from distillery.spec import Spec
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 TEACHER = "teacher"
 """The family of queries that the teacher invented."""

@@ -18,7 +18,7 @@ from distillery.generations import (
 )
 from distillery.ledger import Entries, from_item, to_item
 from distillery.runs import Source, now
-from distillery.weights import Repair, Weights
+from distillery.task.weights import Repair, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -19,7 +19,7 @@ from distillery.spec import identity_digest
 
 if TYPE_CHECKING:
     from distillery.spec import Spec
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 
 class GenerationState(StrEnum):

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.findings import Finding, Flaw, found
 from distillery.strict_json import RepeatedKey, parse, text_after
-from distillery.taxonomy import REASONING
+from distillery.task.channels import REASONING
+from distillery.task.weights import SUM_SLACK, TOLERANCE, normalise
 from distillery.texts import check_reserved, sound, without_controls
-from distillery.weights import SUM_SLACK, TOLERANCE, normalise
 from distillery.wording import cause, cut, kind, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from distillery.weights import Weights
+    from distillery.task.weights import Weights
 
 MENDABLE_SUM = 0.05
 """A sum this far off 1 is scaled, and said; beyond it a weight is missing or wrong."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from distillery.tally import Statistics
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 UNKNOWN = "unknown"
 

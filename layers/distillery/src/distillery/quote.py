@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery.evaluation import WARM_UPS
 from distillery.pricing import MILLION
-from distillery.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.runs import QuotedCost
 from distillery.survey import MAX_RECORDS
 from distillery.tally import Characters, beyond_ascii
-from distillery.taxonomy import REASONING
+from distillery.task.channels import REASONING
+from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.wording import usd
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from distillery.datasets import DatasetReport
     from distillery.pricing import Price, PriceList
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 ASCII_PER_TOKEN = (5.0, 3.0)
 TOKENS_PER_OTHER = (0.4, 2.0)

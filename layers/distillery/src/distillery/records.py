@@ -14,14 +14,14 @@ from distillery.findings import CODES, Finding, Flaw, found
 from distillery.frames import Frames, Texts
 from distillery.labels import LabelReader
 from distillery.strict_json import RepeatedKey, Trailing, parse
-from distillery.taxonomy import REASONING
+from distillery.task.channels import REASONING
 from distillery.texts import check_reserved, sound, without_controls
 from distillery.wording import cause, cut, kind, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from distillery.weights import Weights
+    from distillery.task.weights import Weights
 
 SCHEMA_VERSION = "bedrock-conversation-2024"
 MAX_LINE_BYTES = 16_000

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from distillery.datasets import DatasetReport
     from distillery.evaluation import CandidateMetrics, Evaluation, WorstQuery
     from distillery.runs import Candidate, Run
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 TOP_GRADE = 5.0
 SPREADS = {"rubric_mean": "rubric_ci95", "judge_mean": "judge_ci95"}

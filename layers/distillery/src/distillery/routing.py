@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from distillery.errors import BadInput, Permanent, UnreadableRouting
-from distillery.weights import Repair, Routing, Weights, dominant, parse_routing
+from distillery.task.weights import Repair, Routing, Weights, dominant, parse_routing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 MOST_QUERIES = 100
 READS = 2

@@ -24,7 +24,7 @@ from distillery.written_yaml import parse_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 LARGEST_SPEC = 1_000_000
 """Bytes; two hundred times the sample's."""

@@ -35,8 +35,8 @@ from distillery.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from distillery.taxonomy import Taxonomy
-    from distillery.weights import Weights
+    from distillery.task.channels import Taxonomy
+    from distillery.task.weights import Weights
 
 MAGIC = b"distillery-student 1 "
 MOST_CANDIDATES = 96

@@ -25,14 +25,14 @@ from scipy import sparse
 
 from distillery.errors import BadInput
 from distillery.student import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, Parts, features
-from distillery.weights import rubric
+from distillery.task.weights import rubric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
     Steps = tuple[int, ...]
     Floats = NDArray[np.float64]

@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING
 from distillery.contradictions import Contradictions
 from distillery.findings import SEVERITIES, Finding, Severity, found
 from distillery.lines import LONGEST_SEEN, Lines, Readable, Unreadable
-from distillery.prompts import student_prompt
 from distillery.records import (
     MAX_LINE_BYTES,
     LineReader,
@@ -26,13 +25,14 @@ from distillery.records import (
 )
 from distillery.split import query_key
 from distillery.tally import LabelKey, beyond_ascii
-from distillery.weights import dominants
+from distillery.task.prompts import student_prompt
+from distillery.task.weights import dominants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from distillery.mending import Mends
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 MAX_RECORDS = 15_000
 """Bedrock's limit for one job, not adjustable."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from distillery.weights import dominant
+from distillery.task.weights import dominant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 LabelKey = tuple[float, ...]
 """The weights of a label in the taxonomy's order."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillery.objects import read_parsed, run_key
-from distillery.taxonomy import Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
+from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
 
 if TYPE_CHECKING:
     from distillery.objects import Bucket

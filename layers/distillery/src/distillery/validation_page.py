@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from distillery.datasets import DatasetReport
     from distillery.findings import Code, Finding, Severity
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 OFFENDERS = 10
 """Findings of one code that are shown; validation.json has more."""

@@ -17,7 +17,7 @@ from distillery.shapes import top_shapes
 from distillery.split_report import near_duplicates
 from distillery.survey import spread
 from distillery.tally import LENGTHS, Characters, Shape, Statistics, tally
-from distillery.weights import TOLERANCE
+from distillery.task.weights import TOLERANCE
 from distillery.wording import counted, cut, told_lines
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from distillery.survey import Kept, Survey
     from distillery.tally import LabelKey
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 SAMPLE = 1_000
 """Distinct queries looked at for languages and shapes."""

@@ -30,18 +30,18 @@ from distillery.objects import (
     predictions_key,
     run_key,
 )
-from distillery.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.records import Record, check_line
 from distillery.runs import CANDIDATES, Run, Stage, State, evaluation_job_name
+from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
+from distillery.task.weights import parse_routing
 from distillery.taxonomies import run_taxonomy
-from distillery.weights import parse_routing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from distillery.settings import EvaluateSettings
     from distillery.steps.pipeline import Pipeline
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 STEP = "evaluate_model"
 TRIES = 6

@@ -22,7 +22,7 @@ from distillery.generations import GENERATION_ENDED, Generation, GenerationState
 from distillery.objects import Bucket
 from distillery.queues import Queue
 from distillery.spec import parse_spec
-from distillery.taxonomy import parse_taxonomy
+from distillery.task.channels import parse_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from distillery.generation import Planned
     from distillery.settings import GenerationSettings, WatchSettings
     from distillery.spec import Spec
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 QUERIES_PER_MESSAGE = 10
 SPEC, TAXONOMY, PLAN, SUMMARY = "spec.yaml", "taxonomy.yaml", "plan.jsonl", "summary.json"

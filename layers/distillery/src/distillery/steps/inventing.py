@@ -12,15 +12,15 @@ from aws_lambda_powertools import Logger
 from distillery.bedrock.converse import Converse
 from distillery.generation import parse_invented, to_invent
 from distillery.paid import PaidCalls, claims_of, require_time
-from distillery.prompts import invention_prompt
-from distillery.taxonomy import text_digest
+from distillery.task.channels import text_digest
+from distillery.task.prompts import invention_prompt
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from distillery.pricing import Price
     from distillery.spec import Spec
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 PER_CALL = 20
 """Queries asked for in one call."""

@@ -21,12 +21,12 @@ from distillery.generation_ledger import Generations, Label, Labels
 from distillery.generations import Generation, GenerationState, generation_key
 from distillery.objects import Bucket
 from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
-from distillery.prompts import teacher_prompt
 from distillery.queues import Queue
 from distillery.routing import QueryText, Spent, Target, readable
 from distillery.runs import now
 from distillery.steps.generating import QUERIES_PER_MESSAGE, TAXONOMY
-from distillery.taxonomy import Taxonomy, parse_taxonomy
+from distillery.task.channels import Taxonomy, parse_taxonomy
+from distillery.task.prompts import teacher_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -25,8 +25,8 @@ from distillery.price_lists import stack_prices
 from distillery.runs import now
 from distillery.spec import LARGEST_SPEC, check_against, parse_spec
 from distillery.steps.generating import PLAN, SPEC, TAXONOMY
+from distillery.task.channels import dump_taxonomy
 from distillery.taxonomies import stack_taxonomy
-from distillery.taxonomy import dump_taxonomy
 
 if TYPE_CHECKING:
     from distillery.generation import Planned
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from distillery.spec import Spec
     from distillery.steps.generating import Generating
     from distillery.steps.inventing import Inventor
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 STEP = "plan_dataset"
 logger = Logger(child=True)

@@ -24,14 +24,14 @@ from distillery.bedrock.converse import Converse, Reply
 from distillery.errors import BadInput, DistilleryError, Transient
 from distillery.objects import Bucket
 from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
-from distillery.prompts import student_prompt, teacher_prompt
 from distillery.queues import Queue
 from distillery.results import Results
 from distillery.routing import Query, Routed, Target, parse_message, result_entry, route
 from distillery.runs import now
+from distillery.task.channels import text_digest
+from distillery.task.prompts import student_prompt, teacher_prompt
+from distillery.task.weights import Repair
 from distillery.taxonomies import run_taxonomy, stack_taxonomy
-from distillery.taxonomy import text_digest
-from distillery.weights import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from distillery.settings import RouteSettings
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 logger = Logger(child=True)
 

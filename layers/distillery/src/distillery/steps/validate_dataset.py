@@ -9,10 +9,10 @@ from distillery import aws, datasets
 from distillery.datasets import DatasetReport, Rules
 from distillery.ledger import Claims, Holdouts
 from distillery.objects import Bucket, run_key
-from distillery.prompts import student_prompt, teacher_prompt
 from distillery.runs import Run, Source, Stage, State, dataset_name, run_id
+from distillery.task.channels import text_digest
+from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.taxonomies import pin_taxonomy
-from distillery.taxonomy import text_digest
 from distillery.validation_page import render_validation
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from distillery.settings import ValidateSettings
     from distillery.steps.pipeline import Pipeline
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 STEP = "validate_dataset"
 

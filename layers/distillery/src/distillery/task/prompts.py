@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distillery.taxonomy import Taxonomy
+    from distillery.task.channels import Taxonomy
 
 
 def _listed(names: tuple[str, ...]) -> str:
