@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.figures import Figure, Measured, answer
 from distillery.ledger import from_item
-from distillery.runs import ENDED, Run, State, run_id
+from distillery.runs.states import ENDED, Run, State, run_id
 from local.cloud import ROOT, LocalCloud, build, deploy
 
 RUNS = 3

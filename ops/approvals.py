@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from distillery import aws
 from distillery.bus import Bus
 from distillery.errors import BadInput, DistilleryError
-from distillery.runs import Approval, Run, State, now
+from distillery.runs.states import Approval, Run, State, now
 from distillery.steps.pipeline import announcement, approved
 from distillery.wording import usd
 

@@ -13,7 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from distillery.errors import BadInput, DistilleryError
 from distillery.objects import run_key
-from distillery.runs import Run, State
+from distillery.runs.states import Run, State
 from distillery.task.channels import dump_taxonomy
 from ops import approvals, generations, offline, screens, taxonomies
 from ops.commands import Finder, command_on

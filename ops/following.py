@@ -12,7 +12,7 @@ from distillery.bedrock.deployments import Deployments
 from distillery.bedrock.evaluations import EvaluationJobs
 from distillery.errors import DistilleryError, Transient
 from distillery.ledger import from_item
-from distillery.runs import ENDED, Run, State, now
+from distillery.runs.states import ENDED, Run, State, now
 from ops.approvals import waiting
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from distillery.generations import (
     spec_dataset,
     spec_key,
 )
-from distillery.runs import now
+from distillery.runs.states import now
 from distillery.spec import Hard, check_against, parse_spec
 from distillery.taxonomies import stack_taxonomy
 from ops.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut

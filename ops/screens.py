@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from distillery.runs import CANDIDATES, ENDED, Run, State, now
+from distillery.runs.states import CANDIDATES, ENDED, Run, State, now
 from distillery.task.channels import default_taxonomy
 from ops.approvals import cost, waiting
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from distillery import aws
 from distillery.errors import BadInput
-from distillery.runs import run_id, slug
+from distillery.runs.states import run_id, slug
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
-from distillery.events import LabelsComplete
+from distillery.runs.events import LabelsComplete
 from distillery.settings import GenerationSettings
 from distillery.steps.assemble_dataset import assemble_dataset
 from distillery.steps.generating import Generating

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import event_parser
 
-from distillery.events import JobDoorbell
+from distillery.runs.events import JobDoorbell
 from distillery.settings import PipelineSettings
 from distillery.steps.deploy_model import deploy_model
 from distillery.steps.pipeline import Pipeline

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAl
 from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
 from distillery import aws
-from distillery.events import ModelDeployed
+from distillery.runs.events import ModelDeployed
 from distillery.settings import EvaluateSettings
 from distillery.steps.evaluate_model import evaluate_model, ready_for_evaluation
 from distillery.steps.pipeline import Pipeline

@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.parser import event_parser
 # The parser's model, not the data class: the latter reads a plus in a key as a space.
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
-from distillery.events import dropped_object
 from distillery.paid import PaidCalls
+from distillery.runs.events import dropped_object
 from distillery.settings import PlanSettings
 from distillery.steps.generating import Generating
 from distillery.steps.inventing import Inventor

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
-from distillery.events import EvaluationFinished
+from distillery.runs.events import EvaluationFinished
 from distillery.settings import PromoteSettings
 from distillery.steps.pipeline import Pipeline
 from distillery.steps.promote_model import promote_model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
-from distillery.events import OwnEvent
+from distillery.runs.events import OwnEvent
 from distillery.settings import StartSettings
 from distillery.steps.pipeline import Pipeline
 from distillery.steps.start_distillation import start_distillation

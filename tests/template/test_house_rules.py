@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from distillery import events, settings
+from distillery import settings
 from distillery.objects import EXPIRING
-from distillery.runs import Stage
+from distillery.runs import events
+from distillery.runs.states import Stage
 from distillery.steps.watch_bedrock import RENEW_AFTER
 from tests.template.reading import Template, listed, walk
 from tools.translate import ROOT

@@ -12,14 +12,14 @@ from distillery.evaluation import Answer, Evaluation, Subject, evaluate
 from distillery.gate import GateRules
 from distillery.pricing import price_list
 from distillery.records import Record, training_line
-from distillery.runs import Move, Run, Source, State
+from distillery.runs.states import Move, Run, Source, State
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from distillery.judging import JudgeGrades
-    from distillery.runs import Candidate
+    from distillery.runs.states import Candidate
 
 RUN = "harbour-0123456789ab"
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

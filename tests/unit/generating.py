@@ -11,11 +11,11 @@ from aws_lambda_powertools.utilities.data_classes import SQSEvent
 
 from distillery.bedrock.converse import Converse, Reply
 from distillery.errors import Transient
-from distillery.events import GenerationWatch
 from distillery.generations import Generation, generation_id, spec_key
 from distillery.paid import PaidCalls
 from distillery.queues import Queue
-from distillery.runs import Source, now
+from distillery.runs.events import GenerationWatch
+from distillery.runs.states import Source, now
 from distillery.settings import LabelSettings, PlanSettings
 from distillery.spec import parse_spec
 from distillery.steps.assemble_dataset import assemble_dataset

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from distillery.errors import Transient
-from distillery.events import WatchMessage
 from distillery.queues import Queue
-from distillery.runs import MOVES, Approval, Run, Stage, State, now
+from distillery.runs.events import WatchMessage
+from distillery.runs.states import MOVES, Approval, Run, Stage, State, now
 from distillery.settings import StartSettings, ValidateSettings
 from distillery.steps.start_distillation import start_distillation
 from distillery.steps.validate_dataset import validate_dataset

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from distillery.runs import QuotedCost, Source, State, now
+from distillery.runs.states import QuotedCost, Source, State, now
 from ops import following
 from ops.cli import main
 from ops.following import follow

@@ -16,7 +16,7 @@ from distillery.errors import Permanent, Transient
 from distillery.generations import GENERATION_MOVES, Generation, GenerationState, generation_key
 from distillery.ledger import Entries
 from distillery.price_lists import STACK_KEY
-from distillery.runs import Source, now, run_id
+from distillery.runs.states import Source, now, run_id
 from distillery.steps import generating, plan_dataset, watch_generation
 from distillery.steps.generating import announcement
 from tests.specs import spec_text

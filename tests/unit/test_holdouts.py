@@ -11,7 +11,7 @@ import pytest
 from distillery.errors import Transient
 from distillery.ledger import Holdouts
 from distillery.objects import run_key
-from distillery.runs import Run, Source, State
+from distillery.runs.states import Run, Source, State
 from distillery.settings import ValidateSettings
 from distillery.split import query_key
 from distillery.steps.validate_dataset import validate_dataset

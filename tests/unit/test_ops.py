@@ -13,7 +13,7 @@ from moto import mock_aws
 from rich.console import Console
 
 from distillery.ledger import Ledger, to_item
-from distillery.runs import ENDED, Source, State, run_id
+from distillery.runs.states import ENDED, Source, State, run_id
 from ops import cli, following, queries
 from ops.cli import main
 from ops.following import Snapshot, TimedOut, follow

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from distillery.generations import Generation, GenerationState, generation_id
-from distillery.runs import Source, State, now
+from distillery.runs.states import Source, State, now
 from distillery.spec import parse_spec
 from distillery.task.channels import default_taxonomy, dump_taxonomy
 from ops import generations

@@ -16,7 +16,7 @@ from distillery.bedrock.catalogue import ALTERNATIVES, PREMIER, PRO, STUDENTS_OF
 from distillery.bedrock.models import FoundationModels
 from distillery.errors import BadInput, Transient
 from distillery.preflight import Check, Preflight, check_model, check_pair, check_quota, trusts
-from distillery.runs import Run, State, now
+from distillery.runs.states import Run, State, now
 from distillery.settings import StartSettings
 from distillery.steps.start_distillation import start_distillation
 from tests.unit.fakes import (

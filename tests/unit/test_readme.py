@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distillery import events
 from distillery.findings import CODES
 from distillery.generation import plan
 from distillery.pricing import parse_prices
-from distillery.runs import State
+from distillery.runs import events
+from distillery.runs.states import State
 from distillery.spec import parse_spec
 from distillery.task.channels import default_taxonomy, parse_taxonomy
 from ops.cli import main

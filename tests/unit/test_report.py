@@ -11,7 +11,7 @@ import pytest
 
 from distillery import report
 from distillery.judging import JudgeGrades
-from distillery.runs import Move, State
+from distillery.runs.states import Move, State
 from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import (
     SERVED_BY,

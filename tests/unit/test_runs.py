@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.runs import (
+from distillery.runs.states import (
     CANDIDATES,
     ENDED,
     MOVES,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from distillery.aws import AccessDenied
 from distillery.errors import Transient
-from distillery.events import WatchMessage
 from distillery.queues import Queue
-from distillery.runs import CANDIDATES, MOVES, Run, Source, Stage, State, now
+from distillery.runs.events import WatchMessage
+from distillery.runs.states import CANDIDATES, MOVES, Run, Source, Stage, State, now
 from distillery.settings import StartSettings
 from distillery.steps.deploy_model import deploy_model
 from distillery.steps.evaluate_model import ready_for_evaluation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from distillery.runs import Run, Source, State, run_id
+from distillery.runs.states import Run, Source, State, run_id
 from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset
 from distillery.task.channels import default_taxonomy

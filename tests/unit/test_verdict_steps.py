@@ -11,9 +11,9 @@ import pytest
 
 from distillery.aws import AccessDenied
 from distillery.errors import Permanent, Transient
-from distillery.events import WatchMessage
 from distillery.queues import Queue
-from distillery.runs import Run, Stage, State, now
+from distillery.runs.events import WatchMessage
+from distillery.runs.states import Run, Stage, State, now
 from distillery.settings import EvaluateSettings, PromoteSettings, StartSettings, ValidateSettings
 from distillery.steps.deploy_model import deploy_model
 from distillery.steps.evaluate_model import evaluate_model, ready_for_evaluation

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery.ledger import from_item
-from distillery.runs import ENDED, Run, State, run_id
+from distillery.runs.states import ENDED, Run, State, run_id
 from tests.local.tools import Control, wait_for
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.runs import State
+from distillery.runs.states import State
 from ops.cli import main
 from tests.local.pipeline.chain import Chain, sample_records
 from tests.local.tools import wait_for

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.runs import State
+from distillery.runs.states import State
 from tests.local.pipeline.chain import sample_records
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.runs import CANDIDATES, State
+from distillery.runs.states import CANDIDATES, State
 from tests.local.pipeline.chain import SAMPLES, sample_records
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from distillery.runs import Run, State
+from distillery.runs.states import Run, State
 from local.cloud import deploy
 from tests.local.pipeline.chain import sample_records
 from tests.local.tools import wait_for

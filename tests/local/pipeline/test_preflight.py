@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.runs import State
+from distillery.runs.states import State
 from local.cloud import deploy
 from tests.local.pipeline.chain import sample_records
 from tests.local.tools import TEACHER

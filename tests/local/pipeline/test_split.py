@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from distillery.runs import State
+from distillery.runs.states import State
 from tests.local.pipeline.chain import sample_records
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.runs import State
+from distillery.runs.states import State
 from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy
 from distillery.taxonomies import STACK_KEY
 from tests.local.tools import wait_for

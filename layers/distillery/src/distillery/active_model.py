@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from distillery import aws
 from distillery.errors import BadInput
-from distillery.runs import Weigher
+from distillery.runs.states import Weigher
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from distillery import aws
 from distillery.errors import Transient
-from distillery.events import SOURCE
+from distillery.runs.events import SOURCE
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-    from distillery.events import OwnEvent
+    from distillery.runs.events import OwnEvent
 
 
 class Bus:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from distillery.findings import Finding, found
 from distillery.mending import Mends
 from distillery.records import check_line, training_line
-from distillery.runs import Source
+from distillery.runs.states import Source
 from distillery.similarity import near_duplicate_clusters
 from distillery.split import Group, Reference, Split, plan_split
 from distillery.split_report import SplitReport, split_findings, split_report

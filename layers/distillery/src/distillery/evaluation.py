@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from distillery.errors import UnreadableRouting
 from distillery.gate import GateRules, Verdict, decide
-from distillery.runs import Candidate
+from distillery.runs.states import Candidate
 from distillery.split import Reference
 from distillery.task.weights import Repair, Routing, Weights, dominants, parse_routing, rubric
 

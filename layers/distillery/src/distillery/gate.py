@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from distillery.evaluation import CandidateMetrics, Interval
-    from distillery.runs import Candidate
+    from distillery.runs.states import Candidate
 
 MOST_DECIMALS = 6
 

@@ -17,7 +17,7 @@ from distillery.generations import (
     spec_dataset,
 )
 from distillery.ledger import Entries, from_item, to_item
-from distillery.runs import Source, now
+from distillery.runs.states import Source, now
 from distillery.task.weights import Repair, Weights
 
 if TYPE_CHECKING:

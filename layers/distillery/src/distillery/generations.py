@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from distillery.pricing import Price
-from distillery.runs import Source, slug
+from distillery.runs.states import Source, slug
 from distillery.spec import identity_digest
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ from botocore.exceptions import ClientError
 
 from distillery import aws
 from distillery.errors import Transient
-from distillery.runs import MOVES, Move, Run, Source, State, dataset_name, now
+from distillery.runs.states import MOVES, Move, Run, Source, State, dataset_name, now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from distillery.runs import Approval
+    from distillery.runs.states import Approval
 
 _SERIALIZER = TypeSerializer()
 _DESERIALIZER = TypeDeserializer()

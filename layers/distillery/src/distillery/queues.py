@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
-    from distillery.events import GenerationWatch, WatchMessage
+    from distillery.runs.events import GenerationWatch, WatchMessage
 
 LONGEST_VISIBILITY = 43_200
 LONGEST_REASON = 1_000

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery.evaluation import WARM_UPS
 from distillery.pricing import MILLION
-from distillery.runs import QuotedCost
+from distillery.runs.states import QuotedCost
 from distillery.survey import MAX_RECORDS
 from distillery.tally import Characters, beyond_ascii
 from distillery.task.channels import REASONING

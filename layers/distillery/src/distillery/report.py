@@ -18,7 +18,7 @@ from distillery.pages import (
     percent,
     weight_pictures,
 )
-from distillery.runs import CANDIDATES, ENDED
+from distillery.runs.states import CANDIDATES, ENDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from distillery.datasets import DatasetReport
     from distillery.evaluation import CandidateMetrics, Evaluation, WorstQuery
-    from distillery.runs import Candidate, Run
+    from distillery.runs.states import Candidate, Run
     from distillery.task.channels import Taxonomy
 
 TOP_GRADE = 5.0

@@ -13,7 +13,7 @@ from distillery.errors import Permanent
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from distillery.runs import Stage
+    from distillery.runs.states import Stage
 
 
 class Settings(BaseModel):

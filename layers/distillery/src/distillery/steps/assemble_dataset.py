@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from distillery.assembly import FEWEST, Choice, Labelled, choose, dataset_bytes, dataset_key
 from distillery.generations import Generation, GenerationState, generation_key
-from distillery.runs import now, run_id
+from distillery.runs.states import now, run_id
 from distillery.steps.generating import SUMMARY
 
 if TYPE_CHECKING:

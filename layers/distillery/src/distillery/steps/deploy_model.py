@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 
 from distillery.errors import Permanent
-from distillery.runs import Run, Stage, State
+from distillery.runs.states import Run, Stage, State
 
 if TYPE_CHECKING:
     from distillery.bedrock.jobs import Job

@@ -31,7 +31,7 @@ from distillery.objects import (
     run_key,
 )
 from distillery.records import Record, check_line
-from distillery.runs import CANDIDATES, Run, Stage, State, evaluation_job_name
+from distillery.runs.states import CANDIDATES, Run, Stage, State, evaluation_job_name
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.task.weights import parse_routing
 from distillery.taxonomies import run_taxonomy

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery import events
 from distillery.bus import Bus
 from distillery.errors import BadInput, Permanent
 from distillery.generation import load_plan
@@ -21,6 +20,7 @@ from distillery.generation_ledger import Generations, Labels
 from distillery.generations import GENERATION_ENDED, Generation, GenerationState, generation_key
 from distillery.objects import Bucket
 from distillery.queues import Queue
+from distillery.runs import events
 from distillery.spec import parse_spec
 from distillery.task.channels import parse_taxonomy
 

@@ -23,7 +23,7 @@ from distillery.objects import Bucket
 from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
 from distillery.queues import Queue
 from distillery.routing import QueryText, Spent, Target, readable
-from distillery.runs import now
+from distillery.runs.states import now
 from distillery.steps.generating import QUERIES_PER_MESSAGE, TAXONOMY
 from distillery.task.channels import Taxonomy, parse_taxonomy
 from distillery.task.prompts import teacher_prompt

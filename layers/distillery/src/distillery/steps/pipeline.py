@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from distillery import events
 from distillery.bedrock.deployments import Deployments
 from distillery.bedrock.evaluations import EvaluationJobs
 from distillery.bedrock.jobs import CustomizationJobs
@@ -21,7 +20,8 @@ from distillery.bus import Bus
 from distillery.errors import BadInput, Permanent
 from distillery.ledger import Ledger
 from distillery.queues import Queue
-from distillery.runs import ENDED, QuotedCost, Run, Stage, State, now
+from distillery.runs import events
+from distillery.runs.states import ENDED, QuotedCost, Run, Stage, State, now
 from distillery.wording import usd
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from distillery.generations import (
     spec_dataset,
 )
 from distillery.price_lists import stack_prices
-from distillery.runs import now
+from distillery.runs.states import now
 from distillery.spec import LARGEST_SPEC, check_against, parse_spec
 from distillery.steps.generating import PLAN, SPEC, TAXONOMY
 from distillery.task.channels import dump_taxonomy
@@ -31,7 +31,7 @@ from distillery.taxonomies import stack_taxonomy
 if TYPE_CHECKING:
     from distillery.generation import Planned
     from distillery.pricing import Price
-    from distillery.runs import Source
+    from distillery.runs.states import Source
     from distillery.spec import Spec
     from distillery.steps.generating import Generating
     from distillery.steps.inventing import Inventor

@@ -16,14 +16,14 @@ from distillery.objects import Bucket, run_key, training_output_prefix
 from distillery.preflight import Check, Preflight
 from distillery.price_lists import stack_prices
 from distillery.quote import Quote, make_quote
-from distillery.runs import now
+from distillery.runs.states import now
 from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from distillery.bedrock.catalogue import FoundationModel
-    from distillery.runs import Run
+    from distillery.runs.states import Run
     from distillery.settings import StartSettings
     from distillery.steps.pipeline import Pipeline
 

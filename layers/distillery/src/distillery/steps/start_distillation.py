@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 
 from distillery.bedrock.jobs import Distillation
 from distillery.objects import Bucket, run_key, training_output_prefix
-from distillery.runs import Run, Stage, State
+from distillery.runs.states import Run, Stage, State
 from distillery.steps.spending import Spending
 
 if TYPE_CHECKING:

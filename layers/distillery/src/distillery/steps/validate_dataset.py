@@ -9,7 +9,7 @@ from distillery import aws, datasets
 from distillery.datasets import DatasetReport, Rules
 from distillery.ledger import Claims, Holdouts
 from distillery.objects import Bucket, run_key
-from distillery.runs import Run, Source, Stage, State, dataset_name, run_id
+from distillery.runs.states import Run, Source, Stage, State, dataset_name, run_id
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.taxonomies import pin_taxonomy

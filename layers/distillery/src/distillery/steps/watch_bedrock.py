@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 
 from distillery.errors import BadInput, Permanent
-from distillery.events import DistillationFinished, EvaluationFinished, ModelDeployed, OwnEvent, WatchMessage
-from distillery.runs import STAGE_STATES, STAGES, Run, Stage, State, now, stage_of
+from distillery.runs.events import (
+    DistillationFinished,
+    EvaluationFinished,
+    ModelDeployed,
+    OwnEvent,
+    WatchMessage,
+)
+from distillery.runs.states import STAGE_STATES, STAGES, Run, Stage, State, now, stage_of
 from distillery.steps.pipeline import announcement, approved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from distillery.events import GenerationWatch
     from distillery.queues import Queue
+    from distillery.runs.events import GenerationWatch
     from distillery.steps.pipeline import Pipeline
 
 STEP = "watch_bedrock"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from distillery.runs import Source, Stage
+from distillery.runs.states import Source, Stage
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel

@@ -1,0 +1,1 @@
+"""What a run is: its states, the moves between them, and the events."""
