@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from distillery import aws
 from distillery.bus import Bus
 from distillery.errors import BadInput, DistilleryError
+from distillery.messages import usd
 from distillery.runs.states import Approval, Run, State, now
 from distillery.steps.pipeline import announcement, approved
-from distillery.wording import usd
 
 if TYPE_CHECKING:
     from ops.stack import Stack

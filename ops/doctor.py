@@ -12,8 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 
 from distillery.datasets import DatasetReport, Rules, validate_dataset
 from distillery.errors import BadInput
+from distillery.messages import counted
 from distillery.validation_page import Found, found_by_code, render_validation
-from distillery.wording import counted
 from ops import screens
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from distillery.datasets import Rules, validate_dataset
 from distillery.errors import BadInput
+from distillery.messages import usd
 from distillery.pricing import parse_prices, price_list
 from distillery.quote import Quote, Span, make_quote
-from distillery.wording import usd
 from ops import screens
 from ops.files import read_taxonomy, read_text
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from distillery.datasets import MAX_RECORDS, DatasetReport
 from distillery.evaluation import WARM_UPS
+from distillery.messages import usd
 from distillery.pricing import Customising, PriceList, price_list
 from distillery.quote import Line, Quote, Span, make_quote, text_tokens
 from distillery.records import Record
@@ -19,7 +20,6 @@ from distillery.survey import Kept
 from distillery.tally import Characters
 from distillery.task.channels import default_taxonomy
 from distillery.whole import statistics_of
-from distillery.wording import usd
 from ops import quoting
 from ops.cli import main
 from tests.unit.conftest import TEMPLATE

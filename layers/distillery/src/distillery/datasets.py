@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from distillery.findings import Finding, found
 from distillery.mending import Mends
+from distillery.messages import counted
 from distillery.records import check_line, training_line
 from distillery.runs.states import Source
 from distillery.similarity import near_duplicate_clusters
@@ -25,7 +26,6 @@ from distillery.tally import Statistics
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominant
 from distillery.whole import statistics_of, whole_findings
-from distillery.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.findings import Finding, Flaw, found
+from distillery.messages import cause, cut, kind, shown
 from distillery.strict_json import RepeatedKey, parse, text_after
 from distillery.task.channels import REASONING
 from distillery.task.weights import SUM_SLACK, TOLERANCE, normalise
 from distillery.texts import check_reserved, sound, without_controls
-from distillery.wording import cause, cut, kind, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

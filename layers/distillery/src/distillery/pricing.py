@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillery.written_yaml import parse_yaml
+from distillery.yaml_loader import parse_yaml
 
 MILLION = 1_000_000
 THOUSAND = 1_000

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery.evaluation import WARM_UPS
+from distillery.messages import usd
 from distillery.pricing import MILLION
 from distillery.runs.states import QuotedCost
 from distillery.survey import MAX_RECORDS
 from distillery.tally import Characters, beyond_ascii
 from distillery.task.channels import REASONING
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
-from distillery.wording import usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

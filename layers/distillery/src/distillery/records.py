@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from distillery.findings import CODES, Finding, Flaw, found
 from distillery.frames import Frames, Texts
 from distillery.labels import LabelReader
+from distillery.messages import cause, cut, kind, shown
 from distillery.strict_json import RepeatedKey, Trailing, parse
 from distillery.task.channels import REASONING
 from distillery.texts import check_reserved, sound, without_controls
-from distillery.wording import cause, cut, kind, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from distillery.errors import BadInput
 from distillery.records import MAX_QUERY_CHARACTERS
 from distillery.texts import RESERVED
-from distillery.written_yaml import parse_yaml
+from distillery.yaml_loader import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from distillery.findings import Finding, found
+from distillery.messages import counted, shown, told_lines
 from distillery.split import MIN_TRAINING_RECORDS, Split
-from distillery.wording import counted, shown, told_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from distillery.findings import Finding, found
 from distillery.languages import TOO_SHORT, UNSURE, languages, unavailable
+from distillery.messages import counted, cut, told_lines
 from distillery.personal_data import personal_data
 from distillery.shapes import top_shapes
 from distillery.split_report import near_duplicates
 from distillery.survey import spread
 from distillery.tally import LENGTHS, Characters, Shape, Statistics, tally
 from distillery.task.weights import TOLERANCE
-from distillery.wording import counted, cut, told_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -19,10 +19,10 @@ from distillery.bedrock.jobs import CustomizationJobs
 from distillery.bus import Bus
 from distillery.errors import BadInput, Permanent
 from distillery.ledger import Ledger
+from distillery.messages import usd
 from distillery.queues import Queue
 from distillery.runs import events
 from distillery.runs.states import ENDED, QuotedCost, Run, Stage, State, now
-from distillery.wording import usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

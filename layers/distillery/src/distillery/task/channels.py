@@ -14,7 +14,7 @@ from typing import Annotated, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distillery.written_yaml import parse_yaml
+from distillery.yaml_loader import parse_yaml
 
 SUM_TOLERANCE = 1e-6
 REASONING = "reasoning"
