@@ -21,9 +21,9 @@ from unittest.mock import patch
 
 from benchmarks.figures import Figure, Measured, answer
 from benchmarks.peak import peak_bytes
-from distillery import datasets
-from distillery.datasets import DatasetReport, Rules, validate_dataset
-from distillery.records import Record, training_line
+from distillery.dataset import validation
+from distillery.dataset.records import Record, training_line
+from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.task.channels import default_taxonomy
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _validate(path: Path) -> tuple[DatasetReport, float]:
         tempfile.TemporaryFile() as holdout,
         tempfile.TemporaryFile() as quarantine,
         tempfile.TemporaryFile() as diff,
-        patch.object(datasets, "near_duplicate_clusters", return_value=[]),
+        patch.object(validation, "near_duplicate_clusters", return_value=[]),
     ):
         started = time.perf_counter()
         report = validate_dataset(

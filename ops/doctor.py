@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
-from distillery.datasets import DatasetReport, Rules, validate_dataset
+from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import counted
 from distillery.validation_page import Found, found_by_code, render_validation

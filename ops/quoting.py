@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
-from distillery.datasets import Rules, validate_dataset
+from distillery.dataset.validation import Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import usd
 from distillery.pricing import parse_prices, price_list

@@ -15,9 +15,9 @@ from distillery.bedrock.deployments import Deployment, Deployments
 from distillery.bedrock.evaluations import EvaluationJob, EvaluationJobs, Judgement
 from distillery.bedrock.jobs import CustomizationJobs, Distillation, Job
 from distillery.bedrock.models import FoundationModels
-from distillery.datasets import DatasetReport
+from distillery.dataset.statistics import Characters, Statistics
+from distillery.dataset.validation import DatasetReport
 from distillery.iam import Roles
-from distillery.tally import Characters, Statistics
 
 if TYPE_CHECKING:
     from datetime import datetime

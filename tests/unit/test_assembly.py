@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from distillery import generation
 from distillery.assembly import LEEWAY, Labelled, choose, dataset_bytes, dataset_key
+from distillery.dataset.records import check_line
 from distillery.generation import Planned
-from distillery.records import check_line
 from distillery.spec import Spec, parse_spec
 from distillery.task.channels import default_taxonomy
 from tests.specs import spec_text

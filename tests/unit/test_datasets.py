@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery import lines, survey
-from distillery.datasets import DatasetReport, Rules, validate_dataset
-from distillery.records import Record, check_line, training_line
-from distillery.split import Group, plan_split, query_key
-from distillery.survey import FINDINGS_PER_CODE
+from distillery.dataset import lines, scan
+from distillery.dataset.records import Record, check_line, training_line
+from distillery.dataset.scan import FINDINGS_PER_CODE
+from distillery.dataset.split import Group, plan_split, query_key
+from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.task.channels import Taxonomy, default_taxonomy
 from distillery.task.prompts import student_prompt
 
@@ -256,7 +256,7 @@ def test_bad_lines_within_the_tolerance_go_to_quarantine() -> None:
 
 
 def test_quarantine_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "MAX_QUARANTINE_BYTES", 2_000)
+    monkeypatch.setattr(scan, "MAX_QUARANTINE_BYTES", 2_000)
     done = validate([b"{\n"] * 1_000)
     assert 1 < len(done.quarantine) < 20
     assert done.report.finding_counts["not_json"] == 1_000

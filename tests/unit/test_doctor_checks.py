@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery import languages
-from distillery.contradictions import Contradictions
-from distillery.datasets import DatasetReport, Rules, validate_dataset
-from distillery.findings import CODES, LINES_SHOWN
-from distillery.languages import TOO_SHORT, language
-from distillery.personal_data import KINDS, MOST_PHONES, personal_data
-from distillery.records import Record, training_line
-from distillery.shapes import top_shapes
-from distillery.split import query_key
-from distillery.survey import Kept
+from distillery.dataset.checks import languages
+from distillery.dataset.checks.contradictions import Contradictions
+from distillery.dataset.checks.languages import TOO_SHORT, language
+from distillery.dataset.checks.personal_data import KINDS, MOST_PHONES, personal_data
+from distillery.dataset.checks.query_templates import top_shapes
+from distillery.dataset.checks.whole_set import whole_findings
+from distillery.dataset.findings import CODES, LINES_SHOWN
+from distillery.dataset.records import Record, training_line
+from distillery.dataset.scan import Kept
+from distillery.dataset.split import query_key
+from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 from distillery.task.prompts import student_prompt
-from distillery.whole import whole_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from distillery.findings import Finding
+    from distillery.dataset.findings import Finding
 
 TAXONOMY = default_taxonomy()
 FACETS = TAXONOMY.names

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery import datasets
-from distillery.datasets import DatasetReport, Rules, validate_dataset
-from distillery.findings import CODES
-from distillery.records import Record, training_line
+from distillery.dataset import validation
+from distillery.dataset.findings import CODES
+from distillery.dataset.records import Record, training_line
+from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.task.channels import default_taxonomy
 from distillery.task.prompts import student_prompt
 from distillery.validation_page import render_validation
@@ -198,7 +198,7 @@ def examine_case(seed: str, clean: bytes, allowed: int) -> None:
 
 @pytest.fixture
 def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "MIN_DISTINCT", 4)
+    monkeypatch.setattr(validation, "MIN_DISTINCT", 4)
 
 
 @pytest.fixture

@@ -15,6 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery import generation
+from distillery.dataset.records import MAX_QUERY_CHARACTERS
+from distillery.dataset.split import query_key
+from distillery.dataset.texts import RESERVED
 from distillery.errors import BadInput
 from distillery.generation import (
     TEACHER,
@@ -26,11 +29,8 @@ from distillery.generation import (
     plan,
     to_invent,
 )
-from distillery.records import MAX_QUERY_CHARACTERS
 from distillery.spec import Hard, parse_spec
-from distillery.split import query_key
 from distillery.task.channels import default_taxonomy
-from distillery.texts import RESERVED
 from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text
 from tests.taxonomies import SIX, TWO

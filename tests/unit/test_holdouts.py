@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from distillery.dataset.split import query_key
 from distillery.errors import Transient
 from distillery.ledger import Holdouts
 from distillery.objects import run_key
 from distillery.runs.states import Run, Source, State
 from distillery.settings import ValidateSettings
-from distillery.split import query_key
 from distillery.steps.validate_dataset import validate_dataset
 from tests.unit.test_validate_step import drop, line
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from distillery import lines, mending
-from distillery.datasets import DatasetReport, Rules, validate_dataset
-from distillery.records import Record, training_line
+from distillery.dataset import fixes, lines
+from distillery.dataset.records import Record, training_line
+from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.task.channels import default_taxonomy
 from distillery.task.prompts import student_prompt
 from tests.unit.patching import apply
@@ -133,7 +133,7 @@ def test_the_diff_shows_what_a_line_was_and_what_it_is() -> None:
 def test_a_diff_that_grows_too_large_is_left_out_and_the_mended_file_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mending, "MAX_DIFF_BYTES", 1_000)
+    monkeypatch.setattr(fixes, "MAX_DIFF_BYTES", 1_000)
     mended = Mended(b"".join(GOOD).replace(b"query", b"query\\u0000"))
     assert mended.diff == b""
     assert mended.report.finding_counts["diff_left_out"] == 1

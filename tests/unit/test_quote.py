@@ -10,16 +10,16 @@ from cfnlint.decode import cfn_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.datasets import MAX_RECORDS, DatasetReport
+from distillery.dataset.checks.whole_set import statistics_of
+from distillery.dataset.records import Record
+from distillery.dataset.scan import Kept
+from distillery.dataset.statistics import Characters
+from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.evaluation import WARM_UPS
 from distillery.messages import usd
 from distillery.pricing import Customising, PriceList, price_list
 from distillery.quote import Line, Quote, Span, make_quote, text_tokens
-from distillery.records import Record
-from distillery.survey import Kept
-from distillery.tally import Characters
 from distillery.task.channels import default_taxonomy
-from distillery.whole import statistics_of
 from ops import quoting
 from ops.cli import main
 from tests.unit.conftest import TEMPLATE

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distillery.findings import CODES
+from distillery.dataset.findings import CODES
 from distillery.generation import plan
 from distillery.pricing import parse_prices
 from distillery.runs import events

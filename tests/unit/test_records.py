@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.records import MAX_LINE_BYTES, LineReader, Record, check_line, training_line
+from distillery.dataset.records import MAX_LINE_BYTES, LineReader, Record, check_line, training_line
+from distillery.dataset.texts import RESERVED
 from distillery.task.channels import default_taxonomy
-from distillery.texts import RESERVED
 
 if TYPE_CHECKING:
-    from distillery.findings import Finding
+    from distillery.dataset.findings import Finding
 
 FACETS = default_taxonomy().names
 LABEL = {facet: 1.0 if facet == FACETS[0] else 0.0 for facet in FACETS}

@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery.similarity import ALIKE, EQUAL, folded_words, near_duplicate_clusters, same_words, trigrams
+from distillery.dataset.near_duplicates import (
+    ALIKE,
+    EQUAL,
+    folded_words,
+    near_duplicate_clusters,
+    same_words,
+    trigrams,
+)
 
 if TYPE_CHECKING:
     import random

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery.datasets import Rules, validate_dataset
-from distillery.similarity import near_duplicate_clusters
-from distillery.split import MIN_TRAINING_RECORDS, Group, Split, plan_split, query_key
+from distillery.dataset.near_duplicates import near_duplicate_clusters
+from distillery.dataset.split import MIN_TRAINING_RECORDS, Group, Split, plan_split, query_key
+from distillery.dataset.validation import Rules, validate_dataset
 from distillery.task.channels import default_taxonomy
 
 LABELS = Path(__file__).parents[3] / "shared" / "data" / "teacher_labels.jsonl"

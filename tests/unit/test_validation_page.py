@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.datasets import DatasetReport, Rules, validate_dataset
+from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.runs.states import Source
 from distillery.validation_page import render_validation
 from tests.unit.examinations import taxonomy_of, validation

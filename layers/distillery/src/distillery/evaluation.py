@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from distillery.dataset.split import Reference
 from distillery.errors import UnreadableRouting
 from distillery.gate import GateRules, Verdict, decide
 from distillery.runs.states import Candidate
-from distillery.split import Reference
 from distillery.task.weights import Repair, Routing, Weights, dominants, parse_routing, rubric
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from distillery.dataset.near_duplicates import near_duplicate_clusters
+from distillery.dataset.records import MAX_QUERY_CHARACTERS
+from distillery.dataset.split import query_key
+from distillery.dataset.texts import RESERVED
 from distillery.errors import BadInput
-from distillery.records import MAX_QUERY_CHARACTERS
-from distillery.similarity import near_duplicate_clusters
 from distillery.spec import OTHER, QUERY, SLOT, WORN, Hard, check_against
-from distillery.split import query_key
-from distillery.texts import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from distillery.tally import Statistics
+    from distillery.dataset.statistics import Statistics
     from distillery.task.channels import Taxonomy
 
 UNKNOWN = "unknown"

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distillery.dataset.scan import MAX_RECORDS
+from distillery.dataset.statistics import Characters, beyond_ascii
 from distillery.evaluation import WARM_UPS
 from distillery.messages import usd
 from distillery.pricing import MILLION
 from distillery.runs.states import QuotedCost
-from distillery.survey import MAX_RECORDS
-from distillery.tally import Characters, beyond_ascii
 from distillery.task.channels import REASONING
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from distillery.datasets import DatasetReport
+    from distillery.dataset.validation import DatasetReport
     from distillery.pricing import Price, PriceList
     from distillery.task.channels import Taxonomy
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from distillery.datasets import DatasetReport
+    from distillery.dataset.validation import DatasetReport
     from distillery.evaluation import CandidateMetrics, Evaluation, WorstQuery
     from distillery.runs.states import Candidate, Run
     from distillery.task.channels import Taxonomy

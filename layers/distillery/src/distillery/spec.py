@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distillery.dataset.records import MAX_QUERY_CHARACTERS
+from distillery.dataset.texts import RESERVED
 from distillery.errors import BadInput
-from distillery.records import MAX_QUERY_CHARACTERS
-from distillery.texts import RESERVED
 from distillery.yaml_loader import parse_yaml
 
 if TYPE_CHECKING:

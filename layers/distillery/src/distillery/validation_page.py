@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from distillery import charts
-from distillery.findings import CODES, SEVERITIES
+from distillery.dataset.findings import CODES, SEVERITIES
 from distillery.pages import Picture, environment, percent, weight_pictures
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from distillery.datasets import DatasetReport
-    from distillery.findings import Code, Finding, Severity
+    from distillery.dataset.findings import Code, Finding, Severity
+    from distillery.dataset.validation import DatasetReport
     from distillery.task.channels import Taxonomy
 
 OFFENDERS = 10

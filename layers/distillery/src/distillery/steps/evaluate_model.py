@@ -19,6 +19,7 @@ from distillery.aws import AccessDenied, Missing
 from distillery.bedrock.converse import Converse
 from distillery.bedrock.evaluations import Judgement
 from distillery.bedrock.models import on_demand_id
+from distillery.dataset.records import Record, check_line
 from distillery.errors import Permanent, Transient, UnreadableRouting
 from distillery.evaluation import WARM_UPS, Answer, dump_answers, load_answers
 from distillery.judging import judge_records
@@ -30,7 +31,6 @@ from distillery.objects import (
     predictions_key,
     run_key,
 )
-from distillery.records import Record, check_line
 from distillery.runs.states import CANDIDATES, Run, Stage, State, evaluation_job_name
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.task.weights import parse_routing

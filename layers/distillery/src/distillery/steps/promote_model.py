@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from distillery.active_model import ActiveModel, ActiveModelParameter
 from distillery.bedrock.evaluations import METRIC
 from distillery.bedrock.models import on_demand_id
-from distillery.datasets import DatasetReport
+from distillery.dataset.validation import DatasetReport
 from distillery.errors import Permanent
 from distillery.evaluation import Evaluation, Subject, evaluate, load_answers
 from distillery.gate import GateRules

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distillery import preflight
 from distillery.aws import AccessDenied, Missing
 from distillery.bedrock.models import FoundationModels
-from distillery.datasets import DatasetReport
+from distillery.dataset.validation import DatasetReport
 from distillery.errors import BadInput
 from distillery.iam import Roles
 from distillery.objects import Bucket, run_key, training_output_prefix

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from distillery import aws, datasets
-from distillery.datasets import DatasetReport, Rules
+from distillery import aws
+from distillery.dataset import validation
+from distillery.dataset.validation import DatasetReport, Rules
 from distillery.ledger import Claims, Holdouts
 from distillery.objects import Bucket, run_key
 from distillery.runs.states import Run, Source, Stage, State, dataset_name, run_id
@@ -100,7 +101,7 @@ def _check(
     ):
         stream = bucket.stream(run.source.key, run.source.version_id)
         with aws.explained("read the dataset"):
-            report = datasets.validate_dataset(
+            report = validation.validate_dataset(
                 stream,
                 taxonomy=taxonomy,
                 rules=rules,

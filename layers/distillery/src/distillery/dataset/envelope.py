@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distillery.strict_json import text_after
+from distillery.dataset.strict_json import text_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

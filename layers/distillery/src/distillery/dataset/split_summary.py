@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from distillery.findings import Finding, found
+from distillery.dataset.findings import Finding, found
+from distillery.dataset.split import MIN_TRAINING_RECORDS, Split
 from distillery.messages import counted, shown, told_lines
-from distillery.split import MIN_TRAINING_RECORDS, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

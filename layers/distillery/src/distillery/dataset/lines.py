@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from distillery.findings import found
+from distillery.dataset.findings import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

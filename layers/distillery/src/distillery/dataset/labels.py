@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distillery.findings import Finding, Flaw, found
+from distillery.dataset.findings import Finding, Flaw, found
+from distillery.dataset.strict_json import RepeatedKey, parse, text_after
+from distillery.dataset.texts import check_reserved, sound, without_controls
 from distillery.messages import cause, cut, kind, shown
-from distillery.strict_json import RepeatedKey, parse, text_after
 from distillery.task.channels import REASONING
 from distillery.task.weights import SUM_SLACK, TOLERANCE, normalise
-from distillery.texts import check_reserved, sound, without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,21 +10,21 @@ import heapq
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from distillery.findings import Finding, found
-from distillery.languages import TOO_SHORT, UNSURE, languages, unavailable
+from distillery.dataset.checks.languages import TOO_SHORT, UNSURE, languages, unavailable
+from distillery.dataset.checks.personal_data import personal_data
+from distillery.dataset.checks.query_templates import top_shapes
+from distillery.dataset.findings import Finding, found
+from distillery.dataset.scan import spread
+from distillery.dataset.split_summary import near_duplicates
+from distillery.dataset.statistics import LENGTHS, Characters, Shape, Statistics, tally
 from distillery.messages import counted, cut, told_lines
-from distillery.personal_data import personal_data
-from distillery.shapes import top_shapes
-from distillery.split_report import near_duplicates
-from distillery.survey import spread
-from distillery.tally import LENGTHS, Characters, Shape, Statistics, tally
 from distillery.task.weights import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from distillery.survey import Kept, Survey
-    from distillery.tally import LabelKey
+    from distillery.dataset.scan import Kept, Survey
+    from distillery.dataset.statistics import LabelKey
     from distillery.task.channels import Taxonomy
 
 SAMPLE = 1_000

@@ -13,25 +13,25 @@ from typing import IO, TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from distillery.findings import Finding, found
-from distillery.mending import Mends
+from distillery.dataset.checks.whole_set import statistics_of, whole_findings
+from distillery.dataset.findings import Finding, found
+from distillery.dataset.fixes import Mends
+from distillery.dataset.near_duplicates import near_duplicate_clusters
+from distillery.dataset.records import check_line, training_line
+from distillery.dataset.scan import MAX_RECORDS, Survey
+from distillery.dataset.split import Group, Reference, Split, plan_split
+from distillery.dataset.split_summary import SplitReport, split_findings, split_report
+from distillery.dataset.statistics import Statistics
 from distillery.messages import counted
-from distillery.records import check_line, training_line
 from distillery.runs.states import Source
-from distillery.similarity import near_duplicate_clusters
-from distillery.split import Group, Reference, Split, plan_split
-from distillery.split_report import SplitReport, split_findings, split_report
-from distillery.survey import MAX_RECORDS, Survey
-from distillery.tally import Statistics
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominant
-from distillery.whole import statistics_of, whole_findings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from distillery.lines import Readable
-    from distillery.survey import Kept
+    from distillery.dataset.lines import Readable
+    from distillery.dataset.scan import Kept
     from distillery.task.channels import Taxonomy
 
 MIN_DISTINCT = 100

@@ -10,13 +10,13 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distillery.findings import CODES, Finding, Flaw, found
-from distillery.frames import Frames, Texts
-from distillery.labels import LabelReader
+from distillery.dataset.envelope import Frames, Texts
+from distillery.dataset.findings import CODES, Finding, Flaw, found
+from distillery.dataset.labels import LabelReader
+from distillery.dataset.strict_json import RepeatedKey, Trailing, parse
+from distillery.dataset.texts import check_reserved, sound, without_controls
 from distillery.messages import cause, cut, kind, shown
-from distillery.strict_json import RepeatedKey, Trailing, parse
 from distillery.task.channels import REASONING
-from distillery.texts import check_reserved, sound, without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,10 +12,10 @@ from array import array
 from collections import Counter
 from typing import IO, TYPE_CHECKING
 
-from distillery.contradictions import Contradictions
-from distillery.findings import SEVERITIES, Finding, Severity, found
-from distillery.lines import LONGEST_SEEN, Lines, Readable, Unreadable
-from distillery.records import (
+from distillery.dataset.checks.contradictions import Contradictions
+from distillery.dataset.findings import SEVERITIES, Finding, Severity, found
+from distillery.dataset.lines import LONGEST_SEEN, Lines, Readable, Unreadable
+from distillery.dataset.records import (
     MAX_LINE_BYTES,
     LineReader,
     Record,
@@ -23,15 +23,15 @@ from distillery.records import (
     line_too_long,
     training_line,
 )
-from distillery.split import query_key
-from distillery.tally import LabelKey, beyond_ascii
+from distillery.dataset.split import query_key
+from distillery.dataset.statistics import LabelKey, beyond_ascii
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from distillery.mending import Mends
+    from distillery.dataset.fixes import Mends
     from distillery.task.channels import Taxonomy
 
 MAX_RECORDS = 15_000

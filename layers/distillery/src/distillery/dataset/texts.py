@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from distillery.findings import Finding, Flaw, found
+from distillery.dataset.findings import Finding, Flaw, found
 
 if TYPE_CHECKING:
     from typing import Final

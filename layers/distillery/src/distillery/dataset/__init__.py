@@ -1,0 +1,1 @@
+"""One file on its way to a training file and a holdout."""

@@ -1,0 +1,1 @@
+"""Checks of a whole dataset, once its lines have been read."""
