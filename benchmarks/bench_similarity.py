@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.figures import Figure, Measured, answer
 from benchmarks.peak import peak_bytes
 from distillery.dataset.near_duplicates import near_duplicate_clusters
-from distillery.spec import SLOT, parse_spec
+from distillery.generation.spec import SLOT, parse_spec
 from samples.make_samples import SPEC
 
 if TYPE_CHECKING:

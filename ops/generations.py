@@ -13,8 +13,9 @@ from rich.spinner import Spinner
 
 from distillery import aws
 from distillery.errors import BadInput, Transient
-from distillery.generation import plan, to_invent
-from distillery.generations import (
+from distillery.generation.planner import plan, to_invent
+from distillery.generation.spec import Hard, check_against, parse_spec
+from distillery.generation.states import (
     GENERATION_ENDED,
     Generation,
     GenerationState,
@@ -23,7 +24,6 @@ from distillery.generations import (
     spec_key,
 )
 from distillery.runs.states import now
-from distillery.spec import Hard, check_against, parse_spec
 from distillery.taxonomies import stack_taxonomy
 from ops.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut
 from ops.screens import table
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from distillery.spec import Spec
+    from distillery.generation.spec import Spec
     from distillery.task.channels import Taxonomy
     from ops.stack import Stack
 

@@ -11,9 +11,9 @@ import argparse
 import json
 from pathlib import Path
 
-from distillery.assembly import Labelled, choose, dataset_bytes
-from distillery.generation import plan
-from distillery.spec import parse_spec
+from distillery.generation.assembly import Labelled, choose, dataset_bytes
+from distillery.generation.planner import plan
+from distillery.generation.spec import parse_spec
 from distillery.task.channels import default_taxonomy
 from local.models import Teacher
 

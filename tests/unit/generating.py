@@ -11,13 +11,13 @@ from aws_lambda_powertools.utilities.data_classes import SQSEvent
 
 from distillery.bedrock.converse import Converse, Reply
 from distillery.errors import Transient
-from distillery.generations import Generation, generation_id, spec_key
+from distillery.generation.spec import parse_spec
+from distillery.generation.states import Generation, generation_id, spec_key
 from distillery.paid import PaidCalls
 from distillery.queues import Queue
 from distillery.runs.events import GenerationWatch
 from distillery.runs.states import Source, now
 from distillery.settings import LabelSettings, PlanSettings
-from distillery.spec import parse_spec
 from distillery.steps.assemble_dataset import assemble_dataset
 from distillery.steps.generating import Generating
 from distillery.steps.inventing import Inventor

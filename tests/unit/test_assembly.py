@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery import generation
-from distillery.assembly import LEEWAY, Labelled, choose, dataset_bytes, dataset_key
 from distillery.dataset.records import check_line
-from distillery.generation import Planned
-from distillery.spec import Spec, parse_spec
+from distillery.generation import planner
+from distillery.generation.assembly import LEEWAY, Labelled, choose, dataset_bytes, dataset_key
+from distillery.generation.planner import Planned
+from distillery.generation.spec import Spec, parse_spec
 from distillery.task.channels import default_taxonomy
 from tests.specs import spec_text
 
@@ -85,7 +85,7 @@ def test_a_facet_that_nobody_asked_for_comes_last() -> None:
 
 def test_near_copies_beyond_the_limit_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     found = labelled(dict.fromkeys(TAXONOMY.names, 40))
-    monkeypatch.setattr(generation, "near_duplicate_clusters", lambda _: [list(range(10, 60))])
+    monkeypatch.setattr(planner, "near_duplicate_clusters", lambda _: [list(range(10, 60))])
     none, some = (choose(found, spec(near_copies=share), TAXONOMY) for share in (0, 0.05))
     copies = {one.planned.number for one in found[11:60]}
     assert not [one for one in none.chosen if one.planned.number in copies]

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery import generation
 from distillery.dataset.records import MAX_QUERY_CHARACTERS
 from distillery.dataset.split import query_key
 from distillery.dataset.texts import RESERVED
 from distillery.errors import BadInput
-from distillery.generation import (
+from distillery.generation import planner
+from distillery.generation.planner import (
     TEACHER,
     apportion,
     dump_plan,
@@ -29,7 +29,7 @@ from distillery.generation import (
     plan,
     to_invent,
 )
-from distillery.spec import Hard, parse_spec
+from distillery.generation.spec import Hard, parse_spec
 from distillery.task.channels import default_taxonomy
 from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text
@@ -144,7 +144,7 @@ def test_near_copies_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> N
             found.setdefault((words[0], *words[-2:]), []).append(index)
         return [cluster for cluster in found.values() if len(cluster) > 1]
 
-    monkeypatch.setattr(generation, "near_duplicate_clusters", clusters)
+    monkeypatch.setattr(planner, "near_duplicate_clusters", clusters)
     words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
     spec = parse_spec(spec_text(words=words, near_copies=0.05))
     planned = plan(spec, TAXONOMY)
@@ -173,7 +173,7 @@ def test_too_little_material_ends_with_a_sentence(changes: dict[str, Any], said:
 
 
 def test_material_of_near_copies_only_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "near_duplicate_clusters", lambda queries: [list(range(len(queries)))])
+    monkeypatch.setattr(planner, "near_duplicate_clusters", lambda queries: [list(range(len(queries)))])
     words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(900)]}
     spec = parse_spec(spec_text(near_copies=0.5, records=100, words=words))
     with pytest.raises(BadInput, match="too few queries that are no near-copies"):

@@ -13,7 +13,7 @@ import pytest
 
 from distillery.aws import AccessDenied
 from distillery.errors import Permanent, Transient
-from distillery.generations import GENERATION_MOVES, Generation, GenerationState, generation_key
+from distillery.generation.states import GENERATION_MOVES, Generation, GenerationState, generation_key
 from distillery.ledger import Entries
 from distillery.price_lists import STACK_KEY
 from distillery.runs.states import Source, now, run_id

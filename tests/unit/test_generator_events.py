@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.parser import envelopes, parse
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 from pydantic import TypeAdapter
 
-from distillery.generation import Planned
-from distillery.generations import spec_dataset, spec_key
+from distillery.generation.planner import Planned
+from distillery.generation.states import spec_dataset, spec_key
 from distillery.runs.events import GenerationWatch, LabelsComplete, WatchMessage
 from distillery.steps.generating import label_message
 from distillery.steps.label_queries import LabelMessage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from distillery.dataset.split import query_key
-from distillery.generation import parse_invented
+from distillery.generation.planner import parse_invented
 from distillery.task.channels import Taxonomy, default_taxonomy
 from distillery.task.prompts import invention_prompt, teacher_prompt
 from distillery.task.weights import dominant, parse_routing

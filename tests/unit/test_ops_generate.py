@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from distillery.generations import Generation, GenerationState, generation_id
+from distillery.generation.spec import parse_spec
+from distillery.generation.states import Generation, GenerationState, generation_id
 from distillery.runs.states import Source, State, now
-from distillery.spec import parse_spec
 from distillery.task.channels import default_taxonomy, dump_taxonomy
 from ops import generations
 from ops.cli import main

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distillery.dataset.findings import CODES
-from distillery.generation import plan
+from distillery.generation.planner import plan
+from distillery.generation.spec import parse_spec
 from distillery.pricing import parse_prices
 from distillery.runs import events
 from distillery.runs.states import State
-from distillery.spec import parse_spec
 from distillery.task.channels import default_taxonomy, parse_taxonomy
 from ops.cli import main
 from tools.translate import source

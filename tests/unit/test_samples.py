@@ -10,10 +10,10 @@ from statistics import mean
 
 import pytest
 
-from distillery.assembly import LEEWAY
 from distillery.dataset.split import query_key
-from distillery.generation import plan
-from distillery.spec import parse_spec
+from distillery.generation.assembly import LEEWAY
+from distillery.generation.planner import plan
+from distillery.generation.spec import parse_spec
 from distillery.task.channels import default_taxonomy
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominant, parse_routing, rubric

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from distillery.errors import BadInput
-from distillery.spec import LARGEST_SPEC, check_against, parse_spec
+from distillery.generation.spec import LARGEST_SPEC, check_against, parse_spec
 from distillery.task.channels import default_taxonomy
 from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text

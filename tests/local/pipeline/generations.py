@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distillery.generation_ledger import Generations, Labels
-from distillery.generations import (
+from distillery.generation.spec import parse_spec
+from distillery.generation.states import (
     GENERATION_ENDED,
     Generation,
     GenerationState,
@@ -15,7 +15,7 @@ from distillery.generations import (
     generation_key,
     spec_key,
 )
-from distillery.spec import parse_spec
+from distillery.generation_ledger import Generations, Labels
 from distillery.task.channels import default_taxonomy
 from tests.local.tools import TEACHER, wait_for
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.generations import GenerationState
+from distillery.generation.states import GenerationState
 from distillery.runs.states import State
 from distillery.task.channels import default_taxonomy
 from distillery.task.weights import dominant, parse_routing

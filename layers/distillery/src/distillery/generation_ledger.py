@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from distillery import aws
 from distillery.errors import Transient
-from distillery.generations import (
+from distillery.generation.states import (
     GENERATION_MOVES,
     Generation,
     GenerationMove,

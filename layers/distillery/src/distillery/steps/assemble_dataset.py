@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.assembly import FEWEST, Choice, Labelled, choose, dataset_bytes, dataset_key
-from distillery.generations import Generation, GenerationState, generation_key
+from distillery.generation.assembly import FEWEST, Choice, Labelled, choose, dataset_bytes, dataset_key
+from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.runs.states import now, run_id
 from distillery.steps.generating import SUMMARY
 
 if TYPE_CHECKING:
-    from distillery.generation import Planned
+    from distillery.generation.planner import Planned
     from distillery.generation_ledger import Label
     from distillery.steps.generating import Generating
 

@@ -15,22 +15,22 @@ from aws_lambda_powertools import Logger
 
 from distillery.bus import Bus
 from distillery.errors import BadInput, Permanent
-from distillery.generation import load_plan
+from distillery.generation.planner import load_plan
+from distillery.generation.spec import parse_spec
+from distillery.generation.states import GENERATION_ENDED, Generation, GenerationState, generation_key
 from distillery.generation_ledger import Generations, Labels
-from distillery.generations import GENERATION_ENDED, Generation, GenerationState, generation_key
 from distillery.objects import Bucket
 from distillery.queues import Queue
 from distillery.runs import events
-from distillery.spec import parse_spec
 from distillery.task.channels import parse_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime
 
-    from distillery.generation import Planned
+    from distillery.generation.planner import Planned
+    from distillery.generation.spec import Spec
     from distillery.settings import GenerationSettings, WatchSettings
-    from distillery.spec import Spec
     from distillery.task.channels import Taxonomy
 
 QUERIES_PER_MESSAGE = 10

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from distillery.bedrock.converse import Converse
-from distillery.generation import parse_invented, to_invent
+from distillery.generation.planner import parse_invented, to_invent
 from distillery.paid import PaidCalls, claims_of, require_time
 from distillery.task.channels import text_digest
 from distillery.task.prompts import invention_prompt
@@ -18,8 +18,8 @@ from distillery.task.prompts import invention_prompt
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from distillery.generation.spec import Spec
     from distillery.pricing import Price
-    from distillery.spec import Spec
     from distillery.task.channels import Taxonomy
 
 PER_CALL = 20

@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field, ValidationError
 from distillery.aws import AccessDenied, Missing
 from distillery.bedrock.converse import Converse
 from distillery.errors import DistilleryError, Permanent, Transient, UnreadableRouting
+from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.generation_ledger import Generations, Label, Labels
-from distillery.generations import Generation, GenerationState, generation_key
 from distillery.objects import Bucket
 from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
 from distillery.queues import Queue

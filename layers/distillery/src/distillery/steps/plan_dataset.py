@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from distillery.errors import BadInput, Permanent
-from distillery.generation import TEACHER, dump_plan, plan
-from distillery.generations import (
+from distillery.generation.planner import TEACHER, dump_plan, plan
+from distillery.generation.spec import LARGEST_SPEC, check_against, parse_spec
+from distillery.generation.states import (
     Generation,
     GenerationState,
     generation_id,
@@ -23,16 +24,15 @@ from distillery.generations import (
 )
 from distillery.price_lists import stack_prices
 from distillery.runs.states import now
-from distillery.spec import LARGEST_SPEC, check_against, parse_spec
 from distillery.steps.generating import PLAN, SPEC, TAXONOMY
 from distillery.task.channels import dump_taxonomy
 from distillery.taxonomies import stack_taxonomy
 
 if TYPE_CHECKING:
-    from distillery.generation import Planned
+    from distillery.generation.planner import Planned
+    from distillery.generation.spec import Spec
     from distillery.pricing import Price
     from distillery.runs.states import Source
-    from distillery.spec import Spec
     from distillery.steps.generating import Generating
     from distillery.steps.inventing import Inventor
     from distillery.task.channels import Taxonomy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.generations import GENERATION_ENDED, Generation, GenerationState
+from distillery.generation.states import GENERATION_ENDED, Generation, GenerationState
 from distillery.runs.events import GenerationWatch, LabelsComplete
 from distillery.runs.states import now
 from distillery.steps.assemble_dataset import why_complete

@@ -13,15 +13,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distillery.generation import apportion, near_copies
+from distillery.generation.planner import apportion, near_copies
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from distillery.generation import Planned
-    from distillery.spec import Spec
+    from distillery.generation.planner import Planned
+    from distillery.generation.spec import Spec
     from distillery.task.channels import Taxonomy
     from distillery.task.weights import Weights
 

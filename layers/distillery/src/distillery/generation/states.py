@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from distillery.generation.spec import identity_digest
 from distillery.pricing import Price
 from distillery.runs.states import Source, slug
-from distillery.spec import identity_digest
 
 if TYPE_CHECKING:
-    from distillery.spec import Spec
+    from distillery.generation.spec import Spec
     from distillery.task.channels import Taxonomy
 
 

@@ -19,12 +19,12 @@ from distillery.dataset.records import MAX_QUERY_CHARACTERS
 from distillery.dataset.split import query_key
 from distillery.dataset.texts import RESERVED
 from distillery.errors import BadInput
-from distillery.spec import OTHER, QUERY, SLOT, WORN, Hard, check_against
+from distillery.generation.spec import OTHER, QUERY, SLOT, WORN, Hard, check_against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from distillery.spec import Spec
+    from distillery.generation.spec import Spec
     from distillery.task.channels import Taxonomy
 
 TEACHER = "teacher"

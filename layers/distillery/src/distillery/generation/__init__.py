@@ -1,0 +1,1 @@
+"""A dataset from a spec: planned queries, their labels, the assembled file."""
