@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
+from distillery.cost.estimate import Quote, Span, make_quote
+from distillery.cost.prices import parse_prices, price_list
 from distillery.dataset.validation import Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import usd
-from distillery.pricing import parse_prices, price_list
-from distillery.quote import Quote, Span, make_quote
 from ops import screens
 from ops.files import read_taxonomy, read_text
 

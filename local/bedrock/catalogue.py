@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from distillery.bedrock.catalogue import LITE, MICRO, PREMIER, PRO
+from distillery.cost.lifecycles import LITE, MICRO, PREMIER, PRO
 from local.bedrock.errors import invalid, not_found
 
 ACCOUNT = "123456789012"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from distillery.bedrock.catalogue import MICRO
+from distillery.cost.lifecycles import MICRO
 from local.bedrock.catalogue import ACCOUNT, Catalogue
 from local.bedrock.events import job_detail
 from local.bedrock.faults import Faults

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from distillery import student
-from distillery.bedrock.catalogue import PREMIER, STUDENTS_OF
+from distillery.cost.lifecycles import PREMIER, STUDENTS_OF
 from distillery.errors import UnreadableRouting
 from distillery.task.channels import default_taxonomy
 from distillery.task.weights import parse_routing

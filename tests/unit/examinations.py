@@ -7,11 +7,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from distillery.cost.prices import price_list
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.evaluation import Answer, Evaluation, Subject, evaluate
 from distillery.gate import GateRules
-from distillery.pricing import price_list
 from distillery.runs.states import Move, Run, Source, State
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from distillery.aws import Missing
-from distillery.bedrock.catalogue import FoundationModel
 from distillery.bedrock.deployments import Deployment, Deployments
 from distillery.bedrock.evaluations import EvaluationJob, EvaluationJobs, Judgement
 from distillery.bedrock.jobs import CustomizationJobs, Distillation, Job
 from distillery.bedrock.models import FoundationModels
+from distillery.cost.lifecycles import FoundationModel
 from distillery.dataset.statistics import Characters, Statistics
 from distillery.dataset.validation import DatasetReport
 from distillery.iam import Roles

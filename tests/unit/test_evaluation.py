@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distillery.cost.prices import Price
 from distillery.errors import Permanent
 from distillery.evaluation import (
     Answer,
@@ -21,7 +22,6 @@ from distillery.evaluation import (
 )
 from distillery.gate import GateRules, decide
 from distillery.judging import JudgeGrades, is_judge_output, judge_records, read_judge_outputs
-from distillery.pricing import Price
 from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import HAIKU, answer, examined, good, hopeless, label, taxonomy_of
 

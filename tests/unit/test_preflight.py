@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.aws import AccessDenied, Missing
-from distillery.bedrock.catalogue import ALTERNATIVES, PREMIER, PRO, STUDENTS_OF, FoundationModel
 from distillery.bedrock.models import FoundationModels
+from distillery.cost.lifecycles import ALTERNATIVES, PREMIER, PRO, STUDENTS_OF, FoundationModel
+from distillery.cost.preflight import Check, Preflight, check_model, check_pair, check_quota, trusts
 from distillery.errors import BadInput, Transient
-from distillery.preflight import Check, Preflight, check_model, check_pair, check_quota, trusts
 from distillery.runs.states import Run, State, now
 from distillery.settings import StartSettings
 from distillery.steps.start_distillation import start_distillation

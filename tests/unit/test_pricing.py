@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.aws import Missing
+from distillery.cost.prices import Price, parse_prices, price_list
 from distillery.errors import BadInput
 from distillery.objects import Bucket
 from distillery.price_lists import stack_prices
-from distillery.pricing import Price, parse_prices, price_list
 
 TOKENS = st.integers(0, 10_000_000)
 

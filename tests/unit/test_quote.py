@@ -10,6 +10,8 @@ from cfnlint.decode import cfn_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distillery.cost.estimate import Line, Quote, Span, make_quote, text_tokens
+from distillery.cost.prices import Customising, PriceList, price_list
 from distillery.dataset.checks.whole_set import statistics_of
 from distillery.dataset.records import Record
 from distillery.dataset.scan import Kept
@@ -17,8 +19,6 @@ from distillery.dataset.statistics import Characters
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.evaluation import WARM_UPS
 from distillery.messages import usd
-from distillery.pricing import Customising, PriceList, price_list
-from distillery.quote import Line, Quote, Span, make_quote, text_tokens
 from distillery.task.channels import default_taxonomy
 from ops import quoting
 from ops.cli import main

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distillery.cost.prices import parse_prices
 from distillery.dataset.findings import CODES
 from distillery.generation.planner import plan
 from distillery.generation.spec import parse_spec
-from distillery.pricing import parse_prices
 from distillery.runs import events
 from distillery.runs.states import State
 from distillery.task.channels import default_taxonomy, parse_taxonomy

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from distillery.cost.prices import Price
     from distillery.judging import JudgeGrades
-    from distillery.pricing import Price
     from distillery.task.channels import Taxonomy
 
 Z95 = 1.959964

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distillery.cost.prices import PriceList, parse_prices, price_list
 from distillery.objects import read_parsed
-from distillery.pricing import PriceList, parse_prices, price_list
 
 if TYPE_CHECKING:
     from distillery.objects import Bucket

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from distillery import aws
-from distillery.bedrock.catalogue import FoundationModel
+from distillery.cost.lifecycles import FoundationModel
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from distillery.cost.prices import Price
 from distillery.generation.spec import identity_digest
-from distillery.pricing import Price
 from distillery.runs.states import Source, slug
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from distillery.task.prompts import invention_prompt
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from distillery.cost.prices import Price
     from distillery.generation.spec import Spec
-    from distillery.pricing import Price
     from distillery.task.channels import Taxonomy
 
 PER_CALL = 20

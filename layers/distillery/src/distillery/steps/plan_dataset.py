@@ -29,9 +29,9 @@ from distillery.task.channels import dump_taxonomy
 from distillery.taxonomies import stack_taxonomy
 
 if TYPE_CHECKING:
+    from distillery.cost.prices import Price
     from distillery.generation.planner import Planned
     from distillery.generation.spec import Spec
-    from distillery.pricing import Price
     from distillery.runs.states import Source
     from distillery.steps.generating import Generating
     from distillery.steps.inventing import Inventor

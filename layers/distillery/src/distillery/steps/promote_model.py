@@ -21,7 +21,7 @@ from distillery.runs.states import CANDIDATES, Candidate, Run, State, now
 from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
-    from distillery.pricing import Price
+    from distillery.cost.prices import Price
     from distillery.settings import PromoteSettings
     from distillery.steps.pipeline import Pipeline
 

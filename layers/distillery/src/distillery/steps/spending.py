@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from distillery import preflight
 from distillery.aws import AccessDenied, Missing
 from distillery.bedrock.models import FoundationModels
+from distillery.cost import preflight
+from distillery.cost.estimate import Quote, make_quote
+from distillery.cost.preflight import Check, Preflight
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import BadInput
 from distillery.iam import Roles
 from distillery.objects import Bucket, run_key, training_output_prefix
-from distillery.preflight import Check, Preflight
 from distillery.price_lists import stack_prices
-from distillery.quote import Quote, make_quote
 from distillery.runs.states import now
 from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from distillery.bedrock.catalogue import FoundationModel
+    from distillery.cost.lifecycles import FoundationModel
     from distillery.runs.states import Run
     from distillery.settings import StartSettings
     from distillery.steps.pipeline import Pipeline

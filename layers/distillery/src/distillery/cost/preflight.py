@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel
 
-from distillery.bedrock.catalogue import ALTERNATIVES, STUDENTS_OF, teachers_of
+from distillery.cost.lifecycles import ALTERNATIVES, STUDENTS_OF, teachers_of
 from distillery.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from distillery.bedrock.catalogue import FoundationModel
+    from distillery.cost.lifecycles import FoundationModel
 
 SERVICE = "bedrock.amazonaws.com"
 ASSUME = "sts:AssumeRole"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distillery.cost.prices import MILLION
 from distillery.dataset.scan import MAX_RECORDS
 from distillery.dataset.statistics import Characters, beyond_ascii
 from distillery.evaluation import WARM_UPS
 from distillery.messages import usd
-from distillery.pricing import MILLION
 from distillery.runs.states import QuotedCost
 from distillery.task.channels import REASONING
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
@@ -27,8 +27,8 @@ from distillery.task.prompts import judge_instructions, student_prompt, teacher_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from distillery.cost.prices import Price, PriceList
     from distillery.dataset.validation import DatasetReport
-    from distillery.pricing import Price, PriceList
     from distillery.task.channels import Taxonomy
 
 ASCII_PER_TOKEN = (5.0, 3.0)
