@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.bench_student import TEACHER_LABELS, five_fold, made_up, read_examples
 from distillery.errors import BadInput
-from distillery.student import LONGEST_QUERY, MAGIC, MOST_CANDIDATES, Student, features, fit, load
+from distillery.linear.model import LONGEST_QUERY, MAGIC, MOST_CANDIDATES, Student, features, fit, load
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 from distillery.task.weights import rubric
 

@@ -244,7 +244,7 @@ def fit(examples: Iterable[tuple[str, Mapping[str, float]]], taxonomy: Taxonomy)
 
     Raises BadInput when there is no example, or a label is not weights over the taxonomy's facets.
     """
-    from distillery.student_training import train  # here, so that numpy stays out of functions
+    from distillery.linear.training import train  # here, so that numpy stays out of functions
 
     return Student(train(examples, taxonomy))
 

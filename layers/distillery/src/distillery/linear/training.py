@@ -24,7 +24,7 @@ import numpy as np
 from scipy import sparse
 
 from distillery.errors import BadInput
-from distillery.student import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, Parts, features
+from distillery.linear.model import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, Parts, features
 from distillery.task.weights import rubric
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The linear model: small enough for any function, and explainable."""
