@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from distillery.cost.prices import price_list
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
-from distillery.evaluation import Answer, Evaluation, Subject, evaluate
-from distillery.gate import GateRules
+from distillery.evaluation.evaluation import Answer, Evaluation, Subject, evaluate
+from distillery.evaluation.gate import GateRules
 from distillery.runs.states import Move, Run, Source, State
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from distillery.judging import JudgeGrades
+    from distillery.evaluation.judging import JudgeGrades
     from distillery.runs.states import Candidate
 
 RUN = "harbour-0123456789ab"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from distillery.cost.prices import Price
 from distillery.errors import Permanent
-from distillery.evaluation import (
+from distillery.evaluation.evaluation import (
     Answer,
     CandidateMetrics,
     Evaluation,
@@ -20,8 +20,8 @@ from distillery.evaluation import (
     load_answers,
     mean_interval,
 )
-from distillery.gate import GateRules, decide
-from distillery.judging import JudgeGrades, is_judge_output, judge_records, read_judge_outputs
+from distillery.evaluation.gate import GateRules, decide
+from distillery.evaluation.judging import JudgeGrades, is_judge_output, judge_records, read_judge_outputs
 from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import HAIKU, answer, examined, good, hopeless, label, taxonomy_of
 

@@ -17,7 +17,7 @@ from distillery.dataset.records import Record
 from distillery.dataset.scan import Kept
 from distillery.dataset.statistics import Characters
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
-from distillery.evaluation import WARM_UPS
+from distillery.evaluation.evaluation import WARM_UPS
 from distillery.messages import usd
 from distillery.task.channels import default_taxonomy
 from ops import quoting

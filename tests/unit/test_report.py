@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from distillery import report
-from distillery.judging import JudgeGrades
+from distillery.evaluation.judging import JudgeGrades
 from distillery.runs.states import Move, State
 from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import (
@@ -26,7 +26,7 @@ from tests.unit.examinations import (
 )
 
 if TYPE_CHECKING:
-    from distillery.evaluation import Evaluation
+    from distillery.evaluation.evaluation import Evaluation
     from distillery.task.channels import Taxonomy
 
 TAXONOMY = default_taxonomy()

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from distillery import charts
-from distillery.evaluation import RUBRIC_SCALE
+from distillery.evaluation.evaluation import RUBRIC_SCALE
 from distillery.pages import (
     UNKNOWN,
     Picture,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from distillery.dataset.validation import DatasetReport
-    from distillery.evaluation import CandidateMetrics, Evaluation, WorstQuery
+    from distillery.evaluation.evaluation import CandidateMetrics, Evaluation, WorstQuery
     from distillery.runs.states import Candidate, Run
     from distillery.task.channels import Taxonomy
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from distillery.cost.prices import MILLION
 from distillery.dataset.scan import MAX_RECORDS
 from distillery.dataset.statistics import Characters, beyond_ascii
-from distillery.evaluation import WARM_UPS
+from distillery.evaluation.evaluation import WARM_UPS
 from distillery.messages import usd
 from distillery.runs.states import QuotedCost
 from distillery.task.channels import REASONING

@@ -21,8 +21,8 @@ from distillery.bedrock.evaluations import Judgement
 from distillery.bedrock.models import on_demand_id
 from distillery.dataset.records import Record, check_line
 from distillery.errors import Permanent, Transient, UnreadableRouting
-from distillery.evaluation import WARM_UPS, Answer, dump_answers, load_answers
-from distillery.judging import judge_records
+from distillery.evaluation.evaluation import WARM_UPS, Answer, dump_answers, load_answers
+from distillery.evaluation.judging import judge_records
 from distillery.objects import (
     EXPIRING,
     Bucket,

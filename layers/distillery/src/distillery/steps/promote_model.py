@@ -11,9 +11,9 @@ from distillery.bedrock.evaluations import METRIC
 from distillery.bedrock.models import on_demand_id
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import Permanent
-from distillery.evaluation import Evaluation, Subject, evaluate, load_answers
-from distillery.gate import GateRules
-from distillery.judging import is_judge_output, read_judge_outputs
+from distillery.evaluation.evaluation import Evaluation, Subject, evaluate, load_answers
+from distillery.evaluation.gate import GateRules
+from distillery.evaluation.judging import is_judge_output, read_judge_outputs
 from distillery.objects import Bucket, judge_output_prefix, predictions_key, run_key
 from distillery.price_lists import stack_prices
 from distillery.report import render

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from distillery.dataset.split import Reference
 from distillery.errors import UnreadableRouting
-from distillery.gate import GateRules, Verdict, decide
+from distillery.evaluation.gate import GateRules, Verdict, decide
 from distillery.runs.states import Candidate
 from distillery.task.weights import Repair, Routing, Weights, dominants, parse_routing, rubric
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from distillery.cost.prices import Price
-    from distillery.judging import JudgeGrades
+    from distillery.evaluation.judging import JudgeGrades
     from distillery.task.channels import Taxonomy
 
 Z95 = 1.959964

@@ -1,0 +1,1 @@
+"""What the candidates answered, measured, and the verdict."""
