@@ -10,9 +10,9 @@ import pytest
 from aws_lambda_powertools.utilities.parser import envelopes, parse
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
-from distillery.routing import parse_message
 from distillery.runs import events
 from distillery.runs.states import Run, Source, State
+from distillery.serving.routing import parse_message
 from distillery.steps.pipeline import announcement
 
 SAMPLES = Path(__file__).parents[2] / "events"

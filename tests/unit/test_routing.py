@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from distillery.errors import BadInput, Permanent, Transient
-from distillery.routing import Target, parse_message, route
+from distillery.serving.routing import Target, parse_message, route
 from distillery.task.channels import default_taxonomy
 
 TAXONOMY = default_taxonomy()

@@ -22,8 +22,8 @@ from distillery.generation_ledger import Generations, Label, Labels
 from distillery.objects import Bucket
 from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
 from distillery.queues import Queue
-from distillery.routing import QueryText, Spent, Target, readable
 from distillery.runs.states import now
+from distillery.serving.routing import QueryText, Spent, Target, readable
 from distillery.steps.generating import QUERIES_PER_MESSAGE, TAXONOMY
 from distillery.task.channels import Taxonomy, parse_taxonomy
 from distillery.task.prompts import teacher_prompt

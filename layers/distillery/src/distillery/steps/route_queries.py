@@ -26,8 +26,8 @@ from distillery.objects import Bucket
 from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
 from distillery.queues import Queue
 from distillery.results import Results
-from distillery.routing import Query, Routed, Target, parse_message, result_entry, route
 from distillery.runs.states import now
+from distillery.serving.routing import Query, Routed, Target, parse_message, result_entry, route
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.task.weights import Repair
