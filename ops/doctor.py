@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import counted
-from distillery.validation_page import Found, found_by_code, render_validation
+from distillery.reports.validation_report import Found, found_by_code, render_validation
 from ops import screens
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from distillery.dataset import validation
 from distillery.dataset.findings import CODES
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
+from distillery.reports.validation_report import render_validation
 from distillery.task.channels import default_taxonomy
 from distillery.task.prompts import student_prompt
-from distillery.validation_page import render_validation
 from tests.unit.patching import apply
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery import report
 from distillery.evaluation.judging import JudgeGrades
+from distillery.reports import run_report
 from distillery.runs.states import Move, State
 from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import (
@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 def page(evaluation: Evaluation, taxonomy: Taxonomy = TAXONOMY, *, labelled: bool = True) -> str:
-    return report.render(evaluation, run(), validation(taxonomy, labelled=labelled), taxonomy)
+    return run_report.render(evaluation, run(), validation(taxonomy, labelled=labelled), taxonomy)
 
 
 def full(taxonomy: Taxonomy = TAXONOMY) -> Evaluation:
@@ -118,7 +118,7 @@ def test_values_that_are_all_zero_are_drawn() -> None:
     ]
     evaluation = examined(TAXONOMY, {"distilled": idle, "base": idle, "baseline": idle})
     still = [move.model_copy(update={"at": evaluation.evaluated_at}) for move in run().history]
-    Page(report.render(evaluation, run(history=still), validation(TAXONOMY), TAXONOMY))
+    Page(run_report.render(evaluation, run(history=still), validation(TAXONOMY), TAXONOMY))
 
 
 def test_a_page_is_the_same_each_time_it_is_drawn() -> None:
@@ -134,7 +134,7 @@ def test_hostile_queries_answers_and_names_are_only_text() -> None:
     ]
     evaluation = examined(TAXONOMY, {"distilled": [*good(TAXONOMY), *bad], "baseline": good(TAXONOMY)})
     evaluation = evaluation.model_copy(update={"served_by": (HOSTILE,)})
-    text = report.render(evaluation, run(dataset=HOSTILE), validation(TAXONOMY), TAXONOMY)
+    text = run_report.render(evaluation, run(dataset=HOSTILE), validation(TAXONOMY), TAXONOMY)
     parsed = Page(text)
     assert "script" not in parsed.tags
     assert "img" not in parsed.tags
@@ -182,7 +182,7 @@ def test_a_dataset_without_labels_has_no_weights_to_draw() -> None:
 
 
 def test_the_timeline_ends_with_the_evaluation_of_a_run_on_its_way() -> None:
-    spans = report.timeline(run(), START + timedelta(seconds=30))
+    spans = run_report.timeline(run(), START + timedelta(seconds=30))
     assert [span.lasted for span in spans] == [5, 5, 5, 5, 10]
     assert [span.offset for span in spans] == [0, 5, 10, 15, 20]
 
@@ -190,12 +190,12 @@ def test_the_timeline_ends_with_the_evaluation_of_a_run_on_its_way() -> None:
 def test_a_verdict_lasts_no_time() -> None:
     promoted = Move(state=State.PROMOTED, at=START + timedelta(seconds=31), step="promote_model")
     ended = [*run().history, promoted]
-    spans = report.timeline(run(history=ended), START)
+    spans = run_report.timeline(run(history=ended), START)
     assert (spans[-2].lasted, spans[-1].lasted) == (11, None)
 
 
 def test_a_run_without_history_still_has_a_report() -> None:
-    text = report.render(full(), run(history=[]), validation(TAXONOMY), TAXONOMY)
+    text = run_report.render(full(), run(history=[]), validation(TAXONOMY), TAXONOMY)
     assert "no history" in text
 
 
@@ -218,14 +218,14 @@ def test_the_lineage_names_where_everything_came_from() -> None:
     ],
 )
 def test_durations_are_shown_in_the_units_that_matter(seconds: float | None, shown: str) -> None:
-    assert report.duration(seconds) == shown
+    assert run_report.duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
     ("usd", "shown"), [(None, "unknown"), (0.0008, "$0.0008"), (1.949, "$1.95"), (1234.5, "$1,234.50")]
 )
 def test_costs_are_shown_down_to_fractions_of_a_cent(usd: float | None, shown: str) -> None:
-    assert report.dollars(usd) == shown
+    assert run_report.dollars(usd) == shown
 
 
 @pytest.mark.parametrize(
@@ -241,5 +241,5 @@ def test_page_says_what_the_evaluation_rests_on(
     reference: str, changes: dict[str, object], said: str
 ) -> None:
     evaluation = examined(TAXONOMY, {"distilled": good(TAXONOMY)}).model_copy(update={"reference": reference})
-    page = report.render(evaluation, run(), validation(TAXONOMY).model_copy(update=changes), TAXONOMY)
+    page = run_report.render(evaluation, run(), validation(TAXONOMY).model_copy(update=changes), TAXONOMY)
     assert said in page

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
+from distillery.reports.validation_report import render_validation
 from distillery.runs.states import Source
-from distillery.validation_page import render_validation
 from tests.unit.examinations import taxonomy_of, validation
 from tests.unit.test_report import HOSTILE, Page
 

@@ -16,7 +16,7 @@ from distillery.evaluation.gate import GateRules
 from distillery.evaluation.judging import is_judge_output, read_judge_outputs
 from distillery.objects import Bucket, judge_output_prefix, predictions_key, run_key
 from distillery.price_lists import stack_prices
-from distillery.report import render
+from distillery.reports.run_report import render
 from distillery.runs.states import CANDIDATES, Candidate, Run, State, now
 from distillery.taxonomies import run_taxonomy
 

@@ -10,11 +10,11 @@ from distillery.dataset import validation
 from distillery.dataset.validation import DatasetReport, Rules
 from distillery.ledger import Claims, Holdouts
 from distillery.objects import Bucket, run_key
+from distillery.reports.validation_report import render_validation
 from distillery.runs.states import Run, Source, Stage, State, dataset_name, run_id
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.taxonomies import pin_taxonomy
-from distillery.validation_page import render_validation
 
 if TYPE_CHECKING:
     from collections.abc import Collection

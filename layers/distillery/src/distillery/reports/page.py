@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from distillery import charts
+from distillery.reports import charts
 
 if TYPE_CHECKING:
     from datetime import datetime

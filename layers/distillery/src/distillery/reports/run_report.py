@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery import charts
 from distillery.evaluation.evaluation import RUBRIC_SCALE
-from distillery.pages import (
+from distillery.reports import charts
+from distillery.reports.page import (
     UNKNOWN,
     Picture,
     dollars,

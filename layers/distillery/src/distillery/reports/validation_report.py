@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery import charts
 from distillery.dataset.findings import CODES, SEVERITIES
-from distillery.pages import Picture, environment, percent, weight_pictures
+from distillery.reports import charts
+from distillery.reports.page import Picture, environment, percent, weight_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
