@@ -199,10 +199,10 @@ def measure(quick: bool) -> Measured:
     from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
     from aws_lambda_powertools.utilities.parameters import SSMProvider
 
-    from distillery import aws
-    from distillery.bedrock.converse import Converse
-    from distillery.objects import Bucket
-    from distillery.results import Results
+    from distillery.aws import clients
+    from distillery.aws.bedrock.converse import Converse
+    from distillery.aws.bucket import Bucket
+    from distillery.aws.result_store import Results
     from distillery.settings import RouteSettings
     from distillery.steps.route_queries import Router
     from functions.route_queries import handler as entry
@@ -212,7 +212,7 @@ def measure(quick: bool) -> Measured:
     detail: dict[str, Any] = {"own": {}, "with_botocore": {}}
     for shape, queries in SHAPES.items():
         events = (50 if quick else 300) if queries == 1 else (3 if quick else 20)
-        canned: Any = Canned(aws.client("dynamodb").meta)
+        canned: Any = Canned(clients.client("dynamodb").meta)
         claims = DynamoDBPersistenceLayer(table_name=settings.idempotency_table, boto3_client=canned)
         entry.router = Router(
             settings,
@@ -228,7 +228,7 @@ def measure(quick: bool) -> Measured:
     entry.router = real_router
     unsent = Unsent()
     for service in ("dynamodb", "ssm", "s3", "bedrock-runtime"):
-        aws.client(service).meta.events.register_first("before-send", unsent)
+        clients.client(service).meta.events.register_first("before-send", unsent)
     for shape, queries in SHAPES.items():
         events = (10 if quick else 100) if queries == 1 else (1 if quick else 5)
         unsent.calls.clear()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from distillery import aws
-from distillery.bus import Bus
+from distillery.aws import clients
+from distillery.aws.event_bus import Bus
 from distillery.errors import BadInput, DistilleryError
 from distillery.messages import usd
 from distillery.runs.states import Approval, Run, State, now
@@ -31,7 +31,7 @@ def reject(stack: Stack, run_id: str, because: str) -> tuple[Run, str]:
 
 
 def _decided(stack: Stack, run_id: str, decision: Literal["approved", "rejected"], because: str) -> Run:
-    with aws.explained("ask who you are"):
+    with clients.explained("ask who you are"):
         by = str(stack.client("sts").get_caller_identity()["Arn"])
     approval = Approval(by=by, at=now(), decision=decision, because=because)
     lineage = {"reasons": [f"By a person: {approval}."]} if decision == "rejected" else {}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import Abort, TyperException
 
+from distillery.aws.bucket import run_key
 from distillery.errors import BadInput, DistilleryError
-from distillery.objects import run_key
 from distillery.runs.states import Run, State
 from distillery.task.channels import dump_taxonomy
 from ops import approvals, generations, offline, screens, taxonomies

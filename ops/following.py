@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from distillery import aws
-from distillery.bedrock.deployments import Deployments
-from distillery.bedrock.evaluations import EvaluationJobs
+from distillery.aws import clients
+from distillery.aws.bedrock.deployments import Deployments
+from distillery.aws.bedrock.evaluations import EvaluationJobs
+from distillery.aws.run_store import from_item
 from distillery.errors import DistilleryError, Transient
-from distillery.ledger import from_item
 from distillery.runs.states import ENDED, Run, State, now
 from ops.approvals import waiting
 
@@ -130,7 +130,7 @@ def _doing(stack: Stack, run: Run) -> str:
 
 
 def _training(stack: Stack, job_arn: str) -> str:
-    with aws.explained("ask for the customization job"):
+    with clients.explained("ask for the customization job"):
         job = stack.client("bedrock").get_model_customization_job(jobIdentifier=job_arn)
     details: dict[str, Any] = job.get("statusDetails", {})
     parts = [
@@ -144,7 +144,7 @@ def _training(stack: Stack, job_arn: str) -> str:
 def all_runs(stack: Stack) -> list[Run]:
     """Every run of the stack, the latest first."""
     table = stack.output("RunsTableName")
-    with aws.explained("list the runs"):
+    with clients.explained("list the runs"):
         pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=table)
         runs = [Run.model_validate(from_item(item)) for page in pages for item in page["Items"]]
     return sorted(runs, key=lambda run: run.history[0].at, reverse=True)

@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
 
-from distillery import aws
+from distillery.aws import clients
+from distillery.aws.taxonomies import stack_taxonomy
 from distillery.errors import BadInput, Transient
 from distillery.generation.planner import plan, to_invent
 from distillery.generation.spec import Hard, check_against, parse_spec
@@ -24,7 +25,6 @@ from distillery.generation.states import (
     spec_key,
 )
 from distillery.runs.states import now
-from distillery.taxonomies import stack_taxonomy
 from ops.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut
 from ops.screens import table
 
@@ -129,7 +129,7 @@ def drop_spec(stack: Stack, file: Path, dataset: str | None) -> DroppedSpec:
     name = spec_dataset(key)
     teacher = stack.output("TeacherModelId")
     bucket = stack.output("DataBucketName")
-    with aws.explained(f"upload {file.name}"):
+    with clients.explained(f"upload {file.name}"):
         answer = stack.client("s3").put_object(
             Bucket=bucket, Key=key, Body=content, ContentType="application/yaml"
         )

@@ -8,9 +8,9 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distillery import aws
+from distillery.aws import clients
+from distillery.aws.run_store import from_item
 from distillery.errors import BadInput, DistilleryError
-from distillery.ledger import from_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +83,7 @@ def _send(stack: Stack, wanted: dict[str, str]) -> None:
             {"Id": str(place), "MessageBody": json.dumps({"query_id": query_id, "query": query})}
             for place, (query_id, query) in enumerate(part)
         ]
-        with aws.explained("queue the queries"):
+        with clients.explained("queue the queries"):
             answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
         for failure in answer.get("Failed", []):
             raise DistilleryError(f"The queue refused a query: {failure.get('Message', failure['Code'])}.")
@@ -94,7 +94,7 @@ def _results(stack: Stack, query_ids: list[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for part in _parts(query_ids, GET_BATCH):
         keys = [{"query_id": {"S": query_id}} for query_id in part]
-        with aws.explained("read the results"):
+        with clients.explained("read the results"):
             answer = dynamodb.batch_get_item(RequestItems={table: {"Keys": keys}})
         # Keys that DynamoDB left unprocessed are simply asked for again at the next look.
         for item in answer["Responses"].get(table, []):

@@ -21,11 +21,11 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from distillery import aws
+from distillery.aws import clients
+from distillery.aws.bucket import Bucket
+from distillery.aws.generation_store import Generations, Labels
+from distillery.aws.run_store import Ledger
 from distillery.errors import BadInput
-from distillery.generation_ledger import Generations, Labels
-from distillery.ledger import Ledger
-from distillery.objects import Bucket
 
 STACK_NAME = "distillery"
 REGION = "us-east-1"
@@ -42,7 +42,7 @@ class Target:
     profile: str | None = None
     region: str | None = None
     stack_name: str | None = None
-    aws: bool = False
+    clients: bool = False
 
     @property
     def local(self) -> bool:
@@ -77,7 +77,7 @@ class Stack:
 
     def client(self, service: str) -> Any:
         """A client of a service in the stack's region."""
-        return self.session.client(service, endpoint_url=self.endpoint, config=aws.CONFIG)  # type: ignore[call-overload]  # one factory for all services
+        return self.session.client(service, endpoint_url=self.endpoint, config=clients.CONFIG)  # type: ignore[call-overload]  # one factory for all services
 
     def output(self, name: str) -> str:
         """An output of the stack; BadInput when this stack is no (finished) Distillery."""
@@ -147,8 +147,8 @@ def _session(target: Target) -> tuple[boto3.Session, str | None]:
 
 
 def _not_found(target: Target, error: ClientError) -> BadInput:
-    if "does not exist" in aws.error_message(error):
+    if "does not exist" in clients.error_message(error):
         place = f"on the local cloud at {local_endpoint()}" if target.local else "in this account and region"
         mend = "Start it with `make up`." if target.local else "Name it with --stack-name and --region."
         return BadInput(f"There is no stack {target.name} {place}.", mend=mend)
-    return BadInput(f"CloudFormation refused: {aws.error_message(error)} ({aws.error_code(error)}).")
+    return BadInput(f"CloudFormation refused: {clients.error_message(error)} ({clients.error_code(error)}).")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distillery.aws.taxonomies import STACK_KEY, stack_taxonomy
 from distillery.task.channels import Taxonomy, parse_taxonomy
-from distillery.taxonomies import STACK_KEY, stack_taxonomy
 from ops.files import read_text
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.errors import BadInput
 from distillery.runs.states import run_id, slug
 
@@ -47,7 +47,7 @@ def drop_file(stack: Stack, file: Path, dataset: str | None = None) -> Drop:
     with body:
         if size > LARGEST:
             raise BadInput(f"{file} is larger than the 5 GB that one upload may be.")
-        with aws.explained(f"upload {file.name}"):
+        with clients.explained(f"upload {file.name}"):
             answer = stack.client("s3").put_object(
                 Bucket=bucket, Key=key, Body=body, ContentType="application/jsonl"
             )

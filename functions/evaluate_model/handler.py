@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.runs.events import ModelDeployed
 from distillery.settings import EvaluateSettings
 from distillery.steps.evaluate_model import evaluate_model, ready_for_evaluation
@@ -32,7 +32,7 @@ claims = IdempotencyConfig()
     data_keyword_argument="run_id",
     config=claims,
     persistence_store=DynamoDBPersistenceLayer(
-        table_name=settings.idempotency_table, boto3_client=aws.client("dynamodb")
+        table_name=settings.idempotency_table, boto3_client=clients.client("dynamodb")
     ),
     key_prefix="evaluate",
 )

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 # The parser's model, not the data class: the latter reads a plus in a key as a space.
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
-from distillery.paid import PaidCalls
+from distillery.aws.idempotent_calls import PaidCalls
 from distillery.runs.events import dropped_object
 from distillery.settings import PlanSettings
 from distillery.steps.generating import Generating

@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from pydantic import TypeAdapter, ValidationError
 
-from distillery.queues import Queue
+from distillery.aws.queues import Queue
 from distillery.runs.events import GenerationWatch, WatchMessage
 from distillery.settings import WatchSettings
 from distillery.steps.generating import Generating

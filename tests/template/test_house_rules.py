@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from distillery import settings
-from distillery.objects import EXPIRING
+from distillery.aws.bucket import EXPIRING
 from distillery.runs import events
 from distillery.runs.states import Stage
 from distillery.steps.watch_bedrock import RENEW_AFTER

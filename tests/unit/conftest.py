@@ -10,10 +10,10 @@ import pytest
 from cfnlint.decode import cfn_yaml
 from moto import mock_aws
 
-from distillery import aws
-from distillery.bus import Bus
-from distillery.ledger import Ledger
-from distillery.queues import Queue
+from distillery.aws import clients
+from distillery.aws.event_bus import Bus
+from distillery.aws.queues import Queue
+from distillery.aws.run_store import Ledger
 from distillery.settings import PipelineSettings
 from distillery.steps.pipeline import Pipeline
 from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, Surroundings
@@ -77,7 +77,7 @@ def create_table(resources: dict[str, Any], logical_id: str) -> str:
 @pytest.fixture
 def cloud(resources: dict[str, Any]) -> Iterator[Surroundings]:
     """The stack's own resources, in memory."""
-    aws.client.cache_clear()
+    clients.client.cache_clear()
     with mock_aws():
         for table in TABLES:
             create_table(resources, table)
@@ -116,7 +116,7 @@ def cloud(resources: dict[str, Any]) -> Iterator[Surroundings]:
             "JUDGE_MODEL": "amazon.nova-pro-v1:0",
         }
         yield Surroundings(environment)
-    aws.client.cache_clear()
+    clients.client.cache_clear()
 
 
 @pytest.fixture

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from distillery.aws import Missing
-from distillery.bedrock.deployments import Deployment, Deployments
-from distillery.bedrock.evaluations import EvaluationJob, EvaluationJobs, Judgement
-from distillery.bedrock.jobs import CustomizationJobs, Distillation, Job
-from distillery.bedrock.models import FoundationModels
+from distillery.aws.bedrock.deployments import Deployment, Deployments
+from distillery.aws.bedrock.evaluations import EvaluationJob, EvaluationJobs, Judgement
+from distillery.aws.bedrock.jobs import CustomizationJobs, Distillation, Job
+from distillery.aws.bedrock.models import FoundationModels
+from distillery.aws.clients import Missing
+from distillery.aws.roles import Roles
 from distillery.cost.lifecycles import FoundationModel
 from distillery.dataset.statistics import Characters, Statistics
 from distillery.dataset.validation import DatasetReport
-from distillery.iam import Roles
 
 if TYPE_CHECKING:
     from datetime import datetime

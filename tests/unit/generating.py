@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
 
-from distillery.bedrock.converse import Converse, Reply
+from distillery.aws.bedrock.converse import Converse, Reply
+from distillery.aws.idempotent_calls import PaidCalls
+from distillery.aws.queues import Queue
 from distillery.errors import Transient
 from distillery.generation.spec import parse_spec
 from distillery.generation.states import Generation, generation_id, spec_key
-from distillery.paid import PaidCalls
-from distillery.queues import Queue
 from distillery.runs.events import GenerationWatch
 from distillery.runs.states import Source, now
 from distillery.settings import LabelSettings, PlanSettings

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from distillery.aws.queues import Queue
 from distillery.errors import Transient
-from distillery.queues import Queue
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import MOVES, Approval, Run, Stage, State, now
 from distillery.settings import StartSettings, ValidateSettings

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from distillery.aws import AccessDenied
+from distillery.aws.clients import AccessDenied
+from distillery.aws.price_lists import STACK_KEY
+from distillery.aws.run_store import Entries
 from distillery.errors import Permanent, Transient
 from distillery.generation.states import GENERATION_MOVES, Generation, GenerationState, generation_key
-from distillery.ledger import Entries
-from distillery.price_lists import STACK_KEY
 from distillery.runs.states import Source, now, run_id
 from distillery.steps import generating, plan_dataset, watch_generation
 from distillery.steps.generating import announcement

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from distillery.aws.bucket import run_key
+from distillery.aws.run_store import Holdouts
 from distillery.dataset.split import query_key
 from distillery.errors import Transient
-from distillery.ledger import Holdouts
-from distillery.objects import run_key
 from distillery.runs.states import Run, Source, State
 from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset

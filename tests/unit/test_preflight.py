@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.aws import AccessDenied, Missing
-from distillery.bedrock.models import FoundationModels
+from distillery.aws.bedrock.models import FoundationModels
+from distillery.aws.clients import AccessDenied, Missing
 from distillery.cost.lifecycles import ALTERNATIVES, PREMIER, PRO, STUDENTS_OF, FoundationModel
 from distillery.cost.preflight import Check, Preflight, check_model, check_pair, check_quota, trusts
 from distillery.errors import BadInput, Transient

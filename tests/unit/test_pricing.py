@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.aws import Missing
+from distillery.aws.bucket import Bucket
+from distillery.aws.clients import Missing
+from distillery.aws.price_lists import stack_prices
 from distillery.cost.prices import Price, parse_prices, price_list
 from distillery.errors import BadInput
-from distillery.objects import Bucket
-from distillery.price_lists import stack_prices
 
 TOKENS = st.integers(0, 10_000_000)
 

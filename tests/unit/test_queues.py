@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from distillery.aws.queues import Queue
 from distillery.errors import Permanent
-from distillery.queues import Queue
 
 if TYPE_CHECKING:
     from tests.unit.fakes import Surroundings

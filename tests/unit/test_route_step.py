@@ -13,12 +13,12 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 
-from distillery import aws
-from distillery.aws import Missing
-from distillery.bedrock.converse import Converse, Reply
+from distillery.aws import clients
+from distillery.aws.bedrock.converse import Converse, Reply
+from distillery.aws.clients import Missing
+from distillery.aws.result_store import Results
+from distillery.aws.run_store import from_item
 from distillery.errors import Permanent, Transient
-from distillery.ledger import from_item
-from distillery.results import Results
 from distillery.settings import RouteSettings
 from distillery.steps import route_queries
 from distillery.steps.route_queries import Router
@@ -276,7 +276,7 @@ def test_query_is_not_started_when_the_function_is_about_to_end(cloud: Surroundi
 
 
 def test_active_model_is_read_through_a_short_cache(cloud: Surroundings) -> None:
-    provider = SSMProvider(boto3_client=aws.client("ssm"))
+    provider = SSMProvider(boto3_client=clients.client("ssm"))
     settings = RouteSettings.load(cloud.environment)
     batch_router = Router(settings, Metrics(), converse=FakeConverse(), parameters=provider)
     run(batch_router, records(cloud, {"query_id": "q-1", "query": "rain"}))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import boto3
 from aws_lambda_powertools import Metrics
 
-from distillery.bedrock.converse import Converse, Reply
-from distillery.objects import run_key
+from distillery.aws.bedrock.converse import Converse, Reply
+from distillery.aws.bucket import run_key
+from distillery.aws.taxonomies import RUN_COPY, STACK_KEY
 from distillery.task.channels import Taxonomy, dump_taxonomy
-from distillery.taxonomies import RUN_COPY, STACK_KEY
 from local.reading import taxonomy_of_prompt
 from tests.taxonomies import SIX, TWO
 from tests.unit.test_route_step import records, results, router, run

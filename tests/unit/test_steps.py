@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distillery.aws import AccessDenied
+from distillery.aws.clients import AccessDenied
+from distillery.aws.queues import Queue
 from distillery.errors import Transient
-from distillery.queues import Queue
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import CANDIDATES, MOVES, Run, Source, Stage, State, now
 from distillery.settings import StartSettings
@@ -71,7 +71,7 @@ def bring_to(state: State, pipeline: Pipeline, run_id: str = RUN) -> None:
         if step is State.TRAINING:
             name = run_id
             job = jobs(pipeline)
-            from distillery.bedrock.jobs import Distillation
+            from distillery.aws.bedrock.jobs import Distillation
 
             arn = job.start(Distillation(name, "t", "s", "r", "i", "o")).arn
             pipeline.ledger.note(run_id, job_arn=arn)
@@ -139,7 +139,7 @@ def test_access_denied_fails_the_run_with_step_and_cause(
 def test_job_of_somebody_else_is_ignored(pipeline: Pipeline) -> None:
     bring_to(State.TRAINING, pipeline)
     assert deploy_model(f"{ARN}:model-customization-job/m/unknown", pipeline) is None
-    from distillery.bedrock.jobs import Distillation
+    from distillery.aws.bedrock.jobs import Distillation
 
     jobs(pipeline).start(Distillation("foreign", "t", "s", "r", "i", "o"))
     assert deploy_model(jobs(pipeline).end("foreign", "Completed"), pipeline) is None

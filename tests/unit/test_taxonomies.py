@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distillery.aws.bucket import Bucket
+from distillery.aws.taxonomies import STACK_KEY, pin_taxonomy, run_taxonomy, stack_taxonomy
 from distillery.errors import BadInput
-from distillery.objects import Bucket
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
-from distillery.taxonomies import STACK_KEY, pin_taxonomy, run_taxonomy, stack_taxonomy
 from tests.unit.examinations import taxonomy_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from distillery.aws.taxonomies import STACK_KEY, stack_taxonomy
 from distillery.task.channels import default_taxonomy, dump_taxonomy, parse_taxonomy
-from distillery.taxonomies import STACK_KEY, stack_taxonomy
 from ops.cli import main
 from tests.taxonomies import SIX, TWO
 from tests.unit.test_ops import ON_AWS, printed

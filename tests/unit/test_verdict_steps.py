@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from distillery.aws import AccessDenied
+from distillery.aws.clients import AccessDenied
+from distillery.aws.queues import Queue
 from distillery.errors import Permanent, Transient
-from distillery.queues import Queue
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import Run, Stage, State, now
 from distillery.settings import EvaluateSettings, PromoteSettings, StartSettings, ValidateSettings

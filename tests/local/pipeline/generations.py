@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distillery.aws.generation_store import Generations, Labels
 from distillery.generation.spec import parse_spec
 from distillery.generation.states import (
     GENERATION_ENDED,
@@ -15,7 +16,6 @@ from distillery.generation.states import (
     generation_key,
     spec_key,
 )
-from distillery.generation_ledger import Generations, Labels
 from distillery.task.channels import default_taxonomy
 from tests.local.tools import TEACHER, wait_for
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from distillery.aws.taxonomies import STACK_KEY
 from distillery.runs.states import State
 from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy
-from distillery.taxonomies import STACK_KEY
 from tests.local.tools import wait_for
 from tests.taxonomies import BY_SIZE, SIX, TWO, dataset
 

@@ -13,8 +13,8 @@ from distillery.runs.states import now, run_id
 from distillery.steps.generating import SUMMARY
 
 if TYPE_CHECKING:
+    from distillery.aws.generation_store import Label
     from distillery.generation.planner import Planned
-    from distillery.generation_ledger import Label
     from distillery.steps.generating import Generating
 
 STEP = "assemble_dataset"

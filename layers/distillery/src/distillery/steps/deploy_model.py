@@ -10,7 +10,7 @@ from distillery.errors import Permanent
 from distillery.runs.states import Run, Stage, State
 
 if TYPE_CHECKING:
-    from distillery.bedrock.jobs import Job
+    from distillery.aws.bedrock.jobs import Job
     from distillery.steps.pipeline import Pipeline
 
 STEP = "deploy_model"

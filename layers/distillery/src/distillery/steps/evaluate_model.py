@@ -15,15 +15,10 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.aws import AccessDenied, Missing
-from distillery.bedrock.converse import Converse
-from distillery.bedrock.evaluations import Judgement
-from distillery.bedrock.models import on_demand_id
-from distillery.dataset.records import Record, check_line
-from distillery.errors import Permanent, Transient, UnreadableRouting
-from distillery.evaluation.evaluation import WARM_UPS, Answer, dump_answers, load_answers
-from distillery.evaluation.judging import judge_records
-from distillery.objects import (
+from distillery.aws.bedrock.converse import Converse
+from distillery.aws.bedrock.evaluations import Judgement
+from distillery.aws.bedrock.models import on_demand_id
+from distillery.aws.bucket import (
     EXPIRING,
     Bucket,
     judge_input_key,
@@ -31,10 +26,15 @@ from distillery.objects import (
     predictions_key,
     run_key,
 )
+from distillery.aws.clients import AccessDenied, Missing
+from distillery.aws.taxonomies import run_taxonomy
+from distillery.dataset.records import Record, check_line
+from distillery.errors import Permanent, Transient, UnreadableRouting
+from distillery.evaluation.evaluation import WARM_UPS, Answer, dump_answers, load_answers
+from distillery.evaluation.judging import judge_records
 from distillery.runs.states import CANDIDATES, Run, Stage, State, evaluation_job_name
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
 from distillery.task.weights import parse_routing
-from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.bus import Bus
+from distillery.aws.bucket import Bucket
+from distillery.aws.event_bus import Bus
+from distillery.aws.generation_store import Generations, Labels
+from distillery.aws.queues import Queue
 from distillery.errors import BadInput, Permanent
 from distillery.generation.planner import load_plan
 from distillery.generation.spec import parse_spec
 from distillery.generation.states import GENERATION_ENDED, Generation, GenerationState, generation_key
-from distillery.generation_ledger import Generations, Labels
-from distillery.objects import Bucket
-from distillery.queues import Queue
 from distillery.runs import events
 from distillery.task.channels import parse_taxonomy
 

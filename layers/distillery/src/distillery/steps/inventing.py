@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from distillery.bedrock.converse import Converse
+from distillery.aws.bedrock.converse import Converse
+from distillery.aws.idempotent_calls import PaidCalls, claims_of, require_time
 from distillery.generation.planner import parse_invented, to_invent
-from distillery.paid import PaidCalls, claims_of, require_time
 from distillery.task.channels import text_digest
 from distillery.task.prompts import invention_prompt
 

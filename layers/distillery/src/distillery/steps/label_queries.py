@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, Field, ValidationError
 
-from distillery.aws import AccessDenied, Missing
-from distillery.bedrock.converse import Converse
+from distillery.aws.bedrock.converse import Converse
+from distillery.aws.bucket import Bucket
+from distillery.aws.clients import AccessDenied, Missing
+from distillery.aws.generation_store import Generations, Label, Labels
+from distillery.aws.idempotent_calls import PaidCalls, claims_of, put_back, received, require_time
+from distillery.aws.queues import Queue
 from distillery.errors import DistilleryError, Permanent, Transient, UnreadableRouting
 from distillery.generation.states import Generation, GenerationState, generation_key
-from distillery.generation_ledger import Generations, Label, Labels
-from distillery.objects import Bucket
-from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
-from distillery.queues import Queue
 from distillery.runs.states import now
 from distillery.serving.routing import QueryText, Spent, Target, readable
 from distillery.steps.generating import QUERIES_PER_MESSAGE, TAXONOMY
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from distillery.bedrock.converse import Reply
+    from distillery.aws.bedrock.converse import Reply
     from distillery.settings import LabelSettings
 
 logger = Logger(child=True)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from distillery.bedrock.deployments import Deployments
-from distillery.bedrock.evaluations import EvaluationJobs
-from distillery.bedrock.jobs import CustomizationJobs
-from distillery.bus import Bus
+from distillery.aws.bedrock.deployments import Deployments
+from distillery.aws.bedrock.evaluations import EvaluationJobs
+from distillery.aws.bedrock.jobs import CustomizationJobs
+from distillery.aws.event_bus import Bus
+from distillery.aws.queues import Queue
+from distillery.aws.run_store import Ledger
 from distillery.errors import BadInput, Permanent
-from distillery.ledger import Ledger
 from distillery.messages import usd
-from distillery.queues import Queue
 from distillery.runs import events
 from distillery.runs.states import ENDED, QuotedCost, Run, Stage, State, now
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from distillery.aws.price_lists import stack_prices
+from distillery.aws.taxonomies import stack_taxonomy
 from distillery.errors import BadInput, Permanent
 from distillery.generation.planner import TEACHER, dump_plan, plan
 from distillery.generation.spec import LARGEST_SPEC, check_against, parse_spec
@@ -22,11 +24,9 @@ from distillery.generation.states import (
     rejected_id,
     spec_dataset,
 )
-from distillery.price_lists import stack_prices
 from distillery.runs.states import now
 from distillery.steps.generating import PLAN, SPEC, TAXONOMY
 from distillery.task.channels import dump_taxonomy
-from distillery.taxonomies import stack_taxonomy
 
 if TYPE_CHECKING:
     from distillery.cost.prices import Price

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.active_model import ActiveModel, ActiveModelParameter
-from distillery.bedrock.evaluations import METRIC
-from distillery.bedrock.models import on_demand_id
+from distillery.aws.active_model import ActiveModel, ActiveModelParameter
+from distillery.aws.bedrock.evaluations import METRIC
+from distillery.aws.bedrock.models import on_demand_id
+from distillery.aws.bucket import Bucket, judge_output_prefix, predictions_key, run_key
+from distillery.aws.price_lists import stack_prices
+from distillery.aws.taxonomies import run_taxonomy
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import Permanent
 from distillery.evaluation.evaluation import Evaluation, Subject, evaluate, load_answers
 from distillery.evaluation.gate import GateRules
 from distillery.evaluation.judging import is_judge_output, read_judge_outputs
-from distillery.objects import Bucket, judge_output_prefix, predictions_key, run_key
-from distillery.price_lists import stack_prices
 from distillery.reports.run_report import render
 from distillery.runs.states import CANDIDATES, Candidate, Run, State, now
-from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
     from distillery.cost.prices import Price

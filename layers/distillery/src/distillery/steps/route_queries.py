@@ -18,20 +18,20 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
-from distillery import aws
-from distillery.active_model import ActiveModel, parse_active_model
-from distillery.bedrock.converse import Converse, Reply
+from distillery.aws import clients
+from distillery.aws.active_model import ActiveModel, parse_active_model
+from distillery.aws.bedrock.converse import Converse, Reply
+from distillery.aws.bucket import Bucket
+from distillery.aws.idempotent_calls import PaidCalls, claims_of, put_back, received, require_time
+from distillery.aws.queues import Queue
+from distillery.aws.result_store import Results
+from distillery.aws.taxonomies import run_taxonomy, stack_taxonomy
 from distillery.errors import BadInput, DistilleryError, Transient
-from distillery.objects import Bucket
-from distillery.paid import PaidCalls, claims_of, put_back, received, require_time
-from distillery.queues import Queue
-from distillery.results import Results
 from distillery.runs.states import now
 from distillery.serving.routing import Query, Routed, Target, parse_message, result_entry, route
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.task.weights import Repair
-from distillery.taxonomies import run_taxonomy, stack_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,7 +98,7 @@ class Router:
         self._converse = converse or Converse()
         self._results = results or Results(settings.results_table)
         self._paid = PaidCalls("route", settings.idempotency_table, claims)
-        self._parameters = parameters or SSMProvider(boto3_client=aws.client("ssm"))
+        self._parameters = parameters or SSMProvider(boto3_client=clients.client("ssm"))
         bucket = bucket or Bucket(settings.data_bucket)
         # A run's copy never changes; the stack's own is asked for once in each period.
         self._run_taxonomy = lru_cache(maxsize=4)(partial(run_taxonomy, bucket))

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from distillery.aws import AccessDenied, Missing
-from distillery.bedrock.models import FoundationModels
+from distillery.aws.bedrock.models import FoundationModels
+from distillery.aws.bucket import Bucket, run_key, training_output_prefix
+from distillery.aws.clients import AccessDenied, Missing
+from distillery.aws.price_lists import stack_prices
+from distillery.aws.roles import Roles
+from distillery.aws.taxonomies import run_taxonomy
 from distillery.cost import preflight
 from distillery.cost.estimate import Quote, make_quote
 from distillery.cost.preflight import Check, Preflight
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import BadInput
-from distillery.iam import Roles
-from distillery.objects import Bucket, run_key, training_output_prefix
-from distillery.price_lists import stack_prices
 from distillery.runs.states import now
-from distillery.taxonomies import run_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.bedrock.jobs import Distillation
-from distillery.objects import Bucket, run_key, training_output_prefix
+from distillery.aws.bedrock.jobs import Distillation
+from distillery.aws.bucket import Bucket, run_key, training_output_prefix
 from distillery.runs.states import Run, Stage, State
 from distillery.steps.spending import Spending
 
 if TYPE_CHECKING:
-    from distillery.bedrock.models import FoundationModels
-    from distillery.iam import Roles
+    from distillery.aws.bedrock.models import FoundationModels
+    from distillery.aws.roles import Roles
     from distillery.settings import StartSettings
     from distillery.steps.pipeline import Pipeline
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from distillery import aws
+from distillery.aws import clients
+from distillery.aws.bucket import Bucket, run_key
+from distillery.aws.run_store import Claims, Holdouts
+from distillery.aws.taxonomies import pin_taxonomy
 from distillery.dataset import validation
 from distillery.dataset.validation import DatasetReport, Rules
-from distillery.ledger import Claims, Holdouts
-from distillery.objects import Bucket, run_key
 from distillery.reports.validation_report import render_validation
 from distillery.runs.states import Run, Source, Stage, State, dataset_name, run_id
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
-from distillery.taxonomies import pin_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -100,7 +100,7 @@ def _check(
         tempfile.TemporaryFile() as diff,
     ):
         stream = bucket.stream(run.source.key, run.source.version_id)
-        with aws.explained("read the dataset"):
+        with clients.explained("read the dataset"):
             report = validation.validate_dataset(
                 stream,
                 taxonomy=taxonomy,

@@ -26,7 +26,7 @@ from distillery.steps.pipeline import announcement, approved
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from distillery.queues import Queue
+    from distillery.aws.queues import Queue
     from distillery.runs.events import GenerationWatch
     from distillery.steps.pipeline import Pipeline
 

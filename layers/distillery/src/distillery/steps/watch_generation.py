@@ -13,7 +13,7 @@ from distillery.runs.states import now
 from distillery.steps.assemble_dataset import why_complete
 
 if TYPE_CHECKING:
-    from distillery.queues import Queue
+    from distillery.aws.queues import Queue
     from distillery.steps.generating import Generating
 
 STEP = "watch_bedrock"

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.errors import BadInput
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Bucket:
 
     def __init__(self, name: str, client: S3Client | None = None) -> None:
         self.name = name
-        self._client: S3Client = client or aws.client("s3")
+        self._client: S3Client = client or clients.client("s3")
 
     def uri(self, key: str) -> str:
         """The s3:// address that Bedrock is given."""
@@ -62,13 +62,13 @@ class Bucket:
         wanted: dict[str, Any] = {"Bucket": self.name, "Key": key}
         if version_id:
             wanted["VersionId"] = version_id
-        with aws.explained(f"read s3://{self.name}/{key}"):
+        with clients.explained(f"read s3://{self.name}/{key}"):
             return self._client.get_object(**wanted)["Body"]
 
     def read(self, key: str) -> bytes:
         """The whole object."""
         body = self.stream(key)
-        with aws.explained(f"read s3://{self.name}/{key}"):
+        with clients.explained(f"read s3://{self.name}/{key}"):
             return bytes(body.read())
 
     def has(self, key: str) -> bool:
@@ -79,21 +79,21 @@ class Bucket:
         """Write a small object."""
         # An empty tagging header would ask for the right to tag as well.
         tagging: dict[str, Any] = {"Tagging": urlencode(tags)} if tags else {}
-        with aws.explained(f"write s3://{self.name}/{key}"):
+        with clients.explained(f"write s3://{self.name}/{key}"):
             self._client.put_object(
                 Bucket=self.name, Key=key, Body=content, ContentType=content_type, **tagging
             )
 
     def put_new(self, key: str, content: bytes, content_type: str) -> str:
         """Write an object unless its key is taken; returns the version that is there, ours or the other."""
-        with aws.explained(f"write s3://{self.name}/{key}"):
+        with clients.explained(f"write s3://{self.name}/{key}"):
             try:
                 answer = self._client.put_object(
                     Bucket=self.name, Key=key, Body=content, ContentType=content_type, IfNoneMatch="*"
                 )
                 return str(answer.get("VersionId") or answer["ETag"].strip('"'))
             except ClientError as error:
-                if aws.error_code(error) != "PreconditionFailed":
+                if clients.error_code(error) != "PreconditionFailed":
                     raise
             found = self._client.head_object(Bucket=self.name, Key=key)
         return str(found.get("VersionId") or found["ETag"].strip('"'))
@@ -101,12 +101,12 @@ class Bucket:
     def upload(self, key: str, file: IO[bytes]) -> None:
         """Write a large object from the file's start, in parts."""
         file.seek(0)
-        with aws.explained(f"write s3://{self.name}/{key}"):
+        with clients.explained(f"write s3://{self.name}/{key}"):
             self._client.upload_fileobj(file, self.name, key, ExtraArgs={"ContentType": "application/jsonl"})
 
     def keys(self, prefix: str) -> list[str]:
         """Every key under a prefix."""
-        with aws.explained(f"list s3://{self.name}/{prefix}"):
+        with clients.explained(f"list s3://{self.name}/{prefix}"):
             return list(self._keys(prefix))
 
     def _keys(self, prefix: str) -> Iterator[str]:
@@ -122,7 +122,7 @@ def read_parsed(bucket: Bucket, key: str, parse: Callable[[bytes], ParsedT]) -> 
     """
     try:
         content = bucket.read(key)
-    except aws.Missing:
+    except clients.Missing:
         return None
     try:
         return parse(content)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from distillery import aws
-from distillery.bedrock.jobs import NAME_IN_USE
+from distillery.aws import clients
+from distillery.aws.bedrock.jobs import NAME_IN_USE
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -58,24 +58,24 @@ class EvaluationJobs:
     """The account's evaluation jobs."""
 
     def __init__(self, client: BedrockClient | None = None) -> None:
-        self._client: BedrockClient = client or aws.client("bedrock")
+        self._client: BedrockClient = client or clients.client("bedrock")
 
     def start(self, wanted: Judgement) -> str:
         """Start a judge job, or find the one that carries its name already; returns its ARN."""
-        with aws.explained(f"start the evaluation job {wanted.name}"):
+        with clients.explained(f"start the evaluation job {wanted.name}"):
             try:
                 return self._client.create_evaluation_job(**_request(wanted))["jobArn"]
             except ClientError as error:
                 if (
-                    NAME_IN_USE not in aws.error_message(error)
-                    and aws.error_code(error) != "ConflictException"
+                    NAME_IN_USE not in clients.error_message(error)
+                    and clients.error_code(error) != "ConflictException"
                 ):
                     raise
                 return self._arn_of(wanted.name)
 
     def get(self, arn: str) -> EvaluationJob:
         """A job by its ARN; raises Missing."""
-        with aws.explained(f"find the evaluation job {arn}"):
+        with clients.explained(f"find the evaluation job {arn}"):
             details = self._client.get_evaluation_job(jobIdentifier=arn)
         return EvaluationJob(
             arn=details["jobArn"],
@@ -88,9 +88,9 @@ class EvaluationJobs:
         """Stop a job that is still running; one that has ended or is gone is left alone."""
         try:
             if self.get(arn).status == "InProgress":
-                with aws.explained(f"stop the evaluation job {arn}"):
+                with clients.explained(f"stop the evaluation job {arn}"):
                     self._client.stop_evaluation_job(jobIdentifier=arn)
-        except aws.Missing:
+        except clients.Missing:
             return
 
     def _arn_of(self, name: str) -> str:
@@ -99,7 +99,7 @@ class EvaluationJobs:
             for summary in page.get("jobSummaries", []):
                 if summary["jobName"] == name:
                     return summary["jobArn"]
-        raise aws.Missing(f"The evaluation job {name} is said to exist but is not listed.")
+        raise clients.Missing(f"The evaluation job {name} is said to exist but is not listed.")
 
 
 def _request(wanted: Judgement) -> dict[str, Any]:

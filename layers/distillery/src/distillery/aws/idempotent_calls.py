@@ -20,7 +20,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.errors import Transient
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from distillery.queues import Queue
+    from distillery.aws.queues import Queue
 
 CLAIM_SECONDS = 3_600
 CLAIMED_SECONDS = 10.0
@@ -51,7 +51,7 @@ class PaidCalls:
     def __init__(self, prefix: str, table: str, claims: BasePersistenceLayer | None = None) -> None:
         self._prefix = prefix
         self._claims = claims or DynamoDBPersistenceLayer(
-            table_name=table, boto3_client=aws.client("dynamodb")
+            table_name=table, boto3_client=clients.client("dynamodb")
         )
 
     def once(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from distillery import aws
+from distillery.aws import clients
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -49,11 +49,11 @@ class CustomizationJobs:
     """The account's customization jobs."""
 
     def __init__(self, client: BedrockClient | None = None) -> None:
-        self._client: BedrockClient = client or aws.client("bedrock")
+        self._client: BedrockClient = client or clients.client("bedrock")
 
     def start(self, wanted: Distillation) -> Job:
         """Start the distillation, or find the one that carries its name already."""
-        with aws.explained("start the distillation"):
+        with clients.explained("start the distillation"):
             try:
                 self._client.create_model_customization_job(
                     jobName=wanted.name,
@@ -75,14 +75,14 @@ class CustomizationJobs:
                     jobTags=[{"key": "distillery:run", "value": wanted.name}],
                 )
             except ClientError as error:
-                if NAME_IN_USE not in aws.error_message(error):
+                if NAME_IN_USE not in clients.error_message(error):
                     raise
         # Which ARN a repeated token answers with is documented nowhere, so the name is asked for.
         return self.get(wanted.name)
 
     def get(self, identifier: str) -> Job:
         """A job by name or ARN; raises Missing."""
-        with aws.explained(f"find the customization job {identifier}"):
+        with clients.explained(f"find the customization job {identifier}"):
             details = self._client.get_model_customization_job(jobIdentifier=identifier)
         return Job(
             arn=details["jobArn"],
@@ -96,12 +96,12 @@ class CustomizationJobs:
         """A job by name or ARN, or None."""
         try:
             return self.get(identifier)
-        except aws.Missing:
+        except clients.Missing:
             return None
 
     def count_running(self) -> int:
         """How many of the account's jobs are in progress."""
-        with aws.explained("list the customization jobs"):
+        with clients.explained("list the customization jobs"):
             pages = self._client.get_paginator("list_model_customization_jobs").paginate(
                 statusEquals="InProgress"
             )
@@ -111,5 +111,5 @@ class CustomizationJobs:
         """Stop a job that is still running; one that has ended or never was is left alone."""
         job = self.find(identifier)
         if job is not None and job.status == "InProgress":
-            with aws.explained(f"stop the customization job {identifier}"):
+            with clients.explained(f"stop the customization job {identifier}"):
                 self._client.stop_model_customization_job(jobIdentifier=job.arn)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distillery.aws.bucket import read_parsed
 from distillery.cost.prices import PriceList, parse_prices, price_list
-from distillery.objects import read_parsed
 
 if TYPE_CHECKING:
-    from distillery.objects import Bucket
+    from distillery.aws.bucket import Bucket
 
 STACK_KEY = "config/prices.yaml"
 

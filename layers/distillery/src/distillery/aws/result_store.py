@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
-from distillery import aws
+from distillery.aws import clients
+from distillery.aws.run_store import to_item
 from distillery.errors import Transient
-from distillery.ledger import to_item
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ class Results:
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         self._table = table
-        self._client: DynamoDBClient = client or aws.client("dynamodb")
+        self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def known(self, query_ids: Collection[str]) -> set[str]:
         """Those of the ids that have a result already."""
@@ -34,7 +34,7 @@ class Results:
         waiting = sorted(set(query_ids))
         while waiting:
             asked, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
-            with aws.explained("read the results"):
+            with clients.explained("read the results"):
                 answer = self._client.batch_get_item(
                     RequestItems={
                         self._table: {
@@ -55,7 +55,7 @@ class Results:
 
     def store(self, result: Mapping[str, Any]) -> bool:
         """Store a result; False when its query id had one already, which then stays."""
-        with aws.explained("store the result"):
+        with clients.explained("store the result"):
             try:
                 self._client.put_item(
                     TableName=self._table,
@@ -63,7 +63,7 @@ class Results:
                     ConditionExpression="attribute_not_exists(query_id)",
                 )
             except ClientError as error:
-                if aws.error_code(error) != "ConditionalCheckFailedException":
+                if clients.error_code(error) != "ConditionalCheckFailedException":
                     raise
                 return False
         return True

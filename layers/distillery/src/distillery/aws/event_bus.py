@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.errors import Transient
 from distillery.runs.events import SOURCE
 
@@ -19,11 +19,11 @@ class Bus:
 
     def __init__(self, name: str, client: EventBridgeClient | None = None) -> None:
         self._name = name
-        self._client: EventBridgeClient = client or aws.client("events")
+        self._client: EventBridgeClient = client or clients.client("events")
 
     def say(self, event: OwnEvent) -> None:
         """Publish one event; raises Transient when the bus did not take it."""
-        with aws.explained(f"say {event.detail_type!r}"):
+        with clients.explained(f"say {event.detail_type!r}"):
             answer = self._client.put_events(
                 Entries=[
                     {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.errors import BadInput
 from distillery.runs.states import Weigher
 
@@ -45,20 +45,20 @@ class ActiveModelParameter:
 
     def __init__(self, name: str, client: SSMClient | None = None) -> None:
         self._name = name
-        self._client: SSMClient = client or aws.client("ssm")
+        self._client: SSMClient = client or clients.client("ssm")
 
     def read(self) -> tuple[str, int]:
         """The parameter's text and version; `("{}", 0)` when it is missing."""
         try:
-            with aws.explained("read the active model"):
+            with clients.explained("read the active model"):
                 parameter = self._client.get_parameter(Name=self._name)["Parameter"]
-        except aws.Missing:
+        except clients.Missing:
             return "{}", 0
         return parameter["Value"], parameter["Version"]
 
     def write(self, model: ActiveModel) -> int:
         """Put a model in charge; returns the parameter's new version."""
-        with aws.explained("move the active model"):
+        with clients.explained("move the active model"):
             answer = self._client.put_parameter(
                 Name=self._name, Value=model.model_dump_json(), Type="String", Overwrite=True
             )

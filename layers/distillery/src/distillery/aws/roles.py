@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from distillery import aws
+from distillery.aws import clients
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -15,12 +15,12 @@ class Roles:
     """The account's roles, by ARN."""
 
     def __init__(self, client: IAMClient | None = None) -> None:
-        self._client: IAMClient = client or aws.client("iam")
+        self._client: IAMClient = client or clients.client("iam")
 
     def trust_policy(self, role_arn: str) -> dict[str, Any]:
         """The document that says who may assume the role; raises Missing."""
         name = role_arn.rsplit("/", 1)[-1]
-        with aws.explained(f"find the role {name}"):
+        with clients.explained(f"find the role {name}"):
             document: Any = self._client.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
         # The SDK has decoded it; the service sends text.
         return dict(json.loads(document) if isinstance(document, str) else document)
@@ -28,7 +28,7 @@ class Roles:
     def may(self, role_arn: str, action: str, resource: str) -> bool:
         """Whether the role's own policies allow an action; a bucket's policy is not looked at."""
         # The list of resources is left at one: an answer then has one result.
-        with aws.explained(f"ask what {role_arn} may do"):
+        with clients.explained(f"ask what {role_arn} may do"):
             answer = self._client.simulate_principal_policy(
                 PolicySourceArn=role_arn, ActionNames=[action], ResourceArns=[resource]
             )

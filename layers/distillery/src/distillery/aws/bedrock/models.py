@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.cost.lifecycles import FoundationModel
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ class FoundationModels:
     """The models of this account and region."""
 
     def __init__(self, client: BedrockClient | None = None) -> None:
-        self._client: BedrockClient = client or aws.client("bedrock")
+        self._client: BedrockClient = client or clients.client("bedrock")
 
     def get(self, model_id: str) -> FoundationModel:
         """Ask for a model; raises Missing when it does not exist here."""
         try:
-            with aws.explained(f"find the model {model_id}"):
+            with clients.explained(f"find the model {model_id}"):
                 details = self._client.get_foundation_model(modelIdentifier=foundation_model_id(model_id))[
                     "modelDetails"
                 ]
-        except aws.Missing as error:
-            raise aws.Missing(f"The model {model_id} does not exist in this region.") from error
+        except clients.Missing as error:
+            raise clients.Missing(f"The model {model_id} does not exist in this region.") from error
         lifecycle: Any = details.get("modelLifecycle", {})
         return FoundationModel(
             model_id=model_id,

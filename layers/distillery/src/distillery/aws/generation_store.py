@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from distillery import aws
+from distillery.aws import clients
+from distillery.aws.run_store import Entries, from_item, to_item
 from distillery.errors import Transient
 from distillery.generation.states import (
     GENERATION_MOVES,
@@ -16,7 +17,6 @@ from distillery.generation.states import (
     GenerationState,
     spec_dataset,
 )
-from distillery.ledger import Entries, from_item, to_item
 from distillery.runs.states import Source, now
 from distillery.task.weights import Repair, Weights
 
@@ -80,7 +80,7 @@ class Generations:
         """The generation as it is now; raises Missing when this ledger does not know it."""
         found = self.find(generation_id)
         if found is None:
-            raise aws.Missing(f"The ledger knows no generation {generation_id}.")
+            raise clients.Missing(f"The ledger knows no generation {generation_id}.")
         return found
 
     def move(self, generation_id: str, to: GenerationState, *, step: str, **values: Any) -> Generation | None:
@@ -112,11 +112,11 @@ class Labels:
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         self._table = table
-        self._client: DynamoDBClient = client or aws.client("dynamodb")
+        self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def store(self, label: Label) -> bool:
         """Store a label; False when its query had one already, which then stays."""
-        with aws.explained("store the label"):
+        with clients.explained("store the label"):
             try:
                 self._client.put_item(
                     TableName=self._table,
@@ -124,7 +124,7 @@ class Labels:
                     ConditionExpression="attribute_not_exists(generation_id)",
                 )
             except ClientError as error:
-                if aws.error_code(error) != "ConditionalCheckFailedException":
+                if clients.error_code(error) != "ConditionalCheckFailedException":
                     raise
                 return False
         return True
@@ -141,7 +141,7 @@ class Labels:
                 "ExpressionAttributeNames": {"#number": "number"},
                 "ConsistentRead": True,
             }
-            with aws.explained("read the labels"):
+            with clients.explained("read the labels"):
                 answer = self._client.batch_get_item(RequestItems={self._table: wanted})  # type: ignore[dict-item]
             got = answer["Responses"].get(self._table, [])
             found.update((str(item["generation_id"]["S"]), int(item["number"]["N"])) for item in got)
@@ -180,7 +180,7 @@ class Labels:
             **wanted,
         }
         while True:
-            with aws.explained("read the labels"):
+            with clients.explained("read the labels"):
                 page: Any = self._client.query(**request)
             yield page
             if not page.get("LastEvaluatedKey"):

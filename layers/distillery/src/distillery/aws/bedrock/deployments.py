@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from distillery import aws
+from distillery.aws import clients
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -27,16 +27,16 @@ class Deployments:
     """The account's custom models and deployments."""
 
     def __init__(self, client: BedrockClient | None = None) -> None:
-        self._client: BedrockClient = client or aws.client("bedrock")
+        self._client: BedrockClient = client or clients.client("bedrock")
 
     def model_status(self, model_arn: str) -> str:
         """`Creating`, `Active` or `Failed`; only an active model can be deployed."""
-        with aws.explained("find the custom model"):
+        with clients.explained("find the custom model"):
             return str(self._client.get_custom_model(modelIdentifier=model_arn).get("modelStatus", "Active"))
 
     def start(self, name: str, model_arn: str) -> Deployment:
         """Deploy a model under a name, or find the deployment that carries it already."""
-        with aws.explained("deploy the model"):
+        with clients.explained("deploy the model"):
             try:
                 self._client.create_custom_model_deployment(
                     modelDeploymentName=name,
@@ -55,7 +55,7 @@ class Deployments:
 
     def get(self, identifier: str) -> Deployment:
         """A deployment by name or ARN; raises Missing."""
-        with aws.explained(f"find the deployment {identifier}"):
+        with clients.explained(f"find the deployment {identifier}"):
             details = self._client.get_custom_model_deployment(customModelDeploymentIdentifier=identifier)
         return Deployment(
             arn=details["customModelDeploymentArn"],
@@ -68,25 +68,25 @@ class Deployments:
         """A deployment by name or ARN, or None."""
         try:
             return self.get(identifier)
-        except aws.Missing:
+        except clients.Missing:
             return None
 
     def count(self) -> int:
         """How many deployments the account has, whatever their state."""
-        with aws.explained("list the deployments"):
+        with clients.explained("list the deployments"):
             pages = self._client.get_paginator("list_custom_model_deployments").paginate()
             return sum(len(page.get("modelDeploymentSummaries", [])) for page in pages)
 
     def count_models(self) -> int:
         """How many custom models the account has."""
-        with aws.explained("list the custom models"):
+        with clients.explained("list the custom models"):
             pages = self._client.get_paginator("list_custom_models").paginate(isOwned=True)
             return sum(len(page.get("modelSummaries", [])) for page in pages)
 
     def delete(self, identifier: str) -> None:
         """Delete a deployment; one that is gone is left alone."""
         try:
-            with aws.explained(f"delete the deployment {identifier}"):
+            with clients.explained(f"delete the deployment {identifier}"):
                 self._client.delete_custom_model_deployment(customModelDeploymentIdentifier=identifier)
-        except aws.Missing:
+        except clients.Missing:
             return

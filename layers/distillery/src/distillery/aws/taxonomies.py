@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distillery.objects import read_parsed, run_key
+from distillery.aws.bucket import read_parsed, run_key
 from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
 
 if TYPE_CHECKING:
-    from distillery.objects import Bucket
+    from distillery.aws.bucket import Bucket
 
 STACK_KEY = "config/taxonomy.yaml"
 RUN_COPY = "taxonomy.yaml"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from distillery import aws
+from distillery.aws import clients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,18 +30,18 @@ class Queue:
 
     def __init__(self, url: str, client: SQSClient | None = None) -> None:
         self._url = url
-        self._client: SQSClient = client or aws.client("sqs")
+        self._client: SQSClient = client or clients.client("sqs")
 
     def watch(self, message: WatchMessage | GenerationWatch) -> None:
         """Put a wait under watch."""
-        with aws.explained("put the wait under watch"):
+        with clients.explained("put the wait under watch"):
             self._client.send_message(QueueUrl=self._url, MessageBody=message.model_dump_json())
 
     def send(self, bodies: Sequence[str]) -> None:
         """Send messages, several at once."""
 
         def one(body: str) -> None:
-            with aws.explained("send a message"):
+            with clients.explained("send a message"):
                 self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
         # Not SendMessageBatch: the local cloud asks for an action of that name, which IAM does not know.
@@ -54,7 +54,7 @@ class Queue:
         values: dict[str, MessageAttributeValueTypeDef] = {
             name: {"DataType": "String", "StringValue": text} for name, text in texts.items()
         }
-        with aws.explained("send to the dead-letter queue"):
+        with clients.explained("send to the dead-letter queue"):
             self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=values)
 
     def hide(self, receipt_handle: str, seconds: float) -> None:
@@ -62,7 +62,7 @@ class Queue:
 
         One that is gone was dealt with by another delivery, and one that is back needs no hiding.
         """
-        with aws.explained("put the message back"):
+        with clients.explained("put the message back"):
             try:
                 self._client.change_message_visibility(
                     QueueUrl=self._url,
@@ -70,5 +70,5 @@ class Queue:
                     VisibilityTimeout=min(round(seconds), LONGEST_VISIBILITY),
                 )
             except ClientError as error:
-                if aws.error_code(error).rpartition(".")[2] not in NOT_IN_FLIGHT:
+                if clients.error_code(error).rpartition(".")[2] not in NOT_IN_FLIGHT:
                     raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from distillery import aws
+from distillery.aws import clients
 from distillery.errors import Transient
 from distillery.runs.states import MOVES, Move, Run, Source, State, dataset_name, now
 
@@ -50,7 +50,7 @@ def _plain(value: Any) -> Any:
 
 
 def _condition_failed(error: ClientError) -> bool:
-    return aws.error_code(error) == "ConditionalCheckFailedException"
+    return clients.error_code(error) == "ConditionalCheckFailedException"
 
 
 class Entries:
@@ -61,11 +61,11 @@ class Entries:
 
     def __init__(self, table: str, key: str, client: DynamoDBClient | None = None) -> None:
         self._table, self._key = table, key
-        self._client: DynamoDBClient = client or aws.client("dynamodb")
+        self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def open(self, item: Mapping[str, Any]) -> None:
         """Write an entry unless there is one under its key."""
-        with aws.explained("open the entry"):
+        with clients.explained("open the entry"):
             try:
                 self._client.put_item(
                     TableName=self._table,
@@ -78,7 +78,7 @@ class Entries:
 
     def find(self, name: str) -> dict[str, Any] | None:
         """The entry as it is now (a consistent read)."""
-        with aws.explained("read the ledger"):
+        with clients.explained("read the ledger"):
             answer = self._client.get_item(
                 TableName=self._table, Key={self._key: {"S": name}}, ConsistentRead=True
             )
@@ -132,7 +132,7 @@ class Entries:
     def _write(
         self, name: str, expression: str, condition: str, names: Iterable[str], bound: dict[str, Any]
     ) -> dict[str, Any] | None:
-        with aws.explained("write to the ledger"):
+        with clients.explained("write to the ledger"):
             try:
                 answer = self._client.update_item(
                     TableName=self._table,
@@ -192,7 +192,7 @@ class Ledger:
         """The run as it is now; raises Missing when this ledger does not know it."""
         run = self.find(run_id)
         if run is None:
-            raise aws.Missing(f"The ledger knows no run {run_id}.")
+            raise clients.Missing(f"The ledger knows no run {run_id}.")
         return run
 
     def move(
@@ -246,7 +246,7 @@ class Claims:
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         self._table = table
-        self._client: DynamoDBClient = client or aws.client("dynamodb")
+        self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def claim(self, name: str, run_id: str, *, instead_of: str | None = None) -> str:
         """Claim `name` for a run and return its holder: this run, or the one that was first.
@@ -267,7 +267,7 @@ class Claims:
             )
         except ClientError as error:
             if not _condition_failed(error):
-                with aws.explained("claim the dataset's content"):
+                with clients.explained("claim the dataset's content"):
                     raise
             answer = self._client.get_item(
                 TableName=self._table, Key={"claim": {"S": name}}, ConsistentRead=True
@@ -286,11 +286,11 @@ class Holdouts:
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         self._table = table
-        self._client: DynamoDBClient = client or aws.client("dynamodb")
+        self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def read(self, dataset: str) -> frozenset[bytes]:
         """The keys of the queries held out so far (a consistent read)."""
-        with aws.explained("read what was held out before"):
+        with clients.explained("read what was held out before"):
             answer = self._client.get_item(TableName=self._table, Key=self._key(dataset), ConsistentRead=True)
         return frozenset(answer.get("Item", {}).get("queries", {}).get("BS", ()))
 
@@ -306,7 +306,7 @@ class Holdouts:
         values: dict[str, Any] = {":keys": {"BS": sorted(keys)}}
         if known:
             values[":known"] = {"N": str(len(known))}
-        with aws.explained("remember what is held out"):
+        with clients.explained("remember what is held out"):
             try:
                 self._client.update_item(
                     TableName=self._table,

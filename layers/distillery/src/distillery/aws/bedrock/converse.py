@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from distillery import aws
+from distillery.aws import clients
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime import BedrockRuntimeClient
@@ -32,15 +32,15 @@ class Converse:
     """Calls models, foundation and custom ones alike."""
 
     def __init__(self, client: BedrockRuntimeClient | None = None) -> None:
-        self._client: BedrockRuntimeClient = client or aws.client("bedrock-runtime")
+        self._client: BedrockRuntimeClient = client or clients.client("bedrock-runtime")
 
     def ask(self, model_id: str, system: str, query: str, longest: int = LONGEST_ANSWER) -> Reply:
         """Ask a model for at most so many tokens; raises Transient, Missing, AccessDenied or Permanent."""
-        with aws.explained(f"ask {model_id}"):
+        with clients.explained(f"ask {model_id}"):
             try:
                 answer = self._call(model_id, system, query, longest)
             except ClientError as error:
-                if aws.error_code(error) not in NOT_RETRIED_BY_SDK:
+                if clients.error_code(error) not in NOT_RETRIED_BY_SDK:
                     raise
                 answer = self._call(model_id, system, query, longest)
         content = answer["output"].get("message", {}).get("content", [])
