@@ -9,7 +9,7 @@ from distillery.aws.event_bus import Bus
 from distillery.errors import BadInput, DistilleryError
 from distillery.messages import usd
 from distillery.runs.states import Approval, Run, State, now
-from distillery.steps.pipeline import announcement, approved
+from distillery.steps.run_steps import announcement, approved
 
 if TYPE_CHECKING:
     from ops.stack import Stack

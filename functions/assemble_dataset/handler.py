@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 from distillery.runs.events import LabelsComplete
 from distillery.settings import GenerationSettings
 from distillery.steps.assemble_dataset import assemble_dataset
-from distillery.steps.generating import Generating
+from distillery.steps.generation_steps import Generating
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

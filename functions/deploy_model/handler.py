@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from distillery.runs.events import JobDoorbell
 from distillery.settings import PipelineSettings
 from distillery.steps.deploy_model import deploy_model
-from distillery.steps.pipeline import Pipeline
+from distillery.steps.run_steps import Pipeline
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

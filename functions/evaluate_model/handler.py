@@ -17,7 +17,7 @@ from distillery.aws import clients
 from distillery.runs.events import ModelDeployed
 from distillery.settings import EvaluateSettings
 from distillery.steps.evaluate_model import evaluate_model, ready_for_evaluation
-from distillery.steps.pipeline import Pipeline
+from distillery.steps.run_steps import Pipeline
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -13,9 +13,9 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 from distillery.aws.idempotent_calls import PaidCalls
 from distillery.runs.events import dropped_object
 from distillery.settings import PlanSettings
-from distillery.steps.generating import Generating
-from distillery.steps.inventing import Inventor
+from distillery.steps.generation_steps import Generating
 from distillery.steps.plan_dataset import plan_dataset
+from distillery.steps.teacher_queries import Inventor
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

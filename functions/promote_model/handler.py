@@ -9,8 +9,8 @@ from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
 from distillery.runs.events import EvaluationFinished
 from distillery.settings import PromoteSettings
-from distillery.steps.pipeline import Pipeline
 from distillery.steps.promote_model import promote_model
+from distillery.steps.run_steps import Pipeline
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
 from distillery.runs.events import OwnEvent
 from distillery.settings import StartSettings
-from distillery.steps.pipeline import Pipeline
+from distillery.steps.run_steps import Pipeline
 from distillery.steps.start_distillation import start_distillation
 
 if TYPE_CHECKING:

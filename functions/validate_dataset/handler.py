@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 
 from distillery.runs.events import dropped_object
 from distillery.settings import ValidateSettings
-from distillery.steps.pipeline import Pipeline
+from distillery.steps.run_steps import Pipeline
 from distillery.steps.validate_dataset import validate_dataset
 
 if TYPE_CHECKING:

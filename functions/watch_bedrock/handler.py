@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from distillery.aws.queues import Queue
 from distillery.runs.events import GenerationWatch, WatchMessage
 from distillery.settings import WatchSettings
-from distillery.steps.generating import Generating
-from distillery.steps.pipeline import Pipeline
+from distillery.steps.generation_steps import Generating
+from distillery.steps.run_steps import Pipeline
 from distillery.steps.watch_bedrock import Received, keep, keep_watching
 from distillery.steps.watch_generation import watch_generation
 

@@ -15,7 +15,7 @@ from distillery.aws.event_bus import Bus
 from distillery.aws.queues import Queue
 from distillery.aws.run_store import Ledger
 from distillery.settings import PipelineSettings
-from distillery.steps.pipeline import Pipeline
+from distillery.steps.run_steps import Pipeline
 from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, Surroundings
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from distillery.runs.events import GenerationWatch
 from distillery.runs.states import Source, now
 from distillery.settings import LabelSettings, PlanSettings
 from distillery.steps.assemble_dataset import assemble_dataset
-from distillery.steps.generating import Generating
-from distillery.steps.inventing import Inventor
+from distillery.steps.generation_steps import Generating
 from distillery.steps.label_queries import Labeller
 from distillery.steps.plan_dataset import plan_dataset
+from distillery.steps.teacher_queries import Inventor
 from distillery.steps.watch_generation import watch_generation
 from distillery.task.channels import default_taxonomy
 from local.models import Teacher

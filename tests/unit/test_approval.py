@@ -25,7 +25,7 @@ from tests.unit.test_steps import RUN, jobs, received, watch
 from tests.unit.test_validate_step import GOOD, drop
 
 if TYPE_CHECKING:
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 WHO = "arn:aws:iam::123456789012:user/somebody"
 
@@ -88,7 +88,7 @@ def test_run_within_the_limit_does_not_wait_and_keeps_its_quote(
 
 
 def test_need_is_told_with_the_amount_and_the_command(waiting: Run) -> None:
-    from distillery.steps.pipeline import announcement
+    from distillery.steps.run_steps import announcement
 
     event = announcement(waiting)
     assert waiting.quote is not None

@@ -17,8 +17,8 @@ from distillery.aws.run_store import Entries
 from distillery.errors import Permanent, Transient
 from distillery.generation.states import GENERATION_MOVES, Generation, GenerationState, generation_key
 from distillery.runs.states import Source, now, run_id
-from distillery.steps import generating, plan_dataset, watch_generation
-from distillery.steps.generating import announcement
+from distillery.steps import generation_steps, plan_dataset, watch_generation
+from distillery.steps.generation_steps import announcement
 from tests.specs import spec_text
 from tests.unit.generating import MODEL, Workshop
 from tests.unit.test_route_step import Context
@@ -458,7 +458,7 @@ def test_an_end_that_was_not_said_is_said_by_the_watch(
         raise RuntimeError("the function is gone")
 
     with monkeypatch.context() as dying:
-        dying.setattr(generating.Bus, "say", die)
+        dying.setattr(generation_steps.Bus, "say", die)
         with pytest.raises(RuntimeError):
             shop.assemble(name)
     assert shop.watch(name) is True

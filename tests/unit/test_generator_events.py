@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from distillery.generation.planner import Planned
 from distillery.generation.states import spec_dataset, spec_key
 from distillery.runs.events import GenerationWatch, LabelsComplete, WatchMessage
-from distillery.steps.generating import label_message
+from distillery.steps.generation_steps import label_message
 from distillery.steps.label_queries import LabelMessage
 
 SAMPLES = Path(__file__).parents[2] / "events"

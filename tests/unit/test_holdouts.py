@@ -20,7 +20,7 @@ from tests.unit.test_validate_step import drop, line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
     from tests.unit.fakes import Surroundings
 
 KEYS = [query_key(f"query {number}") for number in range(4)]

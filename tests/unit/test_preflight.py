@@ -29,7 +29,7 @@ from tests.unit.fakes import (
 from tests.unit.test_steps import RUN, bring_to, jobs
 
 if TYPE_CHECKING:
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 OTHER_JOBS = "arn:aws:bedrock:*:*:evaluation-job/*"
 TODAY = datetime(2026, 11, 24, tzinfo=UTC)

@@ -32,7 +32,7 @@ from tests.unit.fakes import (
 )
 
 if TYPE_CHECKING:
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 RUN = "set-0123456789ab"
 

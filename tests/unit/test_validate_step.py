@@ -15,7 +15,7 @@ from distillery.task.channels import default_taxonomy
 from distillery.task.prompts import student_prompt
 
 if TYPE_CHECKING:
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
     from tests.unit.fakes import Surroundings
 
 TAXONOMY = default_taxonomy()

@@ -26,7 +26,7 @@ from tests.unit.test_route_step import FakeConverse
 from tests.unit.test_validate_step import GOOD, drop
 
 if TYPE_CHECKING:
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
     from tests.unit.fakes import Surroundings
 
 HOLDOUT, WARM_UPS = 50, 3

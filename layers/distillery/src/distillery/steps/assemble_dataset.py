@@ -10,12 +10,12 @@ from aws_lambda_powertools import Logger
 from distillery.generation.assembly import FEWEST, Choice, Labelled, choose, dataset_bytes, dataset_key
 from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.runs.states import now, run_id
-from distillery.steps.generating import SUMMARY
+from distillery.steps.generation_steps import SUMMARY
 
 if TYPE_CHECKING:
     from distillery.aws.generation_store import Label
     from distillery.generation.planner import Planned
-    from distillery.steps.generating import Generating
+    from distillery.steps.generation_steps import Generating
 
 STEP = "assemble_dataset"
 logger = Logger(child=True)

@@ -11,7 +11,7 @@ from distillery.runs.states import Run, Stage, State
 
 if TYPE_CHECKING:
     from distillery.aws.bedrock.jobs import Job
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 STEP = "deploy_model"
 logger = Logger(child=True)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from distillery.settings import EvaluateSettings
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
     from distillery.task.channels import Taxonomy
 
 STEP = "evaluate_model"

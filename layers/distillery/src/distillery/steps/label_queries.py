@@ -24,7 +24,7 @@ from distillery.errors import DistilleryError, Permanent, Transient, UnreadableR
 from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.runs.states import now
 from distillery.serving.routing import QueryText, Spent, Target, readable
-from distillery.steps.generating import QUERIES_PER_MESSAGE, TAXONOMY
+from distillery.steps.generation_steps import QUERIES_PER_MESSAGE, TAXONOMY
 from distillery.task.channels import Taxonomy, parse_taxonomy
 from distillery.task.prompts import teacher_prompt
 

@@ -25,7 +25,7 @@ from distillery.generation.states import (
     spec_dataset,
 )
 from distillery.runs.states import now
-from distillery.steps.generating import PLAN, SPEC, TAXONOMY
+from distillery.steps.generation_steps import PLAN, SPEC, TAXONOMY
 from distillery.task.channels import dump_taxonomy
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from distillery.generation.planner import Planned
     from distillery.generation.spec import Spec
     from distillery.runs.states import Source
-    from distillery.steps.generating import Generating
-    from distillery.steps.inventing import Inventor
+    from distillery.steps.generation_steps import Generating
+    from distillery.steps.teacher_queries import Inventor
     from distillery.task.channels import Taxonomy
 
 STEP = "plan_dataset"

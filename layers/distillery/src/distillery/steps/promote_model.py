@@ -23,7 +23,7 @@ from distillery.runs.states import CANDIDATES, Candidate, Run, State, now
 if TYPE_CHECKING:
     from distillery.cost.prices import Price
     from distillery.settings import PromoteSettings
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 STEP = "promote_model"
 VALIDATION, EVALUATION, REPORT = "validation.json", "evaluation.json", "report.html"

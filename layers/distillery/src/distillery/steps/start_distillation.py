@@ -9,13 +9,13 @@ from aws_lambda_powertools import Logger
 from distillery.aws.bedrock.jobs import Distillation
 from distillery.aws.bucket import Bucket, run_key, training_output_prefix
 from distillery.runs.states import Run, Stage, State
-from distillery.steps.spending import Spending
+from distillery.steps.cost_checks import Spending
 
 if TYPE_CHECKING:
     from distillery.aws.bedrock.models import FoundationModels
     from distillery.aws.roles import Roles
     from distillery.settings import StartSettings
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 STEP = "start_distillation"
 logger = Logger(child=True)

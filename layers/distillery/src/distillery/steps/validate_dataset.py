@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from distillery.settings import ValidateSettings
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
     from distillery.task.channels import Taxonomy
 
 STEP = "validate_dataset"

@@ -21,14 +21,14 @@ from distillery.runs.events import (
     WatchMessage,
 )
 from distillery.runs.states import STAGE_STATES, STAGES, Run, Stage, State, now, stage_of
-from distillery.steps.pipeline import announcement, approved
+from distillery.steps.run_steps import announcement, approved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from distillery.aws.queues import Queue
     from distillery.runs.events import GenerationWatch
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 STEP = "watch_bedrock"
 STEP_GRACE = timedelta(seconds=30)

@@ -14,7 +14,7 @@ from distillery.steps.assemble_dataset import why_complete
 
 if TYPE_CHECKING:
     from distillery.aws.queues import Queue
-    from distillery.steps.generating import Generating
+    from distillery.steps.generation_steps import Generating
 
 STEP = "watch_bedrock"
 PLANNING_TIME = timedelta(minutes=60)

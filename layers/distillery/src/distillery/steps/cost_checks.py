@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from distillery.cost.lifecycles import FoundationModel
     from distillery.runs.states import Run
     from distillery.settings import StartSettings
-    from distillery.steps.pipeline import Pipeline
+    from distillery.steps.run_steps import Pipeline
 
 PREFLIGHT, QUOTE = "preflight.json", "quote.json"
 
