@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from benchmarks.figures import Figure, Measured, answer
-from distillery.aws.run_store import from_item
+from distillery.aws.tables import from_item
 from distillery.runs.states import ENDED, Run, State, run_id
 from local.cloud import ROOT, LocalCloud, build, deploy
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Figure, Measured, answer
 from benchmarks.peak import peak_bytes
-from distillery.linear.model import Student, fit, load
+from distillery.linear.model import Student, load
+from distillery.linear.training import fit
 from distillery.task.channels import default_taxonomy
 from distillery.task.weights import rubric
 

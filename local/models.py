@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from distillery.errors import UnreadableRouting
-from distillery.task.weights import dominants, parse_routing, rubric
+from distillery.task.answers import parse_routing
+from distillery.task.weights import dominants, rubric
 from local.guidelines import Guidelines, from_grid, on_grid
 from local.inventing import invented_queries, invention_of_prompt
 from local.reading import facets_of_label, facets_of_prompt, taxonomy_of_prompt

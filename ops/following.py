@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distillery.aws import clients
 from distillery.aws.bedrock.deployments import Deployments
 from distillery.aws.bedrock.evaluations import EvaluationJobs
-from distillery.aws.run_store import from_item
+from distillery.aws.tables import from_item
 from distillery.errors import DistilleryError, Transient
 from distillery.runs.states import ENDED, Run, State, now
 from ops.approvals import waiting

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.spinner import Spinner
 
 from distillery.aws import clients
-from distillery.aws.taxonomies import stack_taxonomy
+from distillery.aws.stack_config import stack_taxonomy
 from distillery.errors import BadInput, Transient
 from distillery.generation.planner import plan, to_invent
 from distillery.generation.spec import Hard, check_against, parse_spec

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distillery.aws import clients
-from distillery.aws.run_store import from_item
+from distillery.aws.tables import from_item
 from distillery.errors import BadInput, DistilleryError
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ class Target:
     profile: str | None = None
     region: str | None = None
     stack_name: str | None = None
-    clients: bool = False
+    aws: bool = False
 
     @property
     def local(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from distillery.aws.taxonomies import STACK_KEY, stack_taxonomy
+from distillery.aws.stack_config import TAXONOMY_KEY, stack_taxonomy
 from distillery.task.channels import Taxonomy, parse_taxonomy
 from ops.files import read_text
 
@@ -23,5 +23,5 @@ def put(stack: Stack, file: Path) -> Taxonomy:
     """Make a file the stack's taxonomy, unchanged; BadInput, and no change at all, when it is none."""
     text = read_text(file)
     taxonomy = parse_taxonomy(text)
-    stack.bucket.put(STACK_KEY, text.encode(), "application/yaml")
+    stack.bucket.put(TAXONOMY_KEY, text.encode(), "application/yaml")
     return taxonomy

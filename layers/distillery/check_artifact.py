@@ -31,7 +31,7 @@ import distillery
 from aws_lambda_powertools import Logger, Metrics, Tracer
 import pygal, jinja2, yaml
 for module in pkgutil.walk_packages(distillery.__path__, "distillery."):
-    if module.name != "distillery.student_training":
+    if module.name != "distillery.linear.training":
         importlib.import_module(module.name)
 Tracer(service="check")
 heavy = {"numpy", "scipy", "sklearn"} & set(sys.modules)

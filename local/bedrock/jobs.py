@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.cost.lifecycles import PREMIER, STUDENTS_OF
 from distillery.errors import UnreadableRouting
-from distillery.linear import model
+from distillery.linear.model import load
+from distillery.task.answers import parse_routing
 from distillery.task.channels import default_taxonomy
-from distillery.task.weights import parse_routing
 from local.bedrock import iam, training
 from local.bedrock.catalogue import foundation_arn, refuse_ended
 from local.bedrock.context import lasting, logger
@@ -153,7 +153,7 @@ class Jobs:
         async with lasting(training_time):
             file = self._context.folder / f"{model_arn.rsplit('/', 1)[-1]}.student"
             job.loss = await training.train(labelled, file)
-            fitted = await asyncio.to_thread(model.load, file)
+            fitted = await asyncio.to_thread(load, file)
             await asyncio.to_thread(objects.put, _metrics_uri(job), _metrics(job.loss))
         await self._outcome(job)
         job.training.move("Completed")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distillery.linear import model
+from distillery.linear.training import fit
 from local.bedrock.errors import JobFailed
 from local.reading import taxonomy_of_examples
 
@@ -31,7 +31,7 @@ def main(examples_file: str, student_file: str) -> None:
     with Path(examples_file).open(encoding="utf-8") as lines:
         examples: list[tuple[str, Weights]] = [(query, weights) for query, weights in map(json.loads, lines)]
     taxonomy = taxonomy_of_examples(examples)
-    fitted = model.fit(examples, taxonomy)
+    fitted = fit(examples, taxonomy)
     fitted.save(Path(student_file))
     sys.stdout.write(json.dumps({"loss": _loss(fitted.predict, examples, taxonomy)}))
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from distillery.cost.prices import price_list
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
-from distillery.evaluation.evaluation import Answer, Evaluation, Subject, evaluate
+from distillery.evaluation.answers import Answer
+from distillery.evaluation.evaluation import Evaluation, Subject, evaluate
 from distillery.evaluation.gate import GateRules
 from distillery.runs.states import Move, Run, Source, State
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy

@@ -11,17 +11,11 @@ from hypothesis import strategies as st
 
 from distillery.cost.prices import Price
 from distillery.errors import Permanent
-from distillery.evaluation.evaluation import (
-    Answer,
-    CandidateMetrics,
-    Evaluation,
-    candidate_metrics,
-    dump_answers,
-    load_answers,
-    mean_interval,
-)
+from distillery.evaluation.answers import Answer, dump_answers, load_answers
+from distillery.evaluation.evaluation import Evaluation
 from distillery.evaluation.gate import GateRules, decide
 from distillery.evaluation.judging import JudgeGrades, is_judge_output, judge_records, read_judge_outputs
+from distillery.evaluation.metrics import CandidateMetrics, candidate_metrics, mean_interval
 from distillery.task.channels import default_taxonomy
 from tests.unit.examinations import HAIKU, answer, examined, good, hopeless, label, taxonomy_of
 

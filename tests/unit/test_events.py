@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 
 from distillery.runs import events
 from distillery.runs.states import Run, Source, State
-from distillery.serving.routing import parse_message
+from distillery.serving.messages import parse_message
 from distillery.steps.run_steps import announcement
 
 SAMPLES = Path(__file__).parents[2] / "events"

@@ -12,8 +12,8 @@ import boto3
 import pytest
 
 from distillery.aws.clients import AccessDenied
-from distillery.aws.price_lists import STACK_KEY
-from distillery.aws.run_store import Entries
+from distillery.aws.stack_config import PRICES_KEY
+from distillery.aws.tables import Entries
 from distillery.errors import Permanent, Transient
 from distillery.generation.states import GENERATION_MOVES, Generation, GenerationState, generation_key
 from distillery.runs.states import Source, now, run_id
@@ -125,7 +125,7 @@ def test_the_stacks_own_prices_count_against_the_cap(shop: Workshop) -> None:
         "as_of: 2027-01-02\ncurrency: USD\nmodels:\n"
         f"  - {{ids: [{MODEL}], input: 8.0, output: 32.0, source: our bill}}\n"
     )
-    boto3.client("s3").put_object(Bucket="data", Key=STACK_KEY, Body=prices.encode())
+    boto3.client("s3").put_object(Bucket="data", Key=PRICES_KEY, Body=prices.encode())
     planned = shop.plan(shop.drop(SMALL))
     assert planned.price is not None
     assert (planned.price.input, planned.price.output) == (8.0, 32.0)

@@ -6,9 +6,10 @@ import pytest
 
 from distillery.dataset.split import query_key
 from distillery.generation.planner import parse_invented
+from distillery.task.answers import parse_routing
 from distillery.task.channels import Taxonomy, default_taxonomy
 from distillery.task.prompts import invention_prompt, teacher_prompt
-from distillery.task.weights import dominant, parse_routing
+from distillery.task.weights import dominant
 from local.inventing import invention_of_prompt
 from local.models import Teacher
 from tests.taxonomies import SIX, TWO

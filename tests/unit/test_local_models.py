@@ -8,9 +8,10 @@ from statistics import mean
 import pytest
 
 from distillery.errors import UnreadableRouting
+from distillery.task.answers import parse_routing
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 from distillery.task.prompts import student_prompt, teacher_prompt
-from distillery.task.weights import parse_routing, rubric
+from distillery.task.weights import rubric
 from local.guidelines import KINDS, Guidelines, on_grid, stem
 from local.models import Base, Baseline, Distilled, Teacher, judge
 from local.reading import facets_of_prompt

@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 from rich.console import Console
 
-from distillery.aws.run_store import Ledger, to_item
+from distillery.aws.run_store import Ledger
+from distillery.aws.tables import to_item
 from distillery.runs.states import ENDED, Source, State, run_id
 from ops import cli, following, queries
 from ops.cli import main

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distillery.aws.bucket import Bucket
 from distillery.aws.clients import Missing
-from distillery.aws.price_lists import stack_prices
+from distillery.aws.stack_config import stack_prices
 from distillery.cost.prices import Price, parse_prices, price_list
 from distillery.errors import BadInput
 

@@ -10,14 +10,13 @@ from cfnlint.decode import cfn_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.cost.estimate import Line, Quote, Span, make_quote, text_tokens
+from distillery.cost.estimate import WARM_UPS, Line, Quote, Span, make_quote, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
 from distillery.dataset.checks.whole_set import statistics_of
 from distillery.dataset.records import Record
 from distillery.dataset.scan import Kept
 from distillery.dataset.statistics import Characters
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
-from distillery.evaluation.evaluation import WARM_UPS
 from distillery.messages import usd
 from distillery.task.channels import default_taxonomy
 from ops import quoting

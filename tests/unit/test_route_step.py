@@ -17,7 +17,7 @@ from distillery.aws import clients
 from distillery.aws.bedrock.converse import Converse, Reply
 from distillery.aws.clients import Missing
 from distillery.aws.result_store import Results
-from distillery.aws.run_store import from_item
+from distillery.aws.tables import from_item
 from distillery.errors import Permanent, Transient
 from distillery.settings import RouteSettings
 from distillery.steps import route_queries

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Metrics
 
 from distillery.aws.bedrock.converse import Converse, Reply
 from distillery.aws.bucket import run_key
-from distillery.aws.taxonomies import RUN_COPY, STACK_KEY
+from distillery.aws.stack_config import RUN_COPY, TAXONOMY_KEY
 from distillery.task.channels import Taxonomy, dump_taxonomy
 from local.reading import taxonomy_of_prompt
 from tests.taxonomies import SIX, TWO
@@ -44,7 +44,7 @@ def put_in_charge(run_id: str, model_id: str) -> None:
 
 
 def test_model_in_charge_is_asked_with_the_facets_it_learned(cloud: Surroundings) -> None:
-    put(STACK_KEY, SIX)
+    put(TAXONOMY_KEY, SIX)
     put(run_key("run-1", RUN_COPY), TWO)
     put_in_charge("run-1", "arn:model")
     assert run(router(cloud, ObedientConverse()), records(cloud, {"query": "rain"})) == []
@@ -54,14 +54,14 @@ def test_model_in_charge_is_asked_with_the_facets_it_learned(cloud: Surroundings
 
 
 def test_without_a_model_in_charge_the_stacks_own_facets_count(cloud: Surroundings) -> None:
-    put(STACK_KEY, SIX)
+    put(TAXONOMY_KEY, SIX)
     assert run(router(cloud, ObedientConverse()), records(cloud, {"query": "rain"})) == []
     (result,) = results().values()
     assert set(result["weights"]) == set(SIX.names)
 
 
 def test_taxonomy_that_cannot_be_used_sends_queries_back_and_asks_nobody(cloud: Surroundings) -> None:
-    put(STACK_KEY, b"facets: [")
+    put(TAXONOMY_KEY, b"facets: [")
     converse, metrics = ObedientConverse(), Metrics()
     body = json.dumps({"query_id": "q", "query": "rain"})
     assert run(router(cloud, converse, metrics), records(cloud, body)) == [body]
@@ -74,7 +74,7 @@ def test_taxonomy_that_cannot_be_used_sends_queries_back_and_asks_nobody(cloud: 
 def test_equal_queries_over_other_facets_are_asked_again(cloud: Surroundings) -> None:
     converse = ObedientConverse()
     for taxonomy in (TWO, SIX):
-        put(STACK_KEY, taxonomy)
+        put(TAXONOMY_KEY, taxonomy)
         assert run(router(cloud, converse), records(cloud, {"query": "rain"})) == []
     assert len(converse.prompts) == 2
     assert {len(result["weights"]) for result in results().values()} == {2, 6}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from distillery.errors import BadInput, Permanent, Transient
-from distillery.serving.routing import Target, parse_message, route
+from distillery.serving.messages import parse_message
+from distillery.serving.routing import Target, route
 from distillery.task.channels import default_taxonomy
 
 TAXONOMY = default_taxonomy()

@@ -14,9 +14,10 @@ from distillery.dataset.split import query_key
 from distillery.generation.assembly import LEEWAY
 from distillery.generation.planner import plan
 from distillery.generation.spec import parse_spec
+from distillery.task.answers import parse_routing
 from distillery.task.channels import default_taxonomy
 from distillery.task.prompts import student_prompt
-from distillery.task.weights import dominant, parse_routing, rubric
+from distillery.task.weights import dominant, rubric
 from local.models import Baseline
 from samples.make_samples import QUERIES, SPEC, write_samples
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from benchmarks.bench_student import TEACHER_LABELS, five_fold, made_up, read_examples
 from distillery.errors import BadInput
-from distillery.linear.model import LONGEST_QUERY, MAGIC, MOST_CANDIDATES, Student, features, fit, load
+from distillery.linear.features import LONGEST_QUERY, features
+from distillery.linear.model import MAGIC, MOST_CANDIDATES, Student, load
+from distillery.linear.training import fit
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 from distillery.task.weights import rubric
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.aws.bucket import Bucket
-from distillery.aws.taxonomies import STACK_KEY, pin_taxonomy, run_taxonomy, stack_taxonomy
+from distillery.aws.stack_config import TAXONOMY_KEY, pin_taxonomy, run_taxonomy, stack_taxonomy
 from distillery.errors import BadInput
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
 from tests.unit.examinations import taxonomy_of
@@ -27,7 +27,7 @@ def bucket(cloud: Surroundings) -> Bucket:
 
 def drop(taxonomy: Taxonomy | bytes) -> None:
     content = taxonomy if isinstance(taxonomy, bytes) else dump_taxonomy(taxonomy).encode()
-    boto3.client("s3").put_object(Bucket="data", Key=STACK_KEY, Body=content)
+    boto3.client("s3").put_object(Bucket="data", Key=TAXONOMY_KEY, Body=content)
 
 
 def test_stack_without_a_taxonomy_has_the_shipped_one(bucket: Bucket) -> None:
@@ -89,7 +89,7 @@ def test_taxonomy_that_cannot_be_used_is_one_sentence_with_its_place(
     drop(content)
     with pytest.raises(BadInput) as caught:
         stack_taxonomy(bucket)
-    assert STACK_KEY in caught.value.message
+    assert TAXONOMY_KEY in caught.value.message
     assert said in caught.value.message
     assert "\n" not in str(caught.value)
     assert caught.value.mend

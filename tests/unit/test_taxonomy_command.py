@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.aws.taxonomies import STACK_KEY, stack_taxonomy
+from distillery.aws.stack_config import TAXONOMY_KEY, stack_taxonomy
 from distillery.task.channels import default_taxonomy, dump_taxonomy, parse_taxonomy
 from ops.cli import main
 from tests.taxonomies import SIX, TWO
@@ -36,7 +36,7 @@ def test_file_becomes_the_stacks_taxonomy_as_it_is_written(
     assert main(["taxonomy", str(file), *ON_AWS]) == 0
     assert "on_screen_text" in capsys.readouterr().out
     assert stack_taxonomy(stack.bucket) == SIX
-    assert stack.bucket.read(STACK_KEY) == file.read_bytes()
+    assert stack.bucket.read(TAXONOMY_KEY) == file.read_bytes()
     assert main(["taxonomy", "--json", *ON_AWS]) == 0
     assert len(printed(capsys)["facets"]) == 6
 
@@ -48,7 +48,7 @@ def test_file_becomes_the_stacks_taxonomy_as_it_is_written(
 def test_file_that_cannot_be_used_changes_nothing(
     stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
 ) -> None:
-    stack.bucket.put(STACK_KEY, dump_taxonomy(TWO).encode(), "application/yaml")
+    stack.bucket.put(TAXONOMY_KEY, dump_taxonomy(TWO).encode(), "application/yaml")
     file = tmp_path / "facets.yaml"
     if content is not None:
         file.write_bytes(content)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.errors import UnreadableRouting
-from distillery.task.weights import Repair, dominants, normalise, parse_routing, rubric
+from distillery.task.answers import Repair, parse_routing
+from distillery.task.weights import dominants, normalise, rubric
 
 FACETS = ("picture", "sound", "speech", "file")
 GOOD = {"picture": 0.4, "sound": 0.1, "speech": 0.3, "file": 0.2}

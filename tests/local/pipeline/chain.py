@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distillery.aws.run_store import from_item
+from distillery.aws.tables import from_item
 from distillery.runs.states import ENDED, Run, State, run_id
 from tests.local.tools import Control, wait_for
 

@@ -9,8 +9,9 @@ import pytest
 
 from distillery.generation.states import GenerationState
 from distillery.runs.states import State
+from distillery.task.answers import parse_routing
 from distillery.task.channels import default_taxonomy
-from distillery.task.weights import dominant, parse_routing
+from distillery.task.weights import dominant
 from tests.local.pipeline.generations import Workbench
 from tests.local.tools import wait_for
 from tests.specs import spec_text

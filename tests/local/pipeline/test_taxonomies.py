@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from distillery.aws.taxonomies import STACK_KEY
+from distillery.aws.stack_config import TAXONOMY_KEY
 from distillery.runs.states import State
 from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy
 from tests.local.tools import wait_for
@@ -28,11 +28,11 @@ def configured(chain: Chain) -> Iterator[Callable[[Taxonomy | bytes], None]]:
 
     def configure(taxonomy: Taxonomy | bytes) -> None:
         content = taxonomy if isinstance(taxonomy, bytes) else dump_taxonomy(taxonomy).encode()
-        chain.s3.put_object(Bucket=bucket, Key=STACK_KEY, Body=content)
+        chain.s3.put_object(Bucket=bucket, Key=TAXONOMY_KEY, Body=content)
         chain.router_sees_parameter()
 
     yield configure
-    chain.s3.delete_object(Bucket=bucket, Key=STACK_KEY)
+    chain.s3.delete_object(Bucket=bucket, Key=TAXONOMY_KEY)
     chain.router_sees_parameter()
 
 
@@ -104,5 +104,5 @@ def test_taxonomy_that_cannot_be_used_fails_the_run_with_its_place(
     configured(b"subject: video search\nfacets: []\n")
     run = chain.reach(chain.drop(dataset(TWO, 150, "bad"), "datasets/bad-config/a.jsonl"), State.FAILED)
     assert run.failure is not None
-    assert STACK_KEY in run.failure.cause
+    assert TAXONOMY_KEY in run.failure.cause
     assert "facets" in run.failure.cause

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from distillery.aws import clients
-from distillery.aws.run_store import Entries, from_item, to_item
+from distillery.aws.tables import Entries, from_item, to_item
 from distillery.errors import Transient
 from distillery.generation.states import (
     GENERATION_MOVES,
@@ -18,7 +18,8 @@ from distillery.generation.states import (
     spec_dataset,
 )
 from distillery.runs.states import Source, now
-from distillery.task.weights import Repair, Weights
+from distillery.task.answers import Repair
+from distillery.task.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -8,7 +8,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from distillery.aws import clients
-from distillery.aws.run_store import to_item
+from distillery.aws.tables import to_item
 from distillery.errors import Transient
 
 if TYPE_CHECKING:

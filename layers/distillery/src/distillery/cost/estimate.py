@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from distillery.cost.prices import MILLION
 from distillery.dataset.scan import MAX_RECORDS
 from distillery.dataset.statistics import Characters, beyond_ascii
-from distillery.evaluation.evaluation import WARM_UPS
 from distillery.messages import usd
 from distillery.runs.states import QuotedCost
 from distillery.task.channels import REASONING
@@ -41,6 +40,8 @@ GRADE_TOKENS = (50, 400)
 """A judge's grade with its explanation."""
 JUDGE_FRAME_TOKENS = (0, 500)
 """What Bedrock may put around a metric's instructions; it does not say."""
+WARM_UPS = 3
+"""Calls before the first measured one; a fresh deployment answers its first calls slowly."""
 QUERIES_PRICED = 1_000
 USD_DIGITS = 6
 ESTIMATE = (

@@ -102,4 +102,4 @@ def parse_prices(content: str | bytes) -> PriceList:
 @cache
 def price_list() -> PriceList:
     """The price list shipped with the package."""
-    return parse_prices(resources.files("distillery").joinpath("prices.yaml").read_text("utf-8"))
+    return parse_prices(resources.files("distillery.cost").joinpath("prices.yaml").read_text("utf-8"))

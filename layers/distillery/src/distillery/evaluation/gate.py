@@ -11,7 +11,7 @@ from distillery.task.weights import TOLERANCE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from distillery.evaluation.evaluation import CandidateMetrics, Interval
+    from distillery.evaluation.metrics import CandidateMetrics, Interval
     from distillery.runs.states import Candidate
 
 MOST_DECIMALS = 6

@@ -15,7 +15,7 @@ from distillery.errors import Permanent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from distillery.evaluation.evaluation import Answer
+    from distillery.evaluation.answers import Answer
 
 MOST_PROMPTS = 1_000
 LONGEST_PROMPT_BYTES = 4_000

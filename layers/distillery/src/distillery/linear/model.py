@@ -21,21 +21,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import struct
-import unicodedata
 import zlib
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.errors import BadInput
+from distillery.linear.features import features
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from distillery.task.channels import Taxonomy
     from distillery.task.weights import Weights
 
 MAGIC = b"distillery-student 1 "
@@ -43,8 +40,6 @@ MOST_CANDIDATES = 96
 """Weight vectors the student can answer with; 64 are as good as all 98 that the real teacher used."""
 MOST_BYTES = 2_400_000
 """Coefficients of a model, one byte each; with the n-grams the file stays under 3 MB, uncompressed."""
-LONGEST_QUERY = 2_000
-"""Characters looked at: twice what the router accepts, so that time is bounded for any text."""
 ZERO = 128
 """What the byte of a coefficient of 0 is: columns must not borrow from their neighbours in the sum."""
 LANE = 4
@@ -53,54 +48,6 @@ NAMED_WORDS = 2
 """Words named for a raised facet; for a lowered one, at whose cost others were raised, one is enough."""
 MOVED = 0.03
 """A facet whose expected weight is within this of the average was not moved by the query."""
-
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-_EDGE = "\x02"
-_NAME, _NUMBER = "\x03name", "\x03number"
-
-Grams = dict[str, tuple[str, ...]]
-"""n-gram -> the words of the query it touches."""
-
-
-def features(query: str) -> tuple[Grams, Grams]:
-    """The word n-grams and the character n-grams of a query (both empty where it has no visible text)."""
-    tokens = _TOKEN.findall(unicodedata.normalize("NFKC", query[:LONGEST_QUERY])[:LONGEST_QUERY])
-    words = [token.casefold() for token in tokens]
-    blurred = [
-        _NUMBER if token.isdigit() else _NAME if place and token[:1].isupper() else word
-        for place, (token, word) in enumerate(zip(tokens, words, strict=True))
-    ]
-    return _word_grams(words, blurred), _character_grams(words)
-
-
-def _word_grams(words: Sequence[str], blurred: Sequence[str]) -> Grams:
-    grams: Grams = {word: (word,) for word in words}
-    if not words:
-        return grams
-    for pair in pairwise(words):
-        grams[f"{pair[0]} {pair[1]}"] = pair
-    ends = [_EDGE, *blurred, _EDGE]
-    owners = [(), *((word,) for word in words), ()]
-    for word, owner in zip(ends, owners, strict=True):
-        if owner:
-            grams[word] = owner
-    for place in range(len(ends) - 1):
-        pair_text = f"{ends[place]} {ends[place + 1]}"
-        pair_owners = owners[place] + owners[place + 1]
-        grams[pair_text] = pair_owners
-        if place + 2 < len(ends):
-            grams[f"{pair_text} {ends[place + 2]}"] = pair_owners + owners[place + 2]
-    return grams
-
-
-def _character_grams(words: Iterable[str]) -> Grams:
-    grams: Grams = {}
-    for word in words:
-        padded, owner = f" {word} ", (word,)
-        for size in (2, 3, 4):
-            for start in range(len(padded) - size + 1):
-                grams[padded[start : start + size]] = owner
-    return grams
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +184,6 @@ def _cause(moves: Sequence[tuple[str, float]]) -> str:
     # A word that did less than a third of what the first one did would only blur the reason.
     named = [f"'{word[:24]}'" for word, by in helped[:NAMED_WORDS] if abs(by) * 3 >= abs(helped[0][1])]
     return f"raised by {' and '.join(named)}" if total > 0 else f"lowered by {named[0]}"
-
-
-def fit(examples: Iterable[tuple[str, Mapping[str, float]]], taxonomy: Taxonomy) -> Student:
-    """Fit a student on labelled queries, in any order (needs numpy and scipy, which no function carries).
-
-    Raises BadInput when there is no example, or a label is not weights over the taxonomy's facets.
-    """
-    from distillery.linear.training import train  # here, so that numpy stays out of functions
-
-    return Student(train(examples, taxonomy))
 
 
 def load(path: str | Path) -> Student:

@@ -24,7 +24,8 @@ import numpy as np
 from scipy import sparse
 
 from distillery.errors import BadInput
-from distillery.linear.model import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, Parts, features
+from distillery.linear.features import features
+from distillery.linear.model import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, Parts, Student
 from distillery.task.weights import rubric
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ PRECISION = 3e-3
 """Conjugate gradients stop when the residual has shrunk to this share; 1e-3 scores alike and takes longer."""
 LARGEST = 127
 """A coefficient's largest byte, counted from ZERO."""
+
+
+def fit(examples: Iterable[tuple[str, Mapping[str, float]]], taxonomy: Taxonomy) -> Student:
+    """Fit a student on labelled queries, in any order (needs numpy and scipy, which no function carries).
+
+    Raises BadInput when there is no example, or a label is not weights over the taxonomy's facets.
+    """
+    return Student(train(examples, taxonomy))
 
 
 def train(examples: Iterable[tuple[str, Mapping[str, float]]], taxonomy: Taxonomy) -> Parts:

@@ -17,7 +17,7 @@ from pygal.style import Style
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from distillery.evaluation.evaluation import Interval
+    from distillery.evaluation.metrics import Interval
 
 LABEL_PIXELS = 12
 """Font size within charts; the page's style sheet says the same."""

@@ -92,7 +92,7 @@ def moment(at: datetime) -> str:
 def environment() -> Environment:
     """The templates of the package."""
     made = Environment(
-        loader=PackageLoader("distillery"),
+        loader=PackageLoader("distillery.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

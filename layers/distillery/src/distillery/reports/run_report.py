@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery.evaluation.evaluation import RUBRIC_SCALE
+from distillery.evaluation.metrics import RUBRIC_SCALE
 from distillery.reports import charts
 from distillery.reports.page import (
     UNKNOWN,
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from distillery.dataset.validation import DatasetReport
-    from distillery.evaluation.evaluation import CandidateMetrics, Evaluation, WorstQuery
+    from distillery.evaluation.evaluation import Evaluation, WorstQuery
+    from distillery.evaluation.metrics import CandidateMetrics
     from distillery.runs.states import Candidate, Run
     from distillery.task.channels import Taxonomy
 

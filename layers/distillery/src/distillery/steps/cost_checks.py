@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from distillery.aws.bedrock.models import FoundationModels
 from distillery.aws.bucket import Bucket, run_key, training_output_prefix
 from distillery.aws.clients import AccessDenied, Missing
-from distillery.aws.price_lists import stack_prices
 from distillery.aws.roles import Roles
-from distillery.aws.taxonomies import run_taxonomy
+from distillery.aws.stack_config import run_taxonomy, stack_prices
 from distillery.cost import preflight
 from distillery.cost.estimate import Quote, make_quote
 from distillery.cost.preflight import Check, Preflight

@@ -27,14 +27,15 @@ from distillery.aws.bucket import (
     run_key,
 )
 from distillery.aws.clients import AccessDenied, Missing
-from distillery.aws.taxonomies import run_taxonomy
+from distillery.aws.stack_config import run_taxonomy
+from distillery.cost.estimate import WARM_UPS
 from distillery.dataset.records import Record, check_line
 from distillery.errors import Permanent, Transient, UnreadableRouting
-from distillery.evaluation.evaluation import WARM_UPS, Answer, dump_answers, load_answers
+from distillery.evaluation.answers import Answer, dump_answers, load_answers
 from distillery.evaluation.judging import judge_records
 from distillery.runs.states import CANDIDATES, Run, Stage, State, evaluation_job_name
+from distillery.task.answers import parse_routing
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
-from distillery.task.weights import parse_routing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

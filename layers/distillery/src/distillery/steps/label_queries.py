@@ -23,7 +23,8 @@ from distillery.aws.queues import Queue
 from distillery.errors import DistilleryError, Permanent, Transient, UnreadableRouting
 from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.runs.states import now
-from distillery.serving.routing import QueryText, Spent, Target, readable
+from distillery.serving.messages import QueryText
+from distillery.serving.routing import Spent, Target, readable
 from distillery.steps.generation_steps import QUERIES_PER_MESSAGE, TAXONOMY
 from distillery.task.channels import Taxonomy, parse_taxonomy
 from distillery.task.prompts import teacher_prompt

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from distillery.aws.price_lists import stack_prices
-from distillery.aws.taxonomies import stack_taxonomy
+from distillery.aws.stack_config import stack_prices, stack_taxonomy
 from distillery.errors import BadInput, Permanent
 from distillery.generation.planner import TEACHER, dump_plan, plan
 from distillery.generation.spec import LARGEST_SPEC, check_against, parse_spec

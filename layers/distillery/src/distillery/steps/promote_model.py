@@ -10,11 +10,11 @@ from distillery.aws.active_model import ActiveModel, ActiveModelParameter
 from distillery.aws.bedrock.evaluations import METRIC
 from distillery.aws.bedrock.models import on_demand_id
 from distillery.aws.bucket import Bucket, judge_output_prefix, predictions_key, run_key
-from distillery.aws.price_lists import stack_prices
-from distillery.aws.taxonomies import run_taxonomy
+from distillery.aws.stack_config import run_taxonomy, stack_prices
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import Permanent
-from distillery.evaluation.evaluation import Evaluation, Subject, evaluate, load_answers
+from distillery.evaluation.answers import load_answers
+from distillery.evaluation.evaluation import Evaluation, Subject, evaluate
 from distillery.evaluation.gate import GateRules
 from distillery.evaluation.judging import is_judge_output, read_judge_outputs
 from distillery.reports.run_report import render

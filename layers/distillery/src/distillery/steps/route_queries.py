@@ -25,13 +25,14 @@ from distillery.aws.bucket import Bucket
 from distillery.aws.idempotent_calls import PaidCalls, claims_of, put_back, received, require_time
 from distillery.aws.queues import Queue
 from distillery.aws.result_store import Results
-from distillery.aws.taxonomies import run_taxonomy, stack_taxonomy
+from distillery.aws.stack_config import run_taxonomy, stack_taxonomy
 from distillery.errors import BadInput, DistilleryError, Transient
 from distillery.runs.states import now
-from distillery.serving.routing import Query, Routed, Target, parse_message, result_entry, route
+from distillery.serving.messages import Query, parse_message
+from distillery.serving.routing import Routed, Target, result_entry, route
+from distillery.task.answers import Repair
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
-from distillery.task.weights import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

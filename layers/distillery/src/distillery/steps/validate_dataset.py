@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distillery.aws import clients
 from distillery.aws.bucket import Bucket, run_key
 from distillery.aws.run_store import Claims, Holdouts
-from distillery.aws.taxonomies import pin_taxonomy
+from distillery.aws.stack_config import pin_taxonomy
 from distillery.dataset import validation
 from distillery.dataset.validation import DatasetReport, Rules
 from distillery.reports.validation_report import render_validation

@@ -86,4 +86,4 @@ def dump_taxonomy(taxonomy: Taxonomy) -> str:
 @cache
 def default_taxonomy() -> Taxonomy:
     """The taxonomy shipped with the package."""
-    return parse_taxonomy(resources.files("distillery").joinpath("taxonomy.yaml").read_text("utf-8"))
+    return parse_taxonomy(resources.files("distillery.task").joinpath("channels.yaml").read_text("utf-8"))

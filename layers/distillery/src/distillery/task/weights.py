@@ -1,24 +1,12 @@
-"""Weights over facets: reading them out of a model's text, normalising, comparing.
-
-A model's answer is never trusted to be the JSON that was asked for: structured output is not available
-for a customised Nova Micro, so the text is searched for an object with weights, repaired where the
-meaning is beyond doubt, and every repair is named.
-"""
+"""Weights over facets: normalising and comparing them, and the weight rubric."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-from distillery.errors import UnreadableRouting
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
 Weights = dict[str, float]
 
@@ -27,32 +15,6 @@ TOLERANCE = 1e-9
 SUM_SLACK = 0.011
 """A sum this close to 1 is what rounding to two decimals can leave; beyond it a missing facet is a guess."""
 DECIMALS = 6
-LONGEST_ANSWER = 20_000
-"""Characters of a model's answer that are looked at."""
-MOST_OBJECTS = 50
-"""Opening braces of an answer at which an object is tried."""
-
-
-class Repair(StrEnum):
-    """What had to be done to an answer before it could be used."""
-
-    SURROUNDINGS = "surroundings"
-    TRAILING_COMMA = "trailing_comma"
-    NESTED = "nested"
-    KEY_SPELLING = "key_spelling"
-    NUMBER_AS_TEXT = "number_as_text"
-    PERCENTAGE = "percentage"
-    MISSING_FACET = "missing_facet"
-    RENORMALISED = "renormalised"
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """Weights that sum to 1, the reasoning given for them (may be empty), and the repairs needed."""
-
-    weights: Weights
-    reasoning: str
-    repairs: tuple[Repair, ...] = ()
 
 
 def dominant(weights: Mapping[str, float]) -> str:
@@ -98,116 +60,3 @@ def rubric(
         return 1
     agrees = bool(dominants({f: reference[f] for f in facets}) & dominants({f: predicted[f] for f in facets}))
     return 3 if agrees and math.fsum(errors) / len(errors) < 0.15 - TOLERANCE else 2
-
-
-def parse_routing(text: str, facets: Sequence[str]) -> Routing:
-    """Read weights and reasoning out of whatever a model answered.
-
-    Accepts bare JSON, fences and prose around it, trailing commas, other spellings of the keys, one level
-    of nesting, numbers as text, percentages, facets left out where the rest sums to 1. Raises
-    UnreadableRouting when no object with weights can be found.
-    """
-    for candidate, repairs in _objects(text[:LONGEST_ANSWER]):
-        routing = _read_object(candidate, facets, repairs)
-        if routing is not None:
-            return routing
-    raise UnreadableRouting(f"The answer holds no weights over {', '.join(facets)}: {text[:80]!r}.")
-
-
-def _reject_constant(_: str) -> float:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_reject_constant)
-_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-
-
-def _objects(text: str) -> Iterator[tuple[Mapping[str, Any], list[Repair]]]:
-    """Every JSON object in the text from left to right, first as it stands, then without trailing commas."""
-    stripped = text.strip()
-    for source, repair in ((stripped, None), (_TRAILING_COMMA.sub(r"\1", stripped), Repair.TRAILING_COMMA)):
-        if repair and source == stripped:
-            return
-        start = -1
-        for _ in range(MOST_OBJECTS):
-            start = source.find("{", start + 1)
-            if start < 0:
-                break
-            try:
-                content, end = _DECODER.raw_decode(source, start)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(content, dict):
-                found = [] if (start, end) == (0, len(source)) else [Repair.SURROUNDINGS]
-                yield content, [repair, *found] if repair else found
-
-
-def _read_object(
-    content: Mapping[str, Any], facets: Sequence[str], found: Sequence[Repair]
-) -> Routing | None:
-    repairs = list(found)
-    values = _facet_values(content, facets, repairs)
-    reasoning = content.get("reasoning")
-    if not values:
-        nested = next((inner for inner in content.values() if isinstance(inner, Mapping)), None)
-        if nested is None:
-            return None
-        repairs.append(Repair.NESTED)
-        values = _facet_values(nested, facets, repairs)
-        reasoning = reasoning or nested.get("reasoning")
-    numbers = _numbers(values, repairs)
-    if not numbers:
-        return None
-    if len(numbers) < len(facets):
-        if abs(math.fsum(numbers.values()) - 1) > SUM_SLACK:
-            return None
-        repairs.append(Repair.MISSING_FACET)
-    try:
-        weights = normalise(numbers, facets)
-    except ValueError:
-        return None
-    if abs(math.fsum(numbers.values()) - 1) > 10**-DECIMALS:
-        repairs.append(Repair.RENORMALISED)
-    return Routing(weights, reasoning.strip() if isinstance(reasoning, str) else "", tuple(repairs))
-
-
-def _facet_values(content: Mapping[str, Any], facets: Sequence[str], repairs: list[Repair]) -> dict[str, Any]:
-    exact = {facet: content[facet] for facet in facets if facet in content}
-    if len(exact) == len(facets):
-        return exact
-    respelled = {_spelling(key): value for key, value in content.items()}
-    values = {facet: respelled[_spelling(facet)] for facet in facets if _spelling(facet) in respelled}
-    if len(values) > len(exact):
-        repairs.append(Repair.KEY_SPELLING)
-    return values
-
-
-def _spelling(key: str) -> str:
-    """'Visual Weight', 'visual_weight' and 'VISUAL' are all meant as 'visual'."""
-    return re.sub(r"[^a-z0-9]", "", key.lower().removesuffix("weight"))
-
-
-def _numbers(values: Mapping[str, Any], repairs: list[Repair]) -> Weights:
-    """Every value as a share of 1; empty when one of them cannot be read as a number."""
-    numbers: Weights = {}
-    for facet, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return {}
-        if isinstance(value, str):
-            text = value.strip()
-            value = text.removesuffix("%").strip()
-            if text.endswith("%"):
-                repairs.append(Repair.PERCENTAGE)
-            repairs.append(Repair.NUMBER_AS_TEXT)
-        try:
-            numbers[facet] = float(value)
-        except (ValueError, OverflowError):
-            return {}
-    if not all(math.isfinite(number) and number >= 0 for number in numbers.values()):
-        return {}
-    total = math.fsum(numbers.values())
-    if abs(total - 100) <= 100 * SUM_SLACK:
-        repairs.append(Repair.PERCENTAGE)
-        numbers = {facet: number / 100 for facet, number in numbers.items()}
-    repairs[:] = list(dict.fromkeys(repairs))
-    return numbers

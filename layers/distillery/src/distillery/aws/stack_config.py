@@ -1,8 +1,7 @@
-"""Which taxonomy is in force (the data bucket): the stack's own, or the copy that a run keeps.
+"""The stack's configuration in the data bucket: the taxonomy and the price list, or those shipped.
 
-A stack's own taxonomy is the object `config/taxonomy.yaml`; without one the taxonomy shipped with the package
-holds. Each run keeps a copy of what it was validated with, so that a change of the stack's taxonomy reaches
-neither a run that is under way nor the model that is in charge.
+Each run keeps a copy of the taxonomy it was validated with, so that a change of the stack's reaches neither
+a run that is under way nor the active model.
 """
 
 from __future__ import annotations
@@ -10,18 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillery.aws.bucket import read_parsed, run_key
+from distillery.cost.prices import PriceList, parse_prices, price_list
 from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
 
 if TYPE_CHECKING:
     from distillery.aws.bucket import Bucket
 
-STACK_KEY = "config/taxonomy.yaml"
+TAXONOMY_KEY = "config/taxonomy.yaml"
+PRICES_KEY = "config/prices.yaml"
 RUN_COPY = "taxonomy.yaml"
 
 
 def stack_taxonomy(bucket: Bucket) -> Taxonomy:
     """The stack's own taxonomy or, without one, the shipped one; BadInput when it cannot be used."""
-    return _read(bucket, STACK_KEY) or default_taxonomy()
+    return _read(bucket, TAXONOMY_KEY) or default_taxonomy()
 
 
 def run_taxonomy(bucket: Bucket, run_id: str) -> Taxonomy:
@@ -42,3 +43,8 @@ def pin_taxonomy(bucket: Bucket, run_id: str) -> Taxonomy:
 
 def _read(bucket: Bucket, key: str) -> Taxonomy | None:
     return read_parsed(bucket, key, parse_taxonomy)
+
+
+def stack_prices(bucket: Bucket) -> PriceList:
+    """The stack's own price list or, without one, the shipped one; BadInput when it cannot be used."""
+    return read_parsed(bucket, PRICES_KEY, parse_prices) or price_list()
