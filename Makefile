@@ -17,7 +17,7 @@ install: ## .venv with the pinned dependencies and the command distillery
 check: install ## format, lint, types, import directions, template
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary layers/distillery/src functions ops local tools samples benchmarks
+	@$(BIN)/mypy --no-error-summary layers/distillery/src functions cli local tools samples benchmarks
 	@said=$$($(BIN)/lint-imports --no-cache --no-logo 2>&1) || { echo "$$said"; exit 1; }
 	@said=$$($(BIN)/sam validate --lint 2>&1) || { echo "$$said"; exit 1; }
 	@$(BIN)/python -m tools.translate

@@ -9,17 +9,17 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from cli import following
+from cli.cli import main
+from cli.following import follow
 from distillery.runs.states import QuotedCost, Source, State, now
-from ops import following
-from ops.cli import main
-from ops.following import follow
 from tests.unit import test_ops
 from tests.unit.test_ops import ON_AWS, REGION, RUN, printed, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ops.stack import Stack
+    from cli.stack import Stack
 
 stack = test_ops.stack  # the fixture
 QUOTE = QuotedCost(

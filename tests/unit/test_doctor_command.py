@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from cli import doctor
+from cli.cli import main
 from distillery.task.channels import default_taxonomy, dump_taxonomy
-from ops import doctor
-from ops.cli import main
 from tests.unit.patching import apply
 
 if TYPE_CHECKING:

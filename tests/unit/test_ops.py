@@ -12,14 +12,14 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 from rich.console import Console
 
+from cli import cli, following, queries
+from cli.cli import main
+from cli.following import Snapshot, TimedOut, follow
+from cli.screens import duration, show_progress
+from cli.stack import Stack, Target, find_stack
 from distillery.aws.run_store import Ledger
 from distillery.aws.tables import to_item
 from distillery.runs.states import ENDED, Source, State, run_id
-from ops import cli, following, queries
-from ops.cli import main
-from ops.following import Snapshot, TimedOut, follow
-from ops.screens import duration, show_progress
-from ops.stack import Stack, Target, find_stack
 from tests.unit.conftest import create_table
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from cli import generations
+from cli.cli import main
+from cli.following import TimedOut
+from cli.generations import Progress, follow_generation
+from cli.stack import Stack, Target, find_stack
 from distillery.generation.spec import parse_spec
 from distillery.generation.states import Generation, GenerationState, generation_id
 from distillery.runs.states import Source, State, now
 from distillery.task.channels import default_taxonomy, dump_taxonomy
-from ops import generations
-from ops.cli import main
-from ops.following import TimedOut
-from ops.generations import Progress, follow_generation
-from ops.stack import Stack, Target, find_stack
 from tests.specs import spec_text
 from tests.taxonomies import TWO
 from tests.unit.conftest import create_table

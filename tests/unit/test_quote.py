@@ -10,6 +10,8 @@ from cfnlint.decode import cfn_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli import quoting
+from cli.cli import main
 from distillery.cost.estimate import WARM_UPS, Line, Quote, Span, make_quote, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
 from distillery.dataset.checks.whole_set import statistics_of
@@ -19,8 +21,6 @@ from distillery.dataset.statistics import Characters
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.messages import usd
 from distillery.task.channels import default_taxonomy
-from ops import quoting
-from ops.cli import main
 from tests.unit.conftest import TEMPLATE
 from tests.unit.fakes import validation
 

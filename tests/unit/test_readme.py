@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.cli import main
 from distillery.cost.prices import parse_prices
 from distillery.dataset.findings import CODES
 from distillery.generation.planner import plan
@@ -13,7 +14,6 @@ from distillery.generation.spec import parse_spec
 from distillery.runs import events
 from distillery.runs.states import State
 from distillery.task.channels import default_taxonomy, parse_taxonomy
-from ops.cli import main
 from tools.translate import source
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.cli import main
 from distillery.aws.stack_config import TAXONOMY_KEY, stack_taxonomy
 from distillery.task.channels import default_taxonomy, dump_taxonomy, parse_taxonomy
-from ops.cli import main
 from tests.taxonomies import SIX, TWO
 from tests.unit.test_ops import ON_AWS, printed
 from tests.unit.test_ops import stack as _stack
@@ -16,7 +16,7 @@ from tests.unit.test_ops import stack as _stack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.stack import Stack
+    from cli.stack import Stack
 
 stack = _stack
 

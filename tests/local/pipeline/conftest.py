@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.cli import main
 from distillery.runs.states import State
-from ops.cli import main
 from tests.local.pipeline.chain import Chain, sample_records
 from tests.local.tools import wait_for
 

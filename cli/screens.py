@@ -13,16 +13,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from cli.approvals import cost, waiting
 from distillery.runs.states import CANDIDATES, ENDED, Run, State, now
 from distillery.task.channels import default_taxonomy
-from ops.approvals import cost, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
-    from ops.following import Snapshot
+    from cli.following import Snapshot
 
 COLOURS = {
     State.AWAITING_APPROVAL: "yellow",

@@ -12,7 +12,7 @@ from distillery.runs.states import run_id, slug
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.stack import Stack
+    from cli.stack import Stack
 
 SUFFIX = ".jsonl"
 LARGEST = 5 * 1024**3

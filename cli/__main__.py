@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from ops.cli import main
+from cli.cli import main
 
 sys.exit(main())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cli.files import read_text
 from distillery.aws.stack_config import TAXONOMY_KEY, stack_taxonomy
 from distillery.task.channels import Taxonomy, parse_taxonomy
-from ops.files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ops.stack import Stack
+    from cli.stack import Stack
 
 
 def read(stack: Stack) -> Taxonomy:

@@ -11,6 +11,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
 
+from cli.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut
+from cli.screens import table
 from distillery.aws import clients
 from distillery.aws.stack_config import stack_taxonomy
 from distillery.errors import BadInput, Transient
@@ -25,8 +27,6 @@ from distillery.generation.states import (
     spec_key,
 )
 from distillery.runs.states import now
-from ops.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut
-from ops.screens import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from cli.stack import Stack
     from distillery.generation.spec import Spec
     from distillery.task.channels import Taxonomy
-    from ops.stack import Stack
 
 EXIT_CODES = {GenerationState.REJECTED: 2, GenerationState.FAILED: 3, GenerationState.STOPPED: 3}
 """Of a generation from which no run comes; where one does, the run's verdict counts."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
+from cli import screens
+from cli.files import read_taxonomy, read_text
 from distillery.cost.estimate import Quote, Span, make_quote
 from distillery.cost.prices import parse_prices, price_list
 from distillery.dataset.validation import Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import usd
-from ops import screens
-from ops.files import read_taxonomy, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

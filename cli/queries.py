@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ops.stack import Stack
+    from cli.stack import Stack
 
 T = TypeVar("T")
 

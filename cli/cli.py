@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import Abort, TyperException
 
+from cli import approvals, generations, offline, screens, taxonomies
+from cli.commands import Finder, command_on
+from cli.files import read_taxonomy
+from cli.following import TimedOut, all_runs, follow
+from cli.queries import read_queries
+from cli.queries import route as send_and_wait
+from cli.stack import Stack, find_stack
+from cli.terminal import TROUBLE, AsJson, app, complain, console, print_json
+from cli.uploads import Drop, drop_file
 from distillery.aws.bucket import run_key
 from distillery.errors import BadInput, DistilleryError
 from distillery.runs.states import Run, State
 from distillery.task.channels import dump_taxonomy
-from ops import approvals, generations, offline, screens, taxonomies
-from ops.commands import Finder, command_on
-from ops.files import read_taxonomy
-from ops.following import TimedOut, all_runs, follow
-from ops.queries import read_queries
-from ops.queries import route as send_and_wait
-from ops.stack import Stack, find_stack
-from ops.terminal import TROUBLE, AsJson, app, complain, console, print_json
-from ops.uploads import Drop, drop_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from distillery.runs.states import Approval, Run, State, now
 from distillery.steps.run_steps import announcement, approved
 
 if TYPE_CHECKING:
-    from ops.stack import Stack
+    from cli.stack import Stack
 
 STEP = "distillery"
 """What the history names for a move that a person made with this command."""

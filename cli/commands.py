@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.stack import Stack, Target, find_stack
+from cli.stack import Stack, Target, find_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

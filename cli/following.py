@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from cli.approvals import waiting
 from distillery.aws import clients
 from distillery.aws.bedrock.deployments import Deployments
 from distillery.aws.bedrock.evaluations import EvaluationJobs
 from distillery.aws.tables import from_item
 from distillery.errors import DistilleryError, Transient
 from distillery.runs.states import ENDED, Run, State, now
-from ops.approvals import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ops.stack import Stack
+    from cli.stack import Stack
 
 LOCAL_INTERVAL = 0.5
 AWS_INTERVAL = 5.0

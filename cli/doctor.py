@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
+from cli import screens
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import counted
 from distillery.reports.validation_report import Found, found_by_code, render_validation
-from ops import screens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli import doctor as examination
+from cli import quoting
+from cli.files import read_taxonomy
+from cli.terminal import AsJson, app, complain, console, print_json
 from distillery.errors import BadInput
-from ops import doctor as examination
-from ops import quoting
-from ops.files import read_taxonomy
-from ops.terminal import AsJson, app, complain, console, print_json
 
 REJECTED = 2
 """Exit code for a file that is no dataset, as for a run that was rejected."""
