@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 from distillery.task.prompts import student_prompt
-from local.models import Teacher
+from local.models.answers import Teacher
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

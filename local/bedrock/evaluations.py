@@ -8,13 +8,13 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from distillery.errors import UnreadableRouting
-from local import models
 from local.bedrock import iam
 from local.bedrock.catalogue import refuse_ended
 from local.bedrock.context import lasting, logger
 from local.bedrock.errors import AwsError, JobFailed, conflict, invalid, not_found, over_quota
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import Evaluation, listed, new_arn, now
+from local.models import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,7 +146,7 @@ class Evaluations:
     def _grade(self, record: dict[str, Any]) -> tuple[float | None, str]:
         """A grade of 0..1; None where the judge has nothing to judge by."""
         try:
-            return models.judge(
+            return answers.judge(
                 record["prompt"],
                 record.get("referenceResponse", ""),
                 record["modelResponses"][0]["response"],

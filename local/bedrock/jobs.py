@@ -18,8 +18,8 @@ from local.bedrock.dataset import read_dataset
 from local.bedrock.errors import JobFailed, conflict, invalid, not_found, over_quota
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import CustomModel, Job, find, listed, new_arn, now
-from local.models import Distilled, Teacher
-from local.reading import facets_of_label, taxonomy_of_names, taxonomy_of_prompt
+from local.models.answers import Distilled, Teacher
+from local.models.prompt_reader import facets_of_label, taxonomy_of_names, taxonomy_of_prompt
 
 if TYPE_CHECKING:
     from distillery.task.channels import Taxonomy

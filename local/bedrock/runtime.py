@@ -12,7 +12,7 @@ from distillery.task.channels import default_taxonomy
 from local.bedrock.catalogue import refuse_ended
 from local.bedrock.errors import AwsError, invalid, not_found
 from local.bedrock.store import now
-from local.models import Answer, Base, Baseline, Teacher
+from local.models.answers import Answer, Base, Baseline, Teacher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

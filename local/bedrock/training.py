@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from distillery.linear.training import fit
 from local.bedrock.errors import JobFailed
-from local.reading import taxonomy_of_examples
+from local.models.prompt_reader import taxonomy_of_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable

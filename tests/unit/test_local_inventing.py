@@ -10,8 +10,8 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import Taxonomy, default_taxonomy
 from distillery.task.prompts import invention_prompt, teacher_prompt
 from distillery.task.weights import dominant
-from local.inventing import invention_of_prompt
-from local.models import Teacher
+from local.models.answers import Teacher
+from local.models.query_writer import invention_of_prompt
 from tests.taxonomies import SIX, TWO
 
 TAXONOMY = default_taxonomy()

@@ -12,9 +12,9 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.task.weights import rubric
-from local.guidelines import KINDS, Guidelines, on_grid, stem
-from local.models import Base, Baseline, Distilled, Teacher, judge
-from local.reading import facets_of_prompt
+from local.models.answers import Base, Baseline, Distilled, Teacher, judge
+from local.models.keyword_guidelines import KINDS, Guidelines, on_grid, stem
+from local.models.prompt_reader import facets_of_prompt
 
 TAXONOMY = default_taxonomy()
 FACETS = TAXONOMY.names

@@ -8,8 +8,8 @@ import pytest
 
 from distillery.task.channels import Facet, Taxonomy, default_taxonomy
 from distillery.task.prompts import student_prompt, teacher_prompt
-from local.models import Baseline, Teacher
-from local.reading import (
+from local.models.answers import Baseline, Teacher
+from local.models.prompt_reader import (
     facets_of_label,
     taxonomy_of_examples,
     taxonomy_of_names,

@@ -12,7 +12,7 @@ from distillery.aws.bedrock.converse import Converse, Reply
 from distillery.aws.bucket import run_key
 from distillery.aws.stack_config import RUN_COPY, TAXONOMY_KEY
 from distillery.task.channels import Taxonomy, dump_taxonomy
-from local.reading import taxonomy_of_prompt
+from local.models.prompt_reader import taxonomy_of_prompt
 from tests.taxonomies import SIX, TWO
 from tests.unit.test_route_step import records, results, router, run
 

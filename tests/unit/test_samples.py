@@ -18,7 +18,7 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import default_taxonomy
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominant, rubric
-from local.models import Baseline
+from local.models.answers import Baseline
 from samples.make_samples import QUERIES, SPEC, write_samples
 
 ROOT = Path(__file__).parents[2]

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Protocol
 from distillery.errors import UnreadableRouting
 from distillery.task.answers import parse_routing
 from distillery.task.weights import dominants, rubric
-from local.guidelines import Guidelines, from_grid, on_grid
-from local.inventing import invented_queries, invention_of_prompt
-from local.reading import facets_of_label, facets_of_prompt, taxonomy_of_prompt
+from local.models.keyword_guidelines import Guidelines, from_grid, on_grid
+from local.models.prompt_reader import facets_of_label, facets_of_prompt, taxonomy_of_prompt
+from local.models.query_writer import invented_queries, invention_of_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from distillery.task.channels import Taxonomy
     from distillery.task.weights import Weights
-    from local.guidelines import Reading
+    from local.models.keyword_guidelines import Reading
 
 CHARACTERS_PER_TOKEN = 4
 
