@@ -26,7 +26,7 @@ from distillery.steps.teacher_queries import Inventor
 from distillery.steps.watch_generation import watch_generation
 from distillery.task.channels import default_taxonomy
 from local.models.answers import Teacher
-from tests.unit.test_route_step import Context
+from tests.unit.steps.test_route_queries import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -307,7 +307,7 @@ def test_missing_file_or_folder_is_bad_input(tmp_path: Path) -> None:
 def test_inference_needs_only_the_standard_library(student: Student, tmp_path: Path) -> None:
     student.save(tmp_path / "student")
     script = (
-        "import sys; from distillery.student import load; "
+        "import sys; from distillery.linear.model import load; "
         f"load({str(tmp_path / 'student')!r}).explain('red then'); "
         "print(sorted({'numpy', 'scipy', 'sklearn', 'boto3', 'pydantic', 'yaml'} & set(sys.modules)))"
     )

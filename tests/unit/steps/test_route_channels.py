@@ -14,7 +14,7 @@ from distillery.aws.stack_config import RUN_COPY, TAXONOMY_KEY
 from distillery.task.channels import Taxonomy, dump_taxonomy
 from local.models.prompt_reader import taxonomy_of_prompt
 from tests.taxonomies import SIX, TWO
-from tests.unit.test_route_step import records, results, router, run
+from tests.unit.steps.test_route_queries import records, results, router, run
 
 if TYPE_CHECKING:
     from tests.unit.fakes import Surroundings

@@ -19,9 +19,9 @@ from distillery.runs.states import Source, State, now
 from distillery.task.channels import default_taxonomy, dump_taxonomy
 from tests.specs import spec_text
 from tests.taxonomies import TWO
+from tests.unit.cli.test_commands import ON_AWS, REGION, RUN, ended_run, printed, put
+from tests.unit.cli.test_commands import stack as _stack
 from tests.unit.conftest import create_table
-from tests.unit.test_ops import ON_AWS, REGION, RUN, ended_run, printed, put
-from tests.unit.test_ops import stack as _stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

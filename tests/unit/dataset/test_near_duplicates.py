@@ -24,7 +24,7 @@ from distillery.dataset.near_duplicates import (
 if TYPE_CHECKING:
     import random
 
-SAMPLES = Path(__file__).parents[2] / "samples" / "dataset.jsonl"
+SAMPLES = Path(__file__).parents[3] / "samples" / "dataset.jsonl"
 QUERY = "grey heron catching a fish at dawn in slow motion"
 WORDS = (
     "heron",

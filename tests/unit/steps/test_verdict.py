@@ -22,8 +22,8 @@ from distillery.steps.start_distillation import start_distillation
 from distillery.steps.validate_dataset import validate_dataset
 from distillery.steps.watch_bedrock import watch_bedrock
 from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, FakeModels, FakeRoles
-from tests.unit.test_route_step import FakeConverse
-from tests.unit.test_validate_step import GOOD, drop
+from tests.unit.steps.test_route_queries import FakeConverse
+from tests.unit.steps.test_validate_dataset import GOOD, drop
 
 if TYPE_CHECKING:
     from distillery.steps.run_steps import Pipeline

@@ -21,8 +21,8 @@ from distillery.steps.start_distillation import start_distillation
 from distillery.steps.validate_dataset import validate_dataset
 from distillery.steps.watch_bedrock import watch_bedrock
 from tests.unit.fakes import FakeModels, FakeRoles, Surroundings
-from tests.unit.test_steps import RUN, jobs, received, watch
-from tests.unit.test_validate_step import GOOD, drop
+from tests.unit.steps.test_steps import RUN, jobs, received, watch
+from tests.unit.steps.test_validate_dataset import GOOD, drop
 
 if TYPE_CHECKING:
     from distillery.steps.run_steps import Pipeline

@@ -10,8 +10,8 @@ from cli.cli import main
 from distillery.aws.stack_config import TAXONOMY_KEY, stack_taxonomy
 from distillery.task.channels import default_taxonomy, dump_taxonomy, parse_taxonomy
 from tests.taxonomies import SIX, TWO
-from tests.unit.test_ops import ON_AWS, printed
-from tests.unit.test_ops import stack as _stack
+from tests.unit.cli.test_commands import ON_AWS, printed
+from tests.unit.cli.test_commands import stack as _stack
 
 if TYPE_CHECKING:
     from pathlib import Path

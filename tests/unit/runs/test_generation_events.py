@@ -16,7 +16,7 @@ from distillery.runs.events import GenerationWatch, LabelsComplete, WatchMessage
 from distillery.steps.generation_steps import label_message
 from distillery.steps.label_queries import LabelMessage
 
-SAMPLES = Path(__file__).parents[2] / "events"
+SAMPLES = Path(__file__).parents[3] / "events"
 
 
 def sample(name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tools.translate import source
 if TYPE_CHECKING:
     import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text("utf-8")
 
 

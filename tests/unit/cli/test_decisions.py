@@ -13,15 +13,15 @@ from cli import following
 from cli.cli import main
 from cli.following import follow
 from distillery.runs.states import QuotedCost, Source, State, now
-from tests.unit import test_ops
-from tests.unit.test_ops import ON_AWS, REGION, RUN, printed, put
+from tests.unit.cli import test_commands
+from tests.unit.cli.test_commands import ON_AWS, REGION, RUN, printed, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.stack import Stack
 
-stack = test_ops.stack  # the fixture
+stack = test_commands.stack  # the fixture
 QUOTE = QuotedCost(
     low=0.38,
     high=63.1,

@@ -35,7 +35,7 @@ from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text
 from tests.taxonomies import SIX, TWO
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TAXONOMY = default_taxonomy()
 MATERIAL = {
     "one_word": {"visual": ["{thing}"], "audio": ["{colour}"]},
@@ -91,9 +91,9 @@ def test_shares_are_whole_numbers_that_sum_to_the_total(shares: dict[str, float]
 
 def test_a_plan_is_the_same_in_every_process() -> None:
     code = (
-        "import hashlib, pathlib; from distillery.spec import parse_spec;"
-        "from distillery import generation as g;"
-        "from distillery.taxonomy import default_taxonomy as t;"
+        "import hashlib, pathlib; from distillery.generation.spec import parse_spec;"
+        "from distillery.generation import planner as g;"
+        "from distillery.task.channels import default_taxonomy as t;"
         f"p = g.plan(parse_spec(pathlib.Path({str(SPEC)!r}).read_bytes()), t());"
         "print(hashlib.sha256(g.dump_plan(p)).hexdigest())"
     )

@@ -12,7 +12,7 @@ from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.reports.validation_report import render_validation
 from distillery.runs.states import Source
 from tests.unit.examinations import taxonomy_of, validation
-from tests.unit.test_report import HOSTILE, Page
+from tests.unit.reports.test_run_report import HOSTILE, Page
 
 if TYPE_CHECKING:
     from distillery.task.channels import Taxonomy

@@ -21,7 +21,7 @@ from distillery.steps import generation_steps, plan_dataset, watch_generation
 from distillery.steps.generation_steps import announcement
 from tests.specs import spec_text
 from tests.unit.generating import MODEL, Workshop
-from tests.unit.test_route_step import Context
+from tests.unit.steps.test_route_queries import Context
 
 if TYPE_CHECKING:
     from tests.unit.fakes import Surroundings

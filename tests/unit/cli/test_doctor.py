@@ -20,7 +20,7 @@ from tests.unit.patching import apply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAMPLE = (Path(__file__).parents[2] / "samples" / "dataset.jsonl").read_bytes()
+SAMPLE = (Path(__file__).parents[3] / "samples" / "dataset.jsonl").read_bytes()
 LINES = SAMPLE.splitlines(keepends=True)
 
 

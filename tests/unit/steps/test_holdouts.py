@@ -15,7 +15,7 @@ from distillery.errors import Transient
 from distillery.runs.states import Run, Source, State
 from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset
-from tests.unit.test_validate_step import drop, line
+from tests.unit.steps.test_validate_dataset import drop, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

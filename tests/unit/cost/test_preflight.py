@@ -26,7 +26,7 @@ from tests.unit.fakes import (
     FakeRoles,
     Surroundings,
 )
-from tests.unit.test_steps import RUN, bring_to, jobs
+from tests.unit.steps.test_steps import RUN, bring_to, jobs
 
 if TYPE_CHECKING:
     from distillery.steps.run_steps import Pipeline

@@ -21,7 +21,7 @@ from distillery.task.weights import dominant, rubric
 from local.models.answers import Baseline
 from samples.make_samples import QUERIES, SPEC, write_samples
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "samples"
 FOREIGN = ROOT.parent / "shared" / "data" / "teacher_labels.jsonl"
 RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")

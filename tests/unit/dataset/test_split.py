@@ -17,7 +17,7 @@ from distillery.dataset.split import MIN_TRAINING_RECORDS, Group, Split, plan_sp
 from distillery.dataset.validation import Rules, validate_dataset
 from distillery.task.channels import default_taxonomy
 
-LABELS = Path(__file__).parents[3] / "shared" / "data" / "teacher_labels.jsonl"
+LABELS = Path(__file__).parents[4] / "shared" / "data" / "teacher_labels.jsonl"
 FACETS = ("a", "b", "c")
 
 

@@ -15,7 +15,7 @@ from distillery.runs.states import Run, Source, State
 from distillery.serving.messages import parse_message
 from distillery.steps.run_steps import announcement
 
-SAMPLES = Path(__file__).parents[2] / "events"
+SAMPLES = Path(__file__).parents[3] / "events"
 
 
 def sample(name: str) -> dict[str, Any]:
