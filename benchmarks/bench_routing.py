@@ -29,7 +29,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from benchmarks.figures import Figure, Measured, answer
-from distillery.task.channels import default_taxonomy, dump_taxonomy
+from distillery.task.channels import default_channel_config, dump_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,9 @@ ANSWERS: dict[str, Any] = {
         "output": {
             "message": {
                 "role": "assistant",
-                "content": [{"text": json.dumps({**default_taxonomy().fallback, "reasoning": REASONING})}],
+                "content": [
+                    {"text": json.dumps({**default_channel_config().fallback, "reasoning": REASONING})}
+                ],
             }
         },
         "stopReason": "end_turn",
@@ -75,7 +77,7 @@ ANSWERS: dict[str, Any] = {
     "UpdateItem": {},
     "GetParameter": {"Parameter": {"Name": "active-model", "Value": json.dumps(ACTIVE_MODEL), "Version": 1}},
 }
-TAXONOMY = dump_taxonomy(default_taxonomy()).encode()
+CHANNEL_CONFIG = dump_channel_config(default_channel_config()).encode()
 """The copy that the run of the model in charge keeps, as S3 answers with it."""
 CALLS_PER_QUERY = {"Converse": 1, "PutItem": 2, "UpdateItem": 1}
 """A claim, the question, the claim's answer, the result."""
@@ -106,7 +108,7 @@ class Canned:
         return self._answer("UpdateItem")
 
     def get_object(self, **_: Any) -> Any:
-        return {"Body": io.BytesIO(TAXONOMY)}
+        return {"Body": io.BytesIO(CHANNEL_CONFIG)}
 
     def get_parameter(self, **_: Any) -> Any:
         return self._answer("GetParameter")
@@ -128,7 +130,7 @@ class Unsent:
     def __call__(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
         operation = event_name.rsplit(".", 1)[-1]
         self.calls[operation] += 1
-        body = TAXONOMY if operation == "GetObject" else json.dumps(ANSWERS[operation]).encode()
+        body = CHANNEL_CONFIG if operation == "GetObject" else json.dumps(ANSWERS[operation]).encode()
         return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(body))
 
 

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.bench_validation [--quick]`; every case runs in an interpreter of its own, so that one
 case's peak is not another's. The input is generated from a fixed seed. Training, holdout, quarantine and
-mends are written too, as in the deployed function. The search for near-copies is left out: its time follows
+fixes are written too, as in the deployed function. The search for near-duplicates is left out: its time follows
 from the number of distinct queries and not from bytes, and it has a benchmark of its own.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.peak import peak_bytes
 from distillery.dataset import validation
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,19 +35,19 @@ TARGET_MEGABYTES_PER_SECOND = 25.0
 TARGET_PEAK_MEGABYTES = 150.0
 LARGE_FILE = 500 * MEGABYTE
 WORDS = ("harbour", "lantern", "orchestra", "interview", "glacier", "episode", "kettle", "budget", "ladder")
-OTHER_PROMPT = "Return JSON with the weights of the facets and reasoning for the given query."
+OTHER_PROMPT = "Return JSON with the weights of the channels and reasoning for the given query."
 
 
 def _lines(reasoning_words: int, seed: int = 7) -> Iterator[bytes]:
     """Endless good lines, in the shape of a teacher's labels."""
     rng = random.Random(seed)
-    facets = default_taxonomy().names
+    channels = default_channel_config().names
     number = 0
     while True:
         number += 1
-        cuts = sorted(rng.randint(0, 10) for _ in facets[1:])
+        cuts = sorted(rng.randint(0, 10) for _ in channels[1:])
         parts = [high - low for low, high in zip([0, *cuts], [*cuts, 10], strict=True)]
-        label = {facet: part / 10 for facet, part in zip(facets, parts, strict=True)}
+        label = {channel: part / 10 for channel, part in zip(channels, parts, strict=True)}
         query = " ".join(rng.choices(WORDS, k=6)) + f" {number}"
         reasoning = " ".join(rng.choices(WORDS, k=reasoning_words))
         yield training_line(Record(number, query, label, reasoning, ""), OTHER_PROMPT)
@@ -69,8 +69,8 @@ def _repeat(path: Path, size: int) -> None:
             file.write(line)
 
 
-def _write_mended(path: Path) -> None:
-    """Every line with something to mend."""
+def _write_fixed(path: Path) -> None:
+    """Every line with something to fix."""
     with path.open("wb") as file:
         file.writelines(
             line.replace(b'"role":"user"', b'"id":7,"role":"user"') for line in islice(_lines(6), RECORDS)
@@ -84,10 +84,10 @@ def _write_one_line(path: Path) -> None:
 
 
 def _write_bad_lines(path: Path) -> None:
-    facet = default_taxonomy().names[0]
+    channel = default_channel_config().names[0]
     with path.open("wb") as file:
         file.writelines(
-            line.replace(f'{facet}\\":'.encode(), b'smell\\":') for line in islice(_lines(18), RECORDS)
+            line.replace(f'{channel}\\":'.encode(), b'smell\\":') for line in islice(_lines(18), RECORDS)
         )
     _repeat(path, LARGE_FILE)
 
@@ -95,7 +95,7 @@ def _write_bad_lines(path: Path) -> None:
 CASES = {
     "15,000 records of about 430 bytes": lambda path: _write(path, 6, records=RECORDS),
     "15,000 records of about 15,000 bytes": lambda path: _write(path, 1_750, records=RECORDS),
-    "15,000 records of about 430 bytes, all mended": _write_mended,
+    "15,000 records of about 430 bytes, all fixed": _write_fixed,
     "500 MB, lines of about 430 bytes": lambda path: _write(path, 6, size=LARGE_FILE),
     "500 MB, lines of about 4,000 bytes": lambda path: _write(path, 450, size=LARGE_FILE),
     "500 MB, one line": _write_one_line,
@@ -130,7 +130,7 @@ def _validate(path: Path) -> tuple[DatasetReport, float]:
         started = time.perf_counter()
         report = validate_dataset(
             source,
-            taxonomy=default_taxonomy(),
+            channel_config=default_channel_config(),
             rules=Rules(),
             train=train,
             holdout=holdout,

@@ -1,4 +1,4 @@
-"""`python -m ops` is the command `distillery`."""
+"""`python -m cli` is the command `distillery`."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli import approvals, generations, offline, screens, taxonomies
+from cli import approvals, channel_configs, generations, offline, screens
 from cli.commands import Finder, command_on
-from cli.files import read_taxonomy
+from cli.files import read_channel_config
 from cli.following import TimedOut, all_runs, follow
 from cli.queries import read_queries
 from cli.queries import route as send_and_wait
@@ -23,7 +23,7 @@ from cli.uploads import Drop, drop_file
 from distillery.aws.bucket import run_key
 from distillery.errors import BadInput, DistilleryError
 from distillery.runs.states import Run, State
-from distillery.task.channels import dump_taxonomy
+from distillery.task.channels import dump_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,9 @@ def generate(
     preview: Annotated[
         int | None, typer.Option(min=1, help="Show so many of the planned queries, offline, and stop.")
     ] = None,
-    taxonomy: Annotated[Path | None, typer.Option(help="The facets of a preview; else the shipped.")] = None,
+    channels: Annotated[
+        Path | None, typer.Option(help="The channels of a preview; else the shipped.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it, and the run that comes of it.")] = False,
     timeout: Timeout = ONE_DAY,
     arrival: Arrival = ARRIVAL,
@@ -98,7 +100,7 @@ def generate(
 ) -> int:
     """Have a dataset made of a spec: queries are planned and labelled by the teacher; a run follows."""
     if preview is not None:
-        shown = generations.preview(generations.read_spec(spec)[0], read_taxonomy(taxonomy), preview)
+        shown = generations.preview(generations.read_spec(spec)[0], read_channel_config(channels), preview)
         if as_json:
             print_json(shown)
         else:
@@ -195,7 +197,7 @@ def route(
     """Send queries to the router's queue and show their weights."""
     wanted = [*(queries or []), *(read_queries(file) if file else [])][:first]
     if not wanted:
-        raise BadInput("There is no query to route.", mend='For example: distillery route "goals by Pelé".')
+        raise BadInput("There is no query to route.", fix='For example: distillery route "goals by Pelé".')
     routed = send_and_wait(stack, wanted, timeout=timeout)
     if as_json:
         print_json({"results": routed.results, "unanswered": routed.unanswered})
@@ -205,7 +207,7 @@ def route(
     if routed.unanswered:
         raise TimedOut(
             f"{len(routed.unanswered)} of {len(wanted)} queries had no result within {timeout:g} seconds.",
-            mend="The stack's dead-letter queue holds, with the reason, what cannot be answered.",
+            fix="The stack's dead-letter queue holds, with the reason, what cannot be answered.",
         )
     return 0
 
@@ -220,29 +222,32 @@ def approve(stack: Stack, run: RunId, as_json: AsJson = False) -> int:
 def reject(
     stack: Stack,
     run: RunId,
-    because: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the record.")] = "",
     as_json: AsJson = False,
 ) -> int:
     """End a run that waits because of what it may cost; who, when and why is recorded."""
-    return _print_decision(*approvals.reject(stack, run, because), as_json=as_json)
+    return _print_decision(*approvals.reject(stack, run, reason), as_json=as_json)
 
 
 @on_stack
-def taxonomy(
+def channels(
     stack: Stack,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The stack's taxonomy from now on, YAML.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The stack's channel configuration from now on, YAML."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show the stack's facets or, given a file, check it and make it the stack's taxonomy."""
-    found = taxonomies.read(stack) if file is None else taxonomies.put(stack, file)
+    """Show the stack's channels or, given a file, check it and make it the stack's channel configuration."""
+    found = channel_configs.read(stack) if file is None else channel_configs.put(stack, file)
     if as_json:
         print_json(found.model_dump(mode="json"))
     elif file is None:
-        console().print(dump_taxonomy(found), markup=False, soft_wrap=True, end="")
+        console().print(dump_channel_config(found), markup=False, soft_wrap=True, end="")
     else:
-        console().print(f"The stack's facets are now {', '.join(found.names)}.", markup=False, soft_wrap=True)
+        console().print(
+            f"The stack's channels are now {', '.join(found.names)}.", markup=False, soft_wrap=True
+        )
     return 0
 
 
@@ -263,7 +268,7 @@ def outputs(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code and lets no traceback through for what a user can mend."""
+    """Run the command; returns its exit code and lets no traceback through for what a user can fix."""
     try:
         code = app(args=arguments, prog_name="distillery", standalone_mode=False)
     except TyperException as error:
@@ -347,9 +352,9 @@ def verdict_code(run: Run) -> int:
 
 
 def _run(stack: Stack, run_id: str) -> Run:
-    found = stack.ledger.find(run_id)
+    found = stack.run_store.find(run_id)
     if found is None:
-        raise BadInput(f"There is no run {run_id}.", mend="`distillery runs` lists those there are.")
+        raise BadInput(f"There is no run {run_id}.", fix="`distillery runs` lists those there are.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Examining a file offline: the same checks as a dropped dataset gets, with a mended copy if wanted."""
+"""Examining a file offline: the same checks as a dropped dataset gets, with a fixed copy if wanted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 CLEAN, FOUND, UNREADABLE = 0, 1, 2
 NO_LINES = ("empty_file", "binary_file", "compressed_file")
@@ -35,13 +35,15 @@ class UnreadableFile(BadInput):
     """There is nothing to examine."""
 
 
-def examine(file: Path, taxonomy: Taxonomy, console: Console, fix: Path | None = None) -> DatasetReport:
-    """Examine a file, and write the mended one to `fix` and the mends to `<fix>.diff`.
+def examine(
+    file: Path, channel_config: ChannelConfig, console: Console, fix: Path | None = None
+) -> DatasetReport:
+    """Examine a file, and write the fixed one to `fix` and the fixes to `<fix>.diff`.
 
     Raises UnreadableFile where the file has no lines to examine; nothing is written then.
     """
     if fix is not None and fix.resolve() == file.resolve():
-        raise BadInput(f"{fix} is the file itself.", mend="Name another one for what is mended.")
+        raise BadInput(f"{fix} is the file itself.", fix="Name another one for what is fixed.")
     with contextlib.ExitStack() as stack:
         try:
             source = stack.enter_context(file.open("rb"))
@@ -53,7 +55,7 @@ def examine(file: Path, taxonomy: Taxonomy, console: Console, fix: Path | None =
         progress = stack.enter_context(_progress(console))
         report = validate_dataset(
             _Watched(source, progress, size, file),
-            taxonomy=taxonomy,
+            channel_config=channel_config,
             rules=Rules(),
             train=stack.enter_context(tempfile.TemporaryFile()),
             holdout=stack.enter_context(tempfile.TemporaryFile()),
@@ -66,14 +68,14 @@ def examine(file: Path, taxonomy: Taxonomy, console: Console, fix: Path | None =
     return report.model_copy(update={"dataset": file.name})
 
 
-def write_page(path: Path, report: DatasetReport, taxonomy: Taxonomy) -> None:
+def write_page(path: Path, report: DatasetReport, channel_config: ChannelConfig) -> None:
     """Write what was found as a page."""
     with _written(path) as file:
-        file.write(render_validation(report, taxonomy).encode())
+        file.write(render_validation(report, channel_config).encode())
 
 
 def diff_of(fix: Path) -> Path:
-    """Where the mends of a file are written."""
+    """Where the fixes of a file are written."""
     return fix.with_name(f"{fix.name}.diff")
 
 
@@ -94,7 +96,7 @@ def show_examination(console: Console, report: DatasetReport, fix: Path | None) 
     for reason in report.reasons:
         console.print(f"[red]It would be rejected:[/] {escape(reason)}", soft_wrap=True)
     if fix is not None:
-        told = f"{counted(report.mended, 'line')} mended and {counted(report.quarantined, 'line')} left out"
+        told = f"{counted(report.fixed, 'line')} fixed and {counted(report.quarantined, 'line')} left out"
         console.print(f"{fix} has {told}; {diff_of(fix).name} shows each.", markup=False, soft_wrap=True)
     sums = ", ".join(
         counted(count, word)
@@ -112,17 +114,17 @@ def _by_code(found: list[Found]) -> Table:
             f"[{SEVERITY_COLOURS[severity]}]{severity}[/]",
             one.code,
             f"{one.times:,}",
-            one.kind.meaning + (" Mended." if one.kind.mended else ""),
+            one.kind.meaning + (" Fixed." if one.kind.fixed else ""),
         )
     return rows
 
 
 def _offenders(found: list[Found]) -> Table:
-    rows = screens.table("line", "code", "first found", "how to mend it", numbers=["line"])
+    rows = screens.table("line", "code", "first found", "how to fix it", numbers=["line"])
     for one in found:
         for finding in one.first[:OFFENDERS_PER_CODE]:
             line = "" if finding.line is None else f"{finding.line:,}"
-            rows.add_row(line, finding.code, escape(finding.message), escape(finding.mend))
+            rows.add_row(line, finding.code, escape(finding.message), escape(finding.fix))
     return rows
 
 
@@ -130,7 +132,7 @@ def _covered(report: DatasetReport) -> str:
     """What the dataset covers, in shares."""
     statistics = report.statistics
     parts = {
-        "dominant facets": (statistics.dominant_counts, statistics.labelled),
+        "dominant channels": (statistics.dominant_counts, statistics.labelled),
         "languages": (statistics.languages, statistics.sampled),
     }
     lines = [f"{report.distinct:,} distinct queries in {counted(statistics.records, 'record')}"]
@@ -152,7 +154,7 @@ def _why_unreadable(report: DatasetReport) -> str:
     """A sentence where the file as a whole cannot be read as lines of text."""
     whole = next((f for f in report.findings if f.line is None and f.code in {*NO_LINES, "not_utf8"}), None)
     if whole is not None:
-        return f"{whole.message} {whole.mend}"
+        return f"{whole.message} {whole.fix}"
     if report.lines and report.finding_counts.get("not_utf8") == report.lines:
         return "No line of the file is UTF-8. Save the file as UTF-8."
     return ""

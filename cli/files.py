@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillery.errors import BadInput
-from distillery.task.channels import Taxonomy, default_taxonomy, parse_taxonomy
+from distillery.task.channels import ChannelConfig, default_channel_config, parse_channel_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,9 +18,9 @@ def read_text(file: Path) -> str:
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8 text.", mend="Save it as UTF-8.") from error
+        raise BadInput(f"{file} is not UTF-8 text.", fix="Save it as UTF-8.") from error
 
 
-def read_taxonomy(file: Path | None) -> Taxonomy:
-    """The taxonomy of a file; the shipped one without."""
-    return parse_taxonomy(read_text(file)) if file else default_taxonomy()
+def read_channel_config(file: Path | None) -> ChannelConfig:
+    """The channel configuration of a file; the shipped one without."""
+    return parse_channel_config(read_text(file)) if file else default_channel_config()

@@ -1,4 +1,4 @@
-"""Following a run: what the ledger says, and what Bedrock says of the step it is in."""
+"""Following a run: what the run table says, and what Bedrock says of the step it is in."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def follow(
         if run is None and clock() - begin >= arrival:
             raise TimedOut(
                 f"No run {run_id} appeared within {arrival:g} seconds.",
-                mend="`distillery runs` lists those there are.",
+                fix="`distillery runs` lists those there are.",
             )
         if clock() - begin >= timeout:
             raise TimedOut(f"The run {run_id} has not ended within {timeout:g} seconds; it goes on.")
@@ -84,7 +84,7 @@ def follow(
 def settled(run: Run) -> bool:
     """Whether a run has ended and what follows from its end is done: the report, the active model.
 
-    The verdict is in the ledger before it is acted upon and announced after. A function that died in
+    The verdict is in the run table before it is acted upon and announced after. A function that died in
     between is made good within minutes, so a verdict that old counts as settled either way.
     """
     if run.state not in ENDED:
@@ -95,7 +95,7 @@ def settled(run: Run) -> bool:
 
 def look(stack: Stack, run_id: str) -> Snapshot:
     """The run now, and what Bedrock is doing for it."""
-    run = stack.ledger.find(run_id)
+    run = stack.run_store.find(run_id)
     if run is None:
         return Snapshot(None, "waiting for the first function")
     try:

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from cli.following import AWS_INTERVAL, LOCAL_INTERVAL, TimedOut
 from cli.screens import table
 from distillery.aws import clients
-from distillery.aws.stack_config import stack_taxonomy
+from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput, Transient
 from distillery.generation.planner import plan, to_invent
 from distillery.generation.spec import Hard, check_against, parse_spec
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from cli.stack import Stack
     from distillery.generation.spec import Spec
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 EXIT_CODES = {GenerationState.REJECTED: 2, GenerationState.FAILED: 3, GenerationState.STOPPED: 3}
 """Of a generation from which no run comes; where one does, the run's verdict counts."""
@@ -84,20 +84,25 @@ def read_spec(file: Path) -> tuple[Spec, bytes]:
     try:
         return parse_spec(content), content
     except BadInput as error:
-        raise BadInput(f"{file}: {error.message}", mend=error.mend) from error
+        raise BadInput(f"{file}: {error.message}", fix=error.fix) from error
 
 
-def preview(spec: Spec, taxonomy: Taxonomy, count: int) -> dict[str, Any]:
+def preview(spec: Spec, channel_config: ChannelConfig, count: int) -> dict[str, Any]:
     """The first queries of the plan, and its shares; asks nobody."""
-    planned = plan(spec, taxonomy)
-    facets, hard = Counter(one.facet for one in planned), Counter(one.hard for one in planned)
+    planned = plan(spec, channel_config)
+    channels, hard = Counter(one.channel for one in planned), Counter(one.hard for one in planned)
     return {
         "planned": len(planned),
         "to_invent": sum(to_invent(spec).values()),
-        "facets": {facet: facets[facet] for facet in spec.mix if facets[facet]},
+        "channels": {channel: channels[channel] for channel in spec.mix if channels[channel]},
         "hard": {case.value: hard[case.value] for case in Hard if hard[case.value]},
         "queries": [
-            {"query": one.query, "family": one.family, "facet": one.facet, "hard": one.hard}
+            {
+                "query": one.query,
+                "template_group": one.template_group,
+                "channel": one.channel,
+                "hard": one.hard,
+            }
             for one in planned[:count]
         ],
     }
@@ -105,16 +110,16 @@ def preview(spec: Spec, taxonomy: Taxonomy, count: int) -> dict[str, Any]:
 
 def preview_table(shown: dict[str, Any]) -> Table:
     """A preview for people."""
-    rows = table("query", "facet", "family", "hard case")
+    rows = table("query", "channel", "template_group", "hard case")
     for one in shown["queries"]:
-        rows.add_row(escape(one["query"]), one["facet"], one["family"], one["hard"] or "")
+        rows.add_row(escape(one["query"]), one["channel"], one["template_group"], one["hard"] or "")
     return rows
 
 
 def preview_words(shown: dict[str, Any]) -> str:
     """What else a preview says, in a line."""
     shares = ", ".join(
-        f"{count} {name}" for part in ("facets", "hard") for name, count in shown[part].items()
+        f"{count} {name}" for part in ("channels", "hard") for name, count in shown[part].items()
     )
     invented = f", {shown['to_invent']} more to be invented by the teacher" if shown["to_invent"] else ""
     return f"{shown['planned']} queries planned{invented}: {shares}."
@@ -123,8 +128,8 @@ def preview_words(shown: dict[str, Any]) -> str:
 def drop_spec(stack: Stack, file: Path, dataset: str | None) -> DroppedSpec:
     """Put a spec into the bucket once it is known to be usable there."""
     spec, content = read_spec(file)
-    taxonomy = stack_taxonomy(stack.bucket)
-    check_against(spec, taxonomy)
+    channel_config = stack_channel_config(stack.bucket)
+    check_against(spec, channel_config)
     key = spec_key(dataset or file.stem)
     name = spec_dataset(key)
     teacher = stack.output("TeacherModelId")
@@ -134,14 +139,14 @@ def drop_spec(stack: Stack, file: Path, dataset: str | None) -> DroppedSpec:
             Bucket=bucket, Key=key, Body=content, ContentType="application/yaml"
         )
     version = answer.get("VersionId") or answer["ETag"].strip('"')
-    return DroppedSpec(generation_id(name, spec, taxonomy, teacher), name, bucket, key, version)
+    return DroppedSpec(generation_id(name, spec, channel_config, teacher), name, bucket, key, version)
 
 
 def is_generation(stack: Stack, name: str, arrival: float) -> bool:
     """Whether an id is a generation's; waits until the stack knows it as that or as a run."""
     begin = time.monotonic()
     while True:
-        if stack.ledger.find(name) is not None:
+        if stack.run_store.find(name) is not None:
             return False
         if "GenerationsTableName" in stack.outputs and stack.generations.find(name) is not None:
             return True

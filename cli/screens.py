@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.approvals import cost, waiting
 from distillery.runs.states import CANDIDATES, ENDED, Run, State, now
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -165,7 +165,7 @@ def _candidate_order(candidate: str) -> int:
 
 def _figure(value: Any) -> str:
     if isinstance(value, float):
-        # Four significant digits: rubric means and costs of fractions of a cent stand in one table.
+        # Four significant digits: weight score means and costs of fractions of a cent stand in one table.
         return f"{value:.{max(2, 3 - math.floor(math.log10(abs(value))))}f}" if value else "0"
     if isinstance(value, list):
         return " to ".join(_figure(item) for item in value)
@@ -173,12 +173,12 @@ def _figure(value: Any) -> str:
 
 
 def _findings(findings: Sequence[Mapping[str, Any]]) -> Table:
-    rows = table("line", "code", "what", "how to mend it", numbers=["line"])
+    rows = table("line", "code", "what", "how to fix it", numbers=["line"])
     for finding in findings[:FINDINGS_SHOWN]:
         line = finding["line"]
         rows.add_row(
             "" if line is None else str(line),
-            *(escape(str(finding[part])) for part in ("code", "message", "mend")),
+            *(escape(str(finding[part])) for part in ("code", "message", "fix")),
         )
     if len(findings) > FINDINGS_SHOWN:
         rows.add_row("", "", f"and {len(findings) - FINDINGS_SHOWN} more", "")
@@ -188,17 +188,24 @@ def _findings(findings: Sequence[Mapping[str, Any]]) -> Table:
 def runs_table(runs: Sequence[Run]) -> Table:
     """One line per run."""
     rows = table(
-        "run", "state", "begun", "took", "records", "rubric", "quote", numbers=["took", "records", "rubric"]
+        "run",
+        "state",
+        "begun",
+        "took",
+        "records",
+        "weight_score",
+        "estimate",
+        numbers=["took", "records", "weight_score"],
     )
     for run in runs:
-        rubric = run.scores.get("distilled", {}).get("rubric")
+        weight_score = run.scores.get("distilled", {}).get("weight_score")
         rows.add_row(
             run.run_id,
             state_text(run.state),
             f"{run.history[0].at.astimezone():%Y-%m-%d %H:%M:%S}",
             duration(sum(seconds_in(run))),
             _figure(run.counts.get("accepted")),
-            _figure(rubric),
+            _figure(weight_score),
             cost(run),
         )
     return rows
@@ -221,17 +228,17 @@ def _listed(value: Any) -> str:
 
 
 def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """Queries with their weights, the facets in the taxonomy's order."""
-    named = {facet for result in results for facet in result["weights"]}
-    known = [facet for facet in default_taxonomy().names if facet in named]
-    facets = known + sorted(named.difference(known))
-    rows = table("query", *facets, "dominant", "source", "ms", numbers=[*facets, "ms"])
+    """Queries with their weights, the channels in the channel configuration's order."""
+    named = {channel for result in results for channel in result["weights"]}
+    known = [channel for channel in default_channel_config().names if channel in named]
+    channels = known + sorted(named.difference(known))
+    rows = table("query", *channels, "dominant", "source", "ms", numbers=[*channels, "ms"])
     for result in results:
         weights = result["weights"]
         top = max(weights.values())
         rows.add_row(
             escape(result["query"]),
-            *(_weight(weights.get(facet), top) for facet in facets),
+            *(_weight(weights.get(channel), top) for channel in channels),
             result["dominant"],
             result["source"],
             f"{result['latency_ms']:.0f}",

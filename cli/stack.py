@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from distillery.aws import clients
 from distillery.aws.bucket import Bucket
 from distillery.aws.generation_store import Generations, Labels
-from distillery.aws.run_store import Ledger
+from distillery.aws.run_store import RunStore
 from distillery.errors import BadInput
 
 STACK_NAME = "distillery"
@@ -84,14 +84,14 @@ class Stack:
         if name not in self.outputs:
             raise BadInput(
                 f"The stack {self.name} has no output {name}.",
-                mend="Is it a Distillery stack, and has its deployment ended well?",
+                fix="Is it a Distillery stack, and has its deployment ended well?",
             )
         return self.outputs[name]
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def run_store(self) -> RunStore:
         """The stack's runs."""
-        return Ledger(self.output("RunsTableName"), self.client("dynamodb"))
+        return RunStore(self.output("RunsTableName"), self.client("dynamodb"))
 
     @cached_property
     def generations(self) -> Generations:
@@ -117,17 +117,17 @@ def find_stack(target: Target) -> Stack:
         stack = Stack(target.name, region, endpoint, session)
         described = stack.client("cloudformation").describe_stacks(StackName=target.name)["Stacks"][0]
     except ProfileNotFound as error:
-        raise BadInput(f"{error}.", mend="`aws configure list-profiles` names those there are.") from error
+        raise BadInput(f"{error}.", fix="`aws configure list-profiles` names those there are.") from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise BadInput(
-            "No AWS credentials were found.", mend="Log in, or name a profile with --profile."
+            "No AWS credentials were found.", fix="Log in, or name a profile with --profile."
         ) from error
     except ClientError as error:
         raise _not_found(target, error) from error
     except EndpointConnectionError as error:
         if target.local:
             raise BadInput(
-                f"The local cloud is not up at {local_endpoint()}.", mend="Start it with `make up`."
+                f"The local cloud is not up at {local_endpoint()}.", fix="Start it with `make up`."
             ) from error
         raise BadInput(f"{error}") from error
     except BotoCoreError as error:
@@ -149,6 +149,6 @@ def _session(target: Target) -> tuple[boto3.Session, str | None]:
 def _not_found(target: Target, error: ClientError) -> BadInput:
     if "does not exist" in clients.error_message(error):
         place = f"on the local cloud at {local_endpoint()}" if target.local else "in this account and region"
-        mend = "Start it with `make up`." if target.local else "Name it with --stack-name and --region."
-        return BadInput(f"There is no stack {target.name} {place}.", mend=mend)
+        fix = "Start it with `make up`." if target.local else "Name it with --stack-name and --region."
+        return BadInput(f"There is no stack {target.name} {place}.", fix=fix)
     return BadInput(f"CloudFormation refused: {clients.error_message(error)} ({clients.error_code(error)}).")

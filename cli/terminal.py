@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 TROUBLE = 1
-"""Exit code of wrong usage, and of what a user has to mend first."""
+"""Exit code of wrong usage, and of what a user has to fix first."""
 PIPE_WIDTH = 120
 """Columns of what goes to a file or a pipe, which have none of their own."""
 
@@ -22,7 +22,7 @@ With any of --aws, --profile, --region or --stack-name it is what the AWS SDK's 
 
 [bold]Exit codes.[/bold] 0: done; of a run: promoted. 1: wrong usage, or the stack is not there.
 Of a run that was followed: 2 rejected, 3 failed, 4 not promoted, 5 duplicate. Of a generation: its run's,
-or 2 rejected, 3 failed or stopped with no dataset. Of a quote: 2 for a file that is no dataset.
+or 2 rejected, 3 failed or stopped with no dataset. Of an estimate: 2 for a file that is no dataset.
 6: what was waited for did not come in time. 130: interrupted.
 
 With --json standard output holds one JSON document and nothing else; errors are one sentence on

@@ -35,7 +35,7 @@ def drop_file(stack: Stack, file: Path, dataset: str | None = None) -> Drop:
     One PutObject, because its answer names the version that the run's id is made of.
     """
     if file.suffix != SUFFIX:
-        raise BadInput(f"{file} does not end in {SUFFIX}, so nothing would pick it up.", mend="Rename it.")
+        raise BadInput(f"{file} does not end in {SUFFIX}, so nothing would pick it up.", fix="Rename it.")
     try:
         size = file.stat().st_size
         body = file.open("rb")

@@ -102,7 +102,7 @@ def down() -> int:
 
 
 def main() -> int:
-    """Run one of the commands; what a user can mend is one sentence and exit 1."""
+    """Run one of the commands; what a user can fix is one sentence and exit 1."""
     command: Callable[[], int]
     match sys.argv[1:]:
         case ["demo", *beginning] if len(beginning) < 2:

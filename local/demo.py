@@ -68,8 +68,12 @@ def show_main_job(port: int, begin: Callable[[int], str]) -> str:
 
 
 def _verdict(run: dict[str, Any]) -> str:
-    rubrics = ", ".join(f"{name} {scores['rubric']:.2f}" for name, scores in run["scores"].items())
-    return f"Verdict: {run['state']}, rubric {rubrics} of 5. Models: {'; '.join(run['served_by'])}."
+    weight_scores = ", ".join(
+        f"{name} {scores['weight_score']:.2f}" for name, scores in run["scores"].items()
+    )
+    return (
+        f"Verdict: {run['state']}, weight score {weight_scores} of 5. Models: {'; '.join(run['served_by'])}."
+    )
 
 
 def headline(words: str) -> None:

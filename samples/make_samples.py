@@ -14,7 +14,7 @@ from pathlib import Path
 from distillery.generation.assembly import Labelled, choose, dataset_bytes
 from distillery.generation.planner import plan
 from distillery.generation.spec import parse_spec
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from local.models.answers import Teacher
 
 SPEC = Path(__file__).with_name("spec.yaml")
@@ -23,14 +23,16 @@ QUERIES = 60
 
 def write_samples(out: Path) -> tuple[Path, Path]:
     """Write both files and return their paths."""
-    taxonomy, spec = default_taxonomy(), parse_spec(SPEC.read_bytes())
-    teacher = Teacher(taxonomy)
-    planned = plan(spec, taxonomy)
-    chosen = choose([Labelled(one, *teacher.label(one.query)) for one in planned], spec, taxonomy).chosen
+    channel_config, spec = default_channel_config(), parse_spec(SPEC.read_bytes())
+    teacher = Teacher(channel_config)
+    planned = plan(spec, channel_config)
+    chosen = choose(
+        [Labelled(one, *teacher.label(one.query)) for one in planned], spec, channel_config
+    ).chosen
     in_dataset = {one.planned.number for one in chosen}
     left = [one.query for one in planned if one.number not in in_dataset][:QUERIES]
     dataset, queries = out / "dataset.jsonl", out / "queries.jsonl"
-    dataset.write_bytes(dataset_bytes(chosen, taxonomy))
+    dataset.write_bytes(dataset_bytes(chosen, channel_config))
     lines = [{"query_id": f"sample-{at:03}", "query": query} for at, query in enumerate(left, start=1)]
     queries.write_text(
         "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines), "utf-8", newline="\n"

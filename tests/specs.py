@@ -1,4 +1,4 @@
-"""A small spec for tests: over any two facets or more, with material for every hard case."""
+"""A small spec for tests: over any two channels or more, with material for every hard case."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,21 +22,21 @@ PATTERNS = {
 }
 
 
-def small_spec(facets: Sequence[str] | None = None, **changes: Any) -> dict[str, Any]:
-    """The content of a spec file; facets unknown to this module get plain templates."""
-    names = tuple(facets or default_taxonomy().names)
+def small_spec(channels: Sequence[str] | None = None, **changes: Any) -> dict[str, Any]:
+    """The content of a spec file; channels unknown to this module get plain templates."""
+    names = tuple(channels or default_channel_config().names)
     mix = {name: round(1 / len(names), 3) for name in names}
     mix[names[0]] += 1 - sum(mix.values())
     return {
         "records": 120,
         "seed": 7,
         "mix": mix,
-        "near_copies": 1.0,
+        "near_duplicates": 1.0,
         "max_cost_usd": 5,
         "deadline_minutes": 30,
-        "families": {
+        "template_groups": {
             f"about_{name}": {
-                "facet": name,
+                "channel": name,
                 "templates": PATTERNS.get(name, [f"{name} of the {{colour}} {{thing}} {{place}}"]),
             }
             for name in names

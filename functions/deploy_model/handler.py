@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import event_parser
 
-from distillery.runs.events import JobDoorbell
+from distillery.runs.events import JobWakeUp
 from distillery.settings import PipelineSettings
 from distillery.steps.deploy_model import deploy_model
 from distillery.steps.run_steps import Pipeline
@@ -21,8 +21,8 @@ pipeline = Pipeline.of(PipelineSettings.load())
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
-@event_parser(model=JobDoorbell)
-def handler(event: JobDoorbell, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
+@event_parser(model=JobWakeUp)
+def handler(event: JobWakeUp, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
     """Deploy what the job made, if it is a job of this stack."""
     run = deploy_model(event.job_arn, pipeline)
     if run is not None:

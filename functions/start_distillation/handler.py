@@ -22,7 +22,7 @@ pipeline = Pipeline.of(settings)
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
-# Both events are doorbells: what may be started is in the ledger.
+# Both events are doorbells: what may be started is in the run table.
 @event_parser(model=OwnEvent, envelope=envelopes.EventBridgeEnvelope)
 def handler(event: OwnEvent, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
     """Start the run's distillation, or let it wait for approval."""

@@ -35,7 +35,7 @@ def poll(record: SQSRecord) -> None:
     try:
         message = waits.validate_json(record.body)
     except ValidationError as error:
-        dead_letters.bury(record.body, f"This is no watch message: {error.errors()[0]['msg']}.")
+        dead_letters.dead_letter(record.body, f"This is no watch message: {error.errors()[0]['msg']}.")
         return
     receives = int(record.attributes.approximate_receive_count or 1)
     if isinstance(message, WatchMessage):

@@ -105,7 +105,7 @@ def lacking(package: Path, floor: Path = FLOOR) -> list[str]:
     """A sentence for everything the package asks of the SDK that the floor does not offer."""
     known = json.loads(floor.read_text("utf-8"))
     release = f"botocore {known['botocore']}"
-    mend = "Do without it, or raise the floor (tools/runtime_sdk.py) once every runtime has a newer SDK."
+    fix = "Do without it, or raise the floor (tools/runtime_sdk.py) once every runtime has a newer SDK."
     problems = []
     for service, calls in sorted(calls_of(package).items()):
         offered = {
@@ -114,16 +114,16 @@ def lacking(package: Path, floor: Path = FLOOR) -> list[str]:
         names_offered: set[str] = set()
         for operation, parameters in sorted(calls.operations.items()):
             if _key(operation) not in offered:
-                problems.append(f"{service}.{operation} is not known to be in {release}. {mend}")
+                problems.append(f"{service}.{operation} is not known to be in {release}. {fix}")
                 continue
             name, names = offered[_key(operation)]
             names_offered |= names
             problems += [
-                f"{service}.{name} has no parameter {parameter} in {release}. {mend}"
+                f"{service}.{name} has no parameter {parameter} in {release}. {fix}"
                 for parameter in sorted(parameters - names)
             ]
         problems += [
-            f"No operation of {service} that is called knows the name {name} in {release}. {mend}"
+            f"No operation of {service} that is called knows the name {name} in {release}. {fix}"
             for name in sorted(calls.nested - names_offered)
         ]
     return problems

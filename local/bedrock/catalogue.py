@@ -20,7 +20,7 @@ PROFILE_REGIONS = ("us-east-1", "us-east-2", "us-west-2")
 """Where a `us.` profile may send a call; the caller needs the model in each of them."""
 GEOGRAPHY = "us."
 
-StandIn = Literal["teacher", "baseline", "base"]
+StandIn = Literal["teacher", "baseline", "untuned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,10 @@ def profile_arn(profile_id: str) -> str:
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
 _MODELS = (
-    FoundationModel(MICRO, "Nova Micro", "Amazon", "base"),
-    FoundationModel(f"{MICRO}:128k", "Nova Micro", "Amazon", "base", False, False, True),
-    FoundationModel(LITE, "Nova Lite", "Amazon", "base"),
-    FoundationModel(f"{LITE}:300k", "Nova Lite", "Amazon", "base", False, False, True),
+    FoundationModel(MICRO, "Nova Micro", "Amazon", "untuned"),
+    FoundationModel(f"{MICRO}:128k", "Nova Micro", "Amazon", "untuned", False, False, True),
+    FoundationModel(LITE, "Nova Lite", "Amazon", "untuned"),
+    FoundationModel(f"{LITE}:300k", "Nova Lite", "Amazon", "untuned", False, False, True),
     FoundationModel(PRO, "Nova Pro", "Amazon", "teacher"),
     FoundationModel(f"{PRO}:300k", "Nova Pro", "Amazon", "teacher", False, False, True),
     FoundationModel(

@@ -10,7 +10,7 @@ from distillery.cost.lifecycles import PREMIER, STUDENTS_OF
 from distillery.errors import UnreadableRouting
 from distillery.linear.model import load
 from distillery.task.answers import parse_routing
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from local.bedrock import iam, training
 from local.bedrock.catalogue import foundation_arn, refuse_ended
 from local.bedrock.context import lasting, logger
@@ -19,10 +19,10 @@ from local.bedrock.errors import JobFailed, conflict, invalid, not_found, over_q
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import CustomModel, Job, find, listed, new_arn, now
 from local.models.answers import Distilled, Teacher
-from local.models.prompt_reader import facets_of_label, taxonomy_of_names, taxonomy_of_prompt
+from local.models.prompt_reader import channel_config_of_names, channel_config_of_prompt, channels_of_label
 
 if TYPE_CHECKING:
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
     from distillery.task.weights import Weights
     from local.bedrock.context import Context
     from local.bedrock.dataset import Example
@@ -151,7 +151,7 @@ class Jobs:
         job.processing.move("Completed")
         job.training.move("InProgress")
         async with lasting(training_time):
-            file = self._context.folder / f"{model_arn.rsplit('/', 1)[-1]}.student"
+            file = self._context.folder / f"{model_arn.rsplit('/', 1)[-1]}.linear"
             job.loss = await training.train(labelled, file)
             fitted = await asyncio.to_thread(load, file)
             await asyncio.to_thread(objects.put, _metrics_uri(job), _metrics(job.loss))
@@ -212,12 +212,12 @@ class Jobs:
 
     def _labelled(self, examples: list[Example]) -> list[tuple[str, Weights]]:
         """Examples with the weights to learn; the teacher fills in what is missing or cannot be read."""
-        taxonomy = _taxonomy_of(examples)
-        teacher = Teacher(taxonomy)
+        channel_config = _channel_config_of(examples)
+        teacher = Teacher(channel_config)
         labelled = []
         for example in examples:
             try:
-                weights = parse_routing(example.label or "", taxonomy.names).weights
+                weights = parse_routing(example.label or "", channel_config.names).weights
             except UnreadableRouting:
                 weights, _ = teacher.label(example.query)
             labelled.append((example.query, weights))
@@ -282,14 +282,14 @@ class Jobs:
         return {}
 
 
-def _taxonomy_of(examples: list[Example]) -> Taxonomy:
-    """What the records say of their facets: in the prompt, or else in the commonest form of label."""
-    told = taxonomy_of_prompt(examples[0].system)
+def _channel_config_of(examples: list[Example]) -> ChannelConfig:
+    """What the records say of their channels: in the prompt, or else in the commonest form of label."""
+    told = channel_config_of_prompt(examples[0].system)
     if told:
         return told
-    forms = Counter(facets_of_label(example.label) for example in examples if example.label)
+    forms = Counter(channels_of_label(example.label) for example in examples if example.label)
     commonest = forms.most_common(1)
-    return (taxonomy_of_names(commonest[0][0]) if commonest else None) or default_taxonomy()
+    return (channel_config_of_names(commonest[0][0]) if commonest else None) or default_channel_config()
 
 
 def status_details(job: Job) -> dict[str, Any]:

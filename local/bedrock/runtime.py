@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from local.bedrock.catalogue import refuse_ended
 from local.bedrock.errors import AwsError, invalid, not_found
 from local.bedrock.store import now
-from local.models.answers import Answer, Base, Baseline, Teacher
+from local.models.answers import Answer, Baseline, Teacher, Untuned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,11 +43,13 @@ class Runtime:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
-        taxonomy = default_taxonomy()  # what a model falls back on when its prompt names no facets
+        channel_config = (
+            default_channel_config()
+        )  # what a model falls back on when its prompt names no channels
         self._stand_ins: dict[str, Answering] = {
-            "teacher": Teacher(taxonomy),
-            "baseline": Baseline(taxonomy),
-            "base": Base(),
+            "teacher": Teacher(channel_config),
+            "baseline": Baseline(channel_config),
+            "untuned": Untuned(),
         }
         self.calls: Counter[str] = Counter()
         self._window = (0.0, 0)

@@ -1,7 +1,7 @@
-"""Training a student in a process of its own, so that the cloud goes on answering meanwhile.
+"""Training a linear model in a process of its own, so that the cloud goes on answering meanwhile.
 
-Run as `python -m local.bedrock.training EXAMPLES STUDENT`: reads JSON lines `[query, {facet: weight}]`,
-writes the fitted student, and prints its mean absolute error on the examples.
+Run as `python -m local.bedrock.training EXAMPLES MODEL`: reads JSON lines `[query, {channel: weight}]`,
+writes the fitted linear model, and prints its mean absolute error on the examples.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ from typing import TYPE_CHECKING
 
 from distillery.linear.training import fit
 from local.bedrock.errors import JobFailed
-from local.models.prompt_reader import taxonomy_of_examples
+from local.models.prompt_reader import channel_config_of_examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
     from distillery.task.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def main(examples_file: str, student_file: str) -> None:
+def main(examples_file: str, model_file: str) -> None:
     """Fit and save; prints the loss."""
     with Path(examples_file).open(encoding="utf-8") as lines:
         examples: list[tuple[str, Weights]] = [(query, weights) for query, weights in map(json.loads, lines)]
-    taxonomy = taxonomy_of_examples(examples)
-    fitted = fit(examples, taxonomy)
-    fitted.save(Path(student_file))
-    sys.stdout.write(json.dumps({"loss": _loss(fitted.predict, examples, taxonomy)}))
+    channel_config = channel_config_of_examples(examples)
+    fitted = fit(examples, channel_config)
+    fitted.save(Path(model_file))
+    sys.stdout.write(json.dumps({"loss": _loss(fitted.predict, examples, channel_config)}))
 
 
 def _loss(
-    predict: Callable[[str], Weights], examples: list[tuple[str, Weights]], taxonomy: Taxonomy
+    predict: Callable[[str], Weights], examples: list[tuple[str, Weights]], channel_config: ChannelConfig
 ) -> float:
-    """Mean absolute error over facets, on at most a thousand of the examples."""
+    """Mean absolute error over channels, on at most a thousand of the examples."""
     sample = examples[:: max(1, len(examples) // 1_000)]
     errors = [
-        abs(weights.get(facet, 0.0) - guess[facet])
+        abs(weights.get(channel, 0.0) - guess[channel])
         for query, weights in sample
         for guess in [predict(query)]
-        for facet in taxonomy.names
+        for channel in channel_config.names
     ]
     return round(sum(errors) / len(errors), 6)
 
 
-async def train(examples: list[tuple[str, Weights]], student_file: Path) -> float:
-    """Fit a student in a subprocess, which dies with a cancelled job; returns its training loss."""
-    examples_file = student_file.with_suffix(".jsonl")
+async def train(examples: list[tuple[str, Weights]], model_file: Path) -> float:
+    """Fit a linear model in a subprocess, which dies with a cancelled job; returns its training loss."""
+    examples_file = model_file.with_suffix(".jsonl")
     examples_file.write_text(
         "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in examples), encoding="utf-8"
     )
@@ -61,7 +61,7 @@ async def train(examples: list[tuple[str, Weights]], student_file: Path) -> floa
         "-m",
         "local.bedrock.training",
         str(examples_file),
-        str(student_file),
+        str(model_file),
         cwd=ROOT,
         env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,

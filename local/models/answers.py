@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from distillery.errors import UnreadableRouting
 from distillery.task.answers import parse_routing
-from distillery.task.weights import dominants, rubric
+from distillery.task.weights import dominants, weight_score
 from local.models.keyword_guidelines import Guidelines, from_grid, on_grid
-from local.models.prompt_reader import facets_of_label, facets_of_prompt, taxonomy_of_prompt
+from local.models.prompt_reader import channel_config_of_prompt, channels_of_label, channels_of_prompt
 from local.models.query_writer import invented_queries, invention_of_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
     from distillery.task.weights import Weights
     from local.models.keyword_guidelines import Reading
 
@@ -63,26 +63,26 @@ class Fitted(Protocol):
         ...
 
     def explain(self, query: str) -> str:
-        """Why, naming the words that moved each facet."""
+        """Why, naming the words that moved each channel."""
         ...
 
 
 class Teacher:
-    """A strong model that follows the taxonomy's guidelines and is now and then a step off."""
+    """A strong model that follows the channel configuration's guidelines and is now and then a step off."""
 
     pace = Pace(1500, 0.28)
     _prior = 1.6
     _slips = 0.1
 
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        self._guidelines = Guidelines(taxonomy)
+    def __init__(self, channel_config: ChannelConfig) -> None:
+        self._guidelines = Guidelines(channel_config)
 
     def label(self, query: str) -> tuple[Weights, str]:
-        """Weights on the taxonomy's grid, and the reasoning for them."""
+        """Weights on the channel configuration's grid, and the reasoning for them."""
         return self._label(self._guidelines, query)
 
     def answer(self, system: str, user: str) -> Answer:
-        """Bare JSON, always valid, over the facets that the prompt asks about (or its own, if about none).
+        """Bare JSON, always valid, over the channels that the prompt asks about (or its own, if about none).
 
         A prompt that asks to invent queries is answered with a list of them.
         """
@@ -94,13 +94,13 @@ class Teacher:
         return _answer(_as_json(weights, reasoning), system, user, self.pace, "teacher")
 
     def _label(self, guidelines: Guidelines, query: str) -> tuple[Weights, str]:
-        taxonomy = guidelines.taxonomy
+        channel_config = guidelines.channel_config
         reading = guidelines.read(query, prior=self._prior)
-        steps = on_grid(reading.weights, taxonomy.label_grid)
+        steps = on_grid(reading.weights, channel_config.label_grid)
         rng = _chance("teacher", query)
         if rng.random() < self._slips:
             _slip(steps, rng)
-        weights = from_grid(steps, taxonomy.names)
+        weights = from_grid(steps, channel_config.names)
         return weights, _reasoning(reading, weights)
 
 
@@ -113,19 +113,19 @@ class Baseline:
     _second_slips = 0.1
     _fences = 0.06
 
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        self._guidelines = Guidelines(taxonomy)
+    def __init__(self, channel_config: ChannelConfig) -> None:
+        self._guidelines = Guidelines(channel_config)
 
     def answer(self, system: str, user: str) -> Answer:
-        """JSON, fenced now and then, over the facets that the prompt asks about (or its own)."""
+        """JSON, fenced now and then, over the channels that the prompt asks about (or its own)."""
         guidelines = _guidelines(system) or self._guidelines
         reading = guidelines.read(user, prior=self._prior)
-        steps = on_grid(reading.weights, guidelines.taxonomy.label_grid)
+        steps = on_grid(reading.weights, guidelines.channel_config.label_grid)
         rng = _chance("baseline", user)
         for likelihood in (self._slips, self._second_slips):
             if rng.random() < likelihood:
                 _slip(steps, rng)
-        weights = from_grid(steps, guidelines.taxonomy.names)
+        weights = from_grid(steps, guidelines.channel_config.names)
         text = _as_json(weights, _reasoning(reading, weights))
         if rng.random() < self._fences:
             text = _fenced(text)
@@ -146,45 +146,45 @@ class Distilled:
         return _answer(text, system, user, self.pace, "distilled")
 
 
-class Base:
-    """A small model before distillation: it knows the facets from the prompt and little about the task."""
+class Untuned:
+    """A small model before distillation: it knows the channels from the prompt and little about the task."""
 
     pace = Pace(700, 0.25)
 
     def answer(self, system: str, user: str) -> Answer:
         """Whatever an untuned model may say: fenced, wrapped in prose, oddly keyed, cut short, or no JSON."""
-        rng = _chance("base", user)
-        facets = facets_of_prompt(system)
-        text = _untuned_text(_hunch(facets, rng), rng) if facets else _NO_IDEA
-        return _answer(text, system, user, self.pace, "base")
+        rng = _chance("untuned", user)
+        channels = channels_of_prompt(system)
+        text = _untuned_text(_hunch(channels, rng), rng) if channels else _NO_IDEA
+        return _answer(text, system, user, self.pace, "untuned")
 
 
 @lru_cache(64)
 def _guidelines(system: str) -> Guidelines | None:
-    """What a prompt tells to label by; None when it tells of no facets."""
-    taxonomy = taxonomy_of_prompt(system)
-    return Guidelines(taxonomy) if taxonomy else None
+    """What a prompt tells to label by; None when it tells of no channels."""
+    channel_config = channel_config_of_prompt(system)
+    return Guidelines(channel_config) if channel_config else None
 
 
 def judge(prompt: str, reference: str, response: str) -> tuple[float, str]:
     """Grade a response as an LLM judge would: 0 to 1, and why.
 
-    The weight rubric mapped to 0..1, one grade off for about a tenth of the responses, as judges are. Raises
+    The weight score mapped to 0..1, one grade off for about a tenth of the responses, as judges are. Raises
     UnreadableRouting when the reference itself cannot be read: there is nothing to judge by.
     """
-    facets = facets_of_label(reference)
-    if not facets:
+    channels = channels_of_label(reference)
+    if not channels:
         raise UnreadableRouting("The reference holds no weights.")
-    wanted = parse_routing(reference, facets).weights
+    wanted = parse_routing(reference, channels).weights
     try:
-        given = parse_routing(response, facets).weights
+        given = parse_routing(response, channels).weights
     except UnreadableRouting:
         return 0.0, "The response holds no weights that can be read."
-    grade = rubric(wanted, given, facets)
+    grade = weight_score(wanted, given, channels)
     rng = _chance("judge", prompt, response)
     if rng.random() < _MOODS:
         grade = min(5, max(1, grade + rng.choice((-1, 1))))
-    worst = max(facets, key=lambda facet: abs(wanted[facet] - given[facet]))
+    worst = max(channels, key=lambda channel: abs(wanted[channel] - given[channel]))
     agree = "the same" if dominants(wanted) & dominants(given) else "another"
     off = abs(wanted[worst] - given[worst])
     return (grade - 1) / 4, (
@@ -202,24 +202,24 @@ def _chance(*keys: str) -> random.Random:
 
 
 def _slip(steps: dict[str, int], rng: random.Random) -> None:
-    """Move one step of the grid from a facet that has one to another."""
-    giver = rng.choice([facet for facet, count in steps.items() if count])
-    taker = rng.choice([facet for facet in steps if facet != giver])
+    """Move one step of the grid from a channel that has one to another."""
+    giver = rng.choice([channel for channel, count in steps.items() if count])
+    taker = rng.choice([channel for channel in steps if channel != giver])
     steps[giver] -= 1
     steps[taker] += 1
 
 
 def _reasoning(reading: Reading, weights: Mapping[str, float]) -> str:
-    ranked = sorted(weights, key=lambda facet: -weights[facet])
+    ranked = sorted(weights, key=lambda channel: -weights[channel])
     parts = [
-        f"{facet} for {' and '.join(repr(text) for text in reading.found[facet][:2])}"
-        for facet in ranked
-        if weights[facet] and reading.found[facet]
+        f"{channel} for {' and '.join(repr(text) for text in reading.found[channel][:2])}"
+        for channel in ranked
+        if weights[channel] and reading.found[channel]
     ]
     if not parts:
         return "Nothing in the query points to one channel, so the usual weights apply."
     lead = "The query asks for " + ", then ".join(parts) + "."
-    idle = [facet for facet in ranked if not weights[facet]]
+    idle = [channel for channel in ranked if not weights[channel]]
     return f"{lead} Nothing points to {' or '.join(idle)}." if idle else lead
 
 
@@ -250,11 +250,11 @@ def estimated_tokens(text: str) -> int:
 _NO_IDEA = "I can help with that! What would you like to know about your videos?"
 
 
-def _hunch(facets: Sequence[str], rng: random.Random) -> Weights:
-    """Weights with little thought behind them: the first facet is favoured, the rest is chance."""
-    raw = {facet: rng.random() + (0.8 if facet == facets[0] else 0.4) for facet in facets}
+def _hunch(channels: Sequence[str], rng: random.Random) -> Weights:
+    """Weights with little thought behind them: the first channel is favoured, the rest is chance."""
+    raw = {channel: rng.random() + (0.8 if channel == channels[0] else 0.4) for channel in channels}
     total = math.fsum(raw.values())
-    return from_grid(on_grid({facet: value / total for facet, value in raw.items()}, 0.1), facets)
+    return from_grid(on_grid({channel: value / total for channel, value in raw.items()}, 0.1), channels)
 
 
 def _untuned_text(weights: Weights, rng: random.Random) -> str:
@@ -264,7 +264,7 @@ def _untuned_text(weights: Weights, rng: random.Random) -> str:
 
 
 def _guess(weights: Weights) -> str:
-    return f"The query is mostly about {max(weights, key=lambda facet: weights[facet])} content."
+    return f"The query is mostly about {max(weights, key=lambda channel: weights[channel])} content."
 
 
 def _clean(weights: Weights) -> str:
@@ -280,7 +280,7 @@ def _in_a_fence(weights: Weights) -> str:
 
 
 def _with_longer_keys(weights: Weights) -> str:
-    return _as_json({f"{facet}_weight": weight for facet, weight in weights.items()}, _guess(weights))
+    return _as_json({f"{channel}_weight": weight for channel, weight in weights.items()}, _guess(weights))
 
 
 def _with_other_keys(weights: Weights) -> str:
@@ -289,7 +289,7 @@ def _with_other_keys(weights: Weights) -> str:
 
 
 def _without_zeros(weights: Weights) -> str:
-    return _as_json({facet: weight for facet, weight in weights.items() if weight}, _guess(weights))
+    return _as_json({channel: weight for channel, weight in weights.items() if weight}, _guess(weights))
 
 
 def _with_one_missing(weights: Weights) -> str:
@@ -297,11 +297,11 @@ def _with_one_missing(weights: Weights) -> str:
 
 
 def _as_text(weights: Weights) -> str:
-    return _as_json({facet: f"{weight:g}" for facet, weight in weights.items()}, _guess(weights))
+    return _as_json({channel: f"{weight:g}" for channel, weight in weights.items()}, _guess(weights))
 
 
 def _as_percentages(weights: Weights) -> str:
-    return _as_json({facet: f"{weight:.0%}" for facet, weight in weights.items()}, _guess(weights))
+    return _as_json({channel: f"{weight:.0%}" for channel, weight in weights.items()}, _guess(weights))
 
 
 def _with_trailing_comma(weights: Weights) -> str:

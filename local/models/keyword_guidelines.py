@@ -1,8 +1,8 @@
-"""The taxonomy read as a person would: which cues stand in a query, and what weights follow from them.
+"""The channel configuration read as a person would: which cues stand in a query, and what weights follow from them.
 
-This is what the local teacher and baseline know. It is deliberately plain (a count of cues per facet
-above a prior) so that a fitted student can learn most of it, and everything about facets comes from the
-taxonomy.
+This is what the local teacher and baseline know. It is deliberately plain (a count of cues per channel
+above a prior) so that a fitted student can learn most of it, and everything about channels comes from the
+channel configuration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
     from distillery.task.weights import Weights
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
@@ -55,7 +55,7 @@ KINDS: Mapping[str, re.Pattern[str]] = {
 """The kinds of thing a cue in square brackets stands for, and how they are recognised."""
 _KIND_STRENGTH = 1.5
 _MOST_EVIDENCE = 3.0
-"""A fourth cue for the same facet says nothing that three have not said."""
+"""A fourth cue for the same channel says nothing that three have not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,39 +67,41 @@ class Reading:
 
 
 class Guidelines:
-    """The cues of a taxonomy, indexed so that a query is read in one pass."""
+    """The cues of a channel configuration, indexed so that a query is read in one pass."""
 
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        self.taxonomy = taxonomy
+    def __init__(self, channel_config: ChannelConfig) -> None:
+        self.channel_config = channel_config
         self._kinds: dict[str, list[str]] = {}
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-        for facet in taxonomy.facets:
-            for cue in facet.cues:
+        for channel in channel_config.channels:
+            for cue in channel.cues:
                 if cue in KINDS:
-                    self._kinds.setdefault(cue, []).append(facet.name)
+                    self._kinds.setdefault(cue, []).append(channel.name)
                 elif stems := tuple(stem(word) for word in words(cue)):
-                    self._phrases.setdefault(stems[0], []).append((stems, facet.name))
+                    self._phrases.setdefault(stems[0], []).append((stems, channel.name))
 
     def read(self, query: str, *, prior: float = 0.7) -> Reading:
         """Weigh a query. `prior` is how much evidence the fallback weights are worth, in cues."""
-        evidence = dict.fromkeys(self.taxonomy.names, 0.0)
-        found: dict[str, list[str]] = {facet: [] for facet in evidence}
-        for facet, text, strength in [*self._kinds_in(query), *self._phrases_in(query)]:
-            evidence[facet] = min(evidence[facet] + strength, _MOST_EVIDENCE)
-            if text not in found[facet]:
-                found[facet].append(text)
-        scores = {facet: prior * self.taxonomy.fallback[facet] + evidence[facet] for facet in evidence}
+        evidence = dict.fromkeys(self.channel_config.names, 0.0)
+        found: dict[str, list[str]] = {channel: [] for channel in evidence}
+        for channel, text, strength in [*self._kinds_in(query), *self._phrases_in(query)]:
+            evidence[channel] = min(evidence[channel] + strength, _MOST_EVIDENCE)
+            if text not in found[channel]:
+                found[channel].append(text)
+        scores = {
+            channel: prior * self.channel_config.fallback[channel] + evidence[channel] for channel in evidence
+        }
         total = math.fsum(scores.values())
         return Reading(
-            {facet: score / total for facet, score in scores.items()},
-            {facet: tuple(texts) for facet, texts in found.items()},
+            {channel: score / total for channel, score in scores.items()},
+            {channel: tuple(texts) for channel, texts in found.items()},
         )
 
     def _kinds_in(self, query: str) -> Iterable[tuple[str, str, float]]:
-        for kind, facets in self._kinds.items():
+        for kind, channels in self._kinds.items():
             if match := KINDS[kind].search(query):
-                for facet in facets:
-                    yield facet, match[0].strip("\"\u201c\u201d'"), _KIND_STRENGTH
+                for channel in channels:
+                    yield channel, match[0].strip("\"\u201c\u201d'"), _KIND_STRENGTH
 
     def _phrases_in(self, query: str) -> Iterable[tuple[str, str, float]]:
         spelled = words(query)
@@ -107,14 +109,14 @@ class Guidelines:
         at = 0
         while at < len(stems):
             fitting = [
-                (phrase, facet)
-                for phrase, facet in self._phrases.get(stems[at], ())
+                (phrase, channel)
+                for phrase, channel in self._phrases.get(stems[at], ())
                 if tuple(stems[at : at + len(phrase)]) == phrase
             ]
             longest = max((len(phrase) for phrase, _ in fitting), default=1)
-            for phrase, facet in fitting:
+            for phrase, channel in fitting:
                 if len(phrase) == longest:
-                    yield facet, " ".join(spelled[at : at + longest]), 1.0
+                    yield channel, " ".join(spelled[at : at + longest]), 1.0
             at += longest
 
 
@@ -135,17 +137,17 @@ def stem(word: str) -> str:
 
 
 def on_grid(weights: Mapping[str, float], grid: float) -> dict[str, int]:
-    """Whole steps of the grid per facet, by largest remainder: they always sum to the steps in 1."""
+    """Whole steps of the grid per channel, by largest remainder: they always sum to the steps in 1."""
     steps = round(1 / grid)
-    exact = {facet: weight * steps for facet, weight in weights.items()}
-    whole = {facet: math.floor(share + 1e-9) for facet, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda facet: whole[facet] - exact[facet])
-    for facet in by_remainder[: steps - sum(whole.values())]:
-        whole[facet] += 1
+    exact = {channel: weight * steps for channel, weight in weights.items()}
+    whole = {channel: math.floor(share + 1e-9) for channel, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda channel: whole[channel] - exact[channel])
+    for channel in by_remainder[: steps - sum(whole.values())]:
+        whole[channel] += 1
     return whole
 
 
-def from_grid(steps: Mapping[str, int], facets: Sequence[str]) -> Weights:
+def from_grid(steps: Mapping[str, int], channels: Sequence[str]) -> Weights:
     """Weights of whole steps, rounded so that they print as people write them (0.3, not 0.30000001)."""
     total = sum(steps.values())
-    return {facet: round(steps[facet] / total, 6) for facet in facets}
+    return {channel: round(steps[channel] / total, 6) for channel in channels}

@@ -1,7 +1,7 @@
-"""What a local model understands of a prompt: which facets it is asked about, and what they hold.
+"""What a local model understands of a prompt: which channels it is asked about, and what they hold.
 
 A model behind Bedrock knows nothing of the stack but what its prompt says, so neither do the stand-ins: they
-read the taxonomy back out of the prompts that `distillery.prompts` renders.
+read the channel configuration back out of the prompts that `distillery.prompts` renders.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from distillery.task.channels import REASONING, Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import REASONING, Channel, ChannelConfig, default_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_FACET_LIST = re.compile(r"((?:[a-z][a-z0-9_]*, )*[a-z][a-z0-9_]*,? (?:and )?[a-z][a-z0-9_]*) weights\b")
+_CHANNEL_LIST = re.compile(r"((?:[a-z][a-z0-9_]*, )*[a-z][a-z0-9_]*,? (?:and )?[a-z][a-z0-9_]*) weights\b")
 _CHANNEL = re.compile(
     r"^- (?P<name>[a-z][a-z0-9_]*): (?P<description>.*)"
     r"(?:\n  Typical cues: (?P<cues>.*)\.)?(?:\n  Typical queries: (?P<examples>.*)\.)?$",
@@ -32,14 +32,14 @@ _SPOKEN_FOR = 0.95
 
 
 @lru_cache(64)
-def taxonomy_of_prompt(system: str) -> Taxonomy | None:
-    """The taxonomy that a teacher or student prompt was rendered from, as far as it tells; None for others.
+def channel_config_of_prompt(system: str) -> ChannelConfig | None:
+    """The channel configuration that a teacher or student prompt was rendered from, as far as it tells; None for others.
 
-    A student prompt names the facets only. What the shipped taxonomy knows of them is general knowledge; any
-    other facet is understood by its name.
+    A student prompt names the channels only. What the shipped channel configuration knows of them is general knowledge; any
+    other channel is understood by its name.
     """
-    facets = tuple(
-        Facet(
+    channels = tuple(
+        Channel(
             name=channel["name"],
             description=channel["description"],
             cues=_parts(channel["cues"], ", "),
@@ -48,39 +48,39 @@ def taxonomy_of_prompt(system: str) -> Taxonomy | None:
         for channel in _CHANNEL.finditer(system)
     )
     subject, grid = _SUBJECT.search(system), _GRID.search(system)
-    if len(facets) < 2 or not subject or not grid:
-        return taxonomy_of_names(facets_of_prompt(system))
+    if len(channels) < 2 or not subject or not grid:
+        return channel_config_of_names(channels_of_prompt(system))
     shape = json.loads(system.splitlines()[-1])
-    fallback = {facet.name: float(shape[facet.name]) for facet in facets}
-    return Taxonomy(subject=subject[1], facets=facets, fallback=fallback, label_grid=float(grid[1]))
+    fallback = {channel.name: float(shape[channel.name]) for channel in channels}
+    return ChannelConfig(subject=subject[1], channels=channels, fallback=fallback, label_grid=float(grid[1]))
 
 
-def facets_of_prompt(system: str) -> tuple[str, ...]:
-    """The facets that a student prompt lists before the word "weights"; empty when it lists none."""
-    match = _FACET_LIST.search(system)
+def channels_of_prompt(system: str) -> tuple[str, ...]:
+    """The channels that a student prompt lists before the word "weights"; empty when it lists none."""
+    match = _CHANNEL_LIST.search(system)
     if match is None:
         return ()
     return tuple(name for name in re.split(r",\s*(?:and )?|\s+and\s+", match[1]) if name)
 
 
-def taxonomy_of_names(names: Sequence[str], label_grid: float | None = None) -> Taxonomy | None:
-    """A taxonomy of which only the facets' names are known; None where they are fewer than two."""
-    known = default_taxonomy()
+def channel_config_of_names(names: Sequence[str], label_grid: float | None = None) -> ChannelConfig | None:
+    """A channel configuration of which only the channels' names are known; None where they are fewer than two."""
+    known = default_channel_config()
     if tuple(names) == known.names and label_grid in {None, known.label_grid}:
         return known
     if len(names) < 2:
         return None
-    by_name = {facet.name: facet for facet in known.facets}
-    return Taxonomy(
+    by_name = {channel.name: channel for channel in known.channels}
+    return ChannelConfig(
         subject=known.subject,
-        facets=tuple(by_name.get(name) or _called(name) for name in names),
+        channels=tuple(by_name.get(name) or _called(name) for name in names),
         fallback=dict.fromkeys(names, 1 / len(names)),
         label_grid=label_grid or known.label_grid,
     )
 
 
-def facets_of_label(text: str) -> tuple[str, ...]:
-    """The facets that a label weighs; empty when it is no JSON object of numbers."""
+def channels_of_label(text: str) -> tuple[str, ...]:
+    """The channels that a label weighs; empty when it is no JSON object of numbers."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -92,20 +92,20 @@ def facets_of_label(text: str) -> tuple[str, ...]:
     return tuple(weights) if numbers else ()
 
 
-def taxonomy_of_examples(examples: Iterable[tuple[str, Mapping[str, float]]]) -> Taxonomy:
-    """What a set of labelled queries shows of its taxonomy: the facets, and the grid that the labels lie on.
+def channel_config_of_examples(examples: Iterable[tuple[str, Mapping[str, float]]]) -> ChannelConfig:
+    """What a set of labelled queries shows of its channel configuration: the channels, and the grid that the labels lie on.
 
-    Raises ValueError when there are no examples, or fewer than two facets.
+    Raises ValueError when there are no examples, or fewer than two channels.
     """
     labels = Counter(tuple(weights.items()) for _, weights in examples)
     if not labels:
         raise ValueError("no examples")
     grids = [grid for grid in _GRIDS if _share_on(grid, labels) >= _SPOKEN_FOR]
     names = [name for name, _ in next(iter(labels))]
-    taxonomy = taxonomy_of_names(names, grids[0] if grids else _GRIDS[-1])
-    if taxonomy is None:
-        raise ValueError("fewer than two facets")
-    return taxonomy
+    channel_config = channel_config_of_names(names, grids[0] if grids else _GRIDS[-1])
+    if channel_config is None:
+        raise ValueError("fewer than two channels")
+    return channel_config
 
 
 def _share_on(grid: float, labels: Counter[tuple[tuple[str, float], ...]]) -> float:
@@ -117,9 +117,9 @@ def _share_on(grid: float, labels: Counter[tuple[tuple[str, float], ...]]) -> fl
     return on / labels.total()
 
 
-def _called(name: str) -> Facet:
+def _called(name: str) -> Channel:
     words = name.replace("_", " ")
-    return Facet(name=name, description=words, cues=(words,))
+    return Channel(name=name, description=words, cues=(words,))
 
 
 def _parts(text: str | None, separator: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.local.tools import Control, Workshop
 
 
-class Doorbell:
+class WakeUp:
     """A queue that every customization event of the account lands in."""
 
     def __init__(self, cloud: LocalCloud) -> None:
@@ -62,18 +62,18 @@ class Doorbell:
 
 
 @pytest.fixture
-def doorbell(cloud: LocalCloud) -> Iterator[Doorbell]:
+def wake_up(cloud: LocalCloud) -> Iterator[WakeUp]:
     """A queue behind a rule on the default bus."""
-    bell = Doorbell(cloud)
+    bell = WakeUp(cloud)
     yield bell
     bell.remove()
 
 
-def test_job_rings_at_its_beginning_and_end(workshop: Workshop, doorbell: Doorbell) -> None:
+def test_job_rings_at_its_beginning_and_end(workshop: Workshop, wake_up: WakeUp) -> None:
     arn = workshop.start_job()
     job = workshop.ended_job(arn)
-    wait_for(lambda: doorbell.statuses(arn) == ["Completed", "InProgress"], "two events")
-    event = next(one for one in doorbell.rings(arn) if one["detail"]["jobStatus"] == "Completed")
+    wait_for(lambda: wake_up.statuses(arn) == ["Completed", "InProgress"], "two events")
+    event = next(one for one in wake_up.rings(arn) if one["detail"]["jobStatus"] == "Completed")
     assert event["source"] == "aws.bedrock"
     assert event["account"] == ACCOUNT
     assert event["region"] == "us-east-1"
@@ -93,38 +93,36 @@ def test_job_rings_at_its_beginning_and_end(workshop: Workshop, doorbell: Doorbe
     ],
 )
 def test_events_can_be_lost_doubled_or_untrue(
-    workshop: Workshop, doorbell: Doorbell, control: Control, mode: str, expected: list[str]
+    workshop: Workshop, wake_up: WakeUp, control: Control, mode: str, expected: list[str]
 ) -> None:
     control.faults(events=mode)
     arn = workshop.start_job()
     workshop.ended_job(arn)
     control.event(foreign=True)
     # The foreign event comes after all of the job's own, so what has not come by then was never sent.
-    wait_for(lambda: any("somebody" in e["detail"]["jobName"] for e in all_of(doorbell)), "the foreign event")
-    wait_for(lambda: doorbell.statuses(arn) == expected, f"events {expected}")
+    wait_for(lambda: any("somebody" in e["detail"]["jobName"] for e in all_of(wake_up)), "the foreign event")
+    wait_for(lambda: wake_up.statuses(arn) == expected, f"events {expected}")
 
 
-def all_of(doorbell: Doorbell) -> list[dict[str, Any]]:
+def all_of(wake_up: WakeUp) -> list[dict[str, Any]]:
     """Every event that the doorbell has seen."""
-    doorbell.rings("")
-    return doorbell._seen
+    wake_up.rings("")
+    return wake_up._seen
 
 
-def test_events_can_be_late(workshop: Workshop, doorbell: Doorbell, control: Control) -> None:
+def test_events_can_be_late(workshop: Workshop, wake_up: WakeUp, control: Control) -> None:
     control.faults(events="late", event_delay_seconds=1.5)
     arn = workshop.start_job()
     workshop.ended_job(arn)
-    assert "Completed" not in doorbell.statuses(arn)
-    wait_for(lambda: "Completed" in doorbell.statuses(arn), "the late event")
+    assert "Completed" not in wake_up.statuses(arn)
+    wait_for(lambda: "Completed" in wake_up.statuses(arn), "the late event")
 
 
-def test_event_of_a_known_job_can_be_repeated(
-    workshop: Workshop, doorbell: Doorbell, control: Control
-) -> None:
+def test_event_of_a_known_job_can_be_repeated(workshop: Workshop, wake_up: WakeUp, control: Control) -> None:
     arn = workshop.start_job()
     job = workshop.ended_job(arn)
     control.event(job=job["jobName"], status="Failed", times=3)
-    wait_for(lambda: doorbell.statuses(arn).count("Failed") == 3, "three events")
+    wait_for(lambda: wake_up.statuses(arn).count("Failed") == 3, "three events")
 
 
 def test_nobody_else_may_publish_as_aws(cloud: LocalCloud) -> None:

@@ -83,11 +83,13 @@ def record(query: str, label: str | None = None) -> bytes:
 def labelled(count: int = 120) -> list[bytes]:
     """Records with labels that follow a word of the query."""
     words = ("red", "music", "quote", "2019")
-    facets = ("visual", "audio", "transcription", "metadata")
+    channels = ("visual", "audio", "transcription", "metadata")
     return [
         record(
             f"{words[at % 4]} clip number {at}",
-            json.dumps({f: 1.0 if f == facets[at % 4] else 0.0 for f in facets} | {"reasoning": "as asked"}),
+            json.dumps(
+                {f: 1.0 if f == channels[at % 4] else 0.0 for f in channels} | {"reasoning": "as asked"}
+            ),
         )
         for at in range(count)
     ]

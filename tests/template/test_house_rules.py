@@ -601,12 +601,13 @@ def test_dead_letters_errors_and_fallbacks_ring_somebody(template: Template) -> 
         *(("AWS/Lambda", "Errors", function) for function in FUNCTIONS),
         ("Distillery", "FallbackAnswers", "route_queries"),
         ("Distillery", "ActiveModelUnusable", "route_queries"),
-        ("Distillery", "TaxonomyUnusable", "route_queries"),
+        ("Distillery", "ChannelConfigUnusable", "route_queries"),
     }
     assert all(alarm["AlarmActions"] == [{"Ref": "NotificationTopic"}] for alarm in alarms.values())
     router = (ROOT / "layers/distillery/src/distillery/steps/route_queries.py").read_text("utf-8")
     assert all(
-        f'"{metric}"' in router for metric in ("FallbackAnswers", "ActiveModelUnusable", "TaxonomyUnusable")
+        f'"{metric}"' in router
+        for metric in ("FallbackAnswers", "ActiveModelUnusable", "ChannelConfigUnusable")
     )
 
 

@@ -95,7 +95,7 @@ def test_the_layer_is_small_and_holds_neither_sdk_nor_training(for_lambda: Path,
     assert not {"boto3", "botocore", "numpy", "scipy", "sklearn"} & present
     assert not list(for_lambda.rglob("*.dist-info"))
     assert not list(for_lambda.rglob("__pycache__"))
-    assert (for_lambda / "python/distillery/taxonomy.yaml").exists()
+    assert (for_lambda / "python/distillery/task/channels.yaml").exists()
 
 
 def test_binaries_are_those_of_the_runtime_and_not_of_this_machine(for_lambda: Path) -> None:
@@ -187,7 +187,7 @@ def test_the_build_fails_when_the_sdk_could_lack_an_operation(
         "get_custom_model_deployment(": "update_custom_model_deployment(",
         "modelDeploymentName=": "deploymentLabel=",
     }[changed]
-    file = package / "bedrock/deployments.py"
+    file = package / "aws/bedrock/deployments.py"
     text = file.read_text("utf-8")
     assert changed in text
     file.write_text(text.replace(changed, replacement), "utf-8")
@@ -195,7 +195,7 @@ def test_the_build_fails_when_the_sdk_could_lack_an_operation(
 
 
 def test_the_build_fails_when_the_sdk_could_lack_a_nested_parameter(package: Path) -> None:
-    file = package / "bedrock/evaluations.py"
+    file = package / "aws/bedrock/evaluations.py"
     file.write_text(file.read_text("utf-8").replace('"customMetricConfig"', '"newMetricConfig"'), "utf-8")
     assert [problem for problem in lacking(package) if "newMetricConfig" in problem]
 

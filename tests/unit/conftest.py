@@ -13,7 +13,7 @@ from moto import mock_aws
 from distillery.aws import clients
 from distillery.aws.event_bus import Bus
 from distillery.aws.queues import Queue
-from distillery.aws.run_store import Ledger
+from distillery.aws.run_store import RunStore
 from distillery.settings import PipelineSettings
 from distillery.steps.run_steps import Pipeline
 from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, Surroundings
@@ -125,7 +125,7 @@ def pipeline(cloud: Surroundings) -> Pipeline:
     settings = PipelineSettings.load(cloud.environment)
     return Pipeline(
         settings=settings,
-        ledger=Ledger("RunsTable"),
+        run_store=RunStore("RunsTable"),
         bus=Bus("bus"),
         watch_queue=Queue(settings.watch_queue_url),
         jobs=FakeJobs(),

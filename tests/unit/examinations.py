@@ -14,7 +14,7 @@ from distillery.evaluation.answers import Answer
 from distillery.evaluation.evaluation import Evaluation, Subject, evaluate
 from distillery.evaluation.gate import GateRules
 from distillery.runs.states import Move, Run, Source, State
-from distillery.task.channels import Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,29 +30,31 @@ SERVED_BY = "Emulated (local stand-in for Amazon; proves the pipeline, not the m
 EMULATED = (SERVED_BY, SERVED_BY)
 
 
-def taxonomy_of(size: int) -> Taxonomy:
-    """The default taxonomy for 4 facets, else one of `size` facets with long and short names."""
+def channel_config_of(size: int) -> ChannelConfig:
+    """The default channel configuration for 4 channels, else one of `size` channels with long and short names."""
     if size == 4:
-        return default_taxonomy()
+        return default_channel_config()
     names = ["colour", "a_very_long_name_of_a_channel", "x", "mood", "pace", "place"][:size]
-    return Taxonomy(
+    return ChannelConfig(
         subject="sound search",
-        facets=tuple(Facet(name=name, description=name) for name in names),
+        channels=tuple(Channel(name=name, description=name) for name in names),
         fallback={name: 1.0 if index == 0 else 0.0 for index, name in enumerate(names)},
         label_grid=0.1,
     )
 
 
-def label(taxonomy: Taxonomy, first: float) -> dict[str, float]:
-    """Weights with `first` on the first facet and the rest on the second."""
-    names = taxonomy.names
+def label(channel_config: ChannelConfig, first: float) -> dict[str, float]:
+    """Weights with `first` on the first channel and the rest on the second."""
+    names = channel_config.names
     return {**dict.fromkeys(names, 0.0), names[0]: round(first, 3), names[1]: round(1 - first, 3)}
 
 
-def answer(taxonomy: Taxonomy, number: int, *, off: float = 0.0, text: str | None = None) -> Answer:
+def answer(
+    channel_config: ChannelConfig, number: int, *, off: float = 0.0, text: str | None = None
+) -> Answer:
     """An answer that is `off` from its reference; with `text` it says just that."""
-    reference = label(taxonomy, 0.6)
-    said = {**label(taxonomy, 0.6 - off), "reasoning": f"Reason {number}."}
+    reference = label(channel_config, 0.6)
+    said = {**label(channel_config, 0.6 - off), "reasoning": f"Reason {number}."}
     return Answer(
         query=f"query {number}",
         reference=reference,
@@ -63,18 +65,18 @@ def answer(taxonomy: Taxonomy, number: int, *, off: float = 0.0, text: str | Non
     )
 
 
-def good(taxonomy: Taxonomy, size: int = 60) -> list[Answer]:
-    """Answers of a model that is off now and then: rubrics 5, 4 and 3."""
-    return [answer(taxonomy, number, off=(0.0, 0.0, 0.1, 0.2)[number % 4]) for number in range(size)]
+def good(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
+    """Answers of a model that is off now and then: weight scores 5, 4 and 3."""
+    return [answer(channel_config, number, off=(0.0, 0.0, 0.1, 0.2)[number % 4]) for number in range(size)]
 
 
-def hopeless(taxonomy: Taxonomy, size: int = 60) -> list[Answer]:
+def hopeless(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
     """Answers of a model that never says anything usable."""
-    return [answer(taxonomy, number, text="I would rather not.") for number in range(size)]
+    return [answer(channel_config, number, text="I would rather not.") for number in range(size)]
 
 
 def examined(
-    taxonomy: Taxonomy,
+    channel_config: ChannelConfig,
     answers: Mapping[Candidate, Sequence[Answer]],
     grades: Mapping[str, JudgeGrades] | None = None,
     *,
@@ -83,7 +85,7 @@ def examined(
 ) -> Evaluation:
     """An evaluation of candidates that answered thus."""
     prices = price_list()
-    models = {"distilled": (student, True), "base": (student, False), "baseline": (HAIKU, False)}
+    models = {"distilled": (student, True), "untuned": (student, False), "baseline": (HAIKU, False)}
     subjects = {
         name: Subject(
             models[name][0],
@@ -96,7 +98,7 @@ def examined(
     return evaluate(
         RUN,
         subjects,
-        taxonomy,
+        channel_config,
         rules or GateRules(),
         served_by=EMULATED,
         reference="labels",
@@ -117,7 +119,7 @@ def run(**changes: Any) -> Run:
             Move(state=state, at=START + timedelta(seconds=5 * number), step=f"step_{number}")
             for number, state in enumerate(way)
         ],
-        "taxonomy_digest": "aaaabbbbcccc",
+        "channel_config_digest": "aaaabbbbcccc",
         "prompt_digests": {"student": "111122223333"},
         "models": {"teacher": "amazon.nova-pro-v1:0"},
         "job_arn": "arn:aws:bedrock:us-east-1:123456789012:model-customization-job/x/1",
@@ -128,13 +130,13 @@ def run(**changes: Any) -> Run:
     return Run.model_validate(entry | changes)
 
 
-def validation(taxonomy: Taxonomy, *, labelled: bool = True) -> DatasetReport:
+def validation(channel_config: ChannelConfig, *, labelled: bool = True) -> DatasetReport:
     """The report of a dataset of 120 queries."""
     records = [
-        Record(n, f"query {n}", label(taxonomy, n % 11 / 10) if labelled else None, "", "")
+        Record(n, f"query {n}", label(channel_config, n % 11 / 10) if labelled else None, "", "")
         for n in range(1, 121)
     ]
     stream = io.BytesIO(b"".join(training_line(record, "weigh it") for record in records))
     return validate_dataset(
-        stream, taxonomy=taxonomy, rules=Rules(), train=io.BytesIO(), holdout=io.BytesIO()
+        stream, channel_config=channel_config, rules=Rules(), train=io.BytesIO(), holdout=io.BytesIO()
     )

@@ -24,7 +24,7 @@ from distillery.steps.label_queries import Labeller
 from distillery.steps.plan_dataset import plan_dataset
 from distillery.steps.teacher_queries import Inventor
 from distillery.steps.watch_generation import watch_generation
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from local.models.answers import Teacher
 from tests.unit.steps.test_route_queries import Context
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from tests.unit.fakes import Surroundings
 
-TAXONOMY = default_taxonomy()
+CHANNEL_CONFIG = default_channel_config()
 MODEL = "amazon.nova-pro-v1:0"
 
 
@@ -41,7 +41,7 @@ class FakeTeacher(Converse):
     """The local teacher. `script` may answer or raise instead, given the query and how often it was asked."""
 
     def __init__(self) -> None:
-        self._teacher = Teacher(TAXONOMY)
+        self._teacher = Teacher(CHANNEL_CONFIG)
         self._lock = threading.Lock()
         self.asked: Counter[str] = Counter()
         self.script: Callable[[str, int], str | Exception | None] = lambda _, __: None
@@ -86,7 +86,7 @@ class Workshop:
         return self.plan(self.drop(text, dataset)).generation_id
 
     def name(self, text: str, dataset: str = "small") -> str:
-        return generation_id(dataset, parse_spec(text), TAXONOMY, MODEL)
+        return generation_id(dataset, parse_spec(text), CHANNEL_CONFIG, MODEL)
 
     def generation(self, name: str) -> Generation:
         return self.generating.generations.get(name)

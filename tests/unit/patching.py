@@ -20,7 +20,7 @@ def apply(diff: bytes, dropped: bytes) -> bytes:
     if not diff:
         return dropped
     parts = lines_of(diff)
-    assert parts[:2] == [b"--- dropped\n", b"+++ mended\n"]
+    assert parts[:2] == [b"--- dropped\n", b"+++ fixed\n"]
     old, new, at, place = lines_of(dropped), [], 0, 2
     while place < len(parts):
         header = HUNK.fullmatch(parts[place])

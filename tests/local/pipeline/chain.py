@@ -192,10 +192,10 @@ class Chain:
     def _make_room(self) -> None:
         """Delete the deployments that are not in charge: an account has ten, and a full house is refused."""
         parameter = self.ssm.get_parameter(Name=self.outputs["ActiveModelParameter"])["Parameter"]
-        in_charge = json.loads(parameter["Value"]).get("run_id", "")
+        active = json.loads(parameter["Value"]).get("run_id", "")
         bedrock = self.cloud.client("bedrock")
         for deployment in self.control.state()["deployments"]:
-            if deployment["name"] != in_charge:
+            if deployment["name"] != active:
                 bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=deployment["arn"])
 
     def router_sees_parameter(self) -> None:

@@ -16,7 +16,7 @@ from distillery.generation.states import (
     generation_key,
     spec_key,
 )
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from tests.local.tools import TEACHER, wait_for
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class Workbench:
         self.chain.s3.put_object(
             Bucket=self.chain.outputs["DataBucketName"], Key=spec_key(dataset), Body=text.encode()
         )
-        return generation_id(dataset, parse_spec(text), default_taxonomy(), TEACHER)
+        return generation_id(dataset, parse_spec(text), default_channel_config(), TEACHER)
 
     @property
-    def ledger(self) -> Generations:
+    def run_store(self) -> Generations:
         return Generations(self.chain.outputs["GenerationsTableName"], self.chain.dynamodb)
 
     @property
@@ -48,7 +48,7 @@ class Workbench:
         """Wait until the generation is in one of the states for the nth time, and that was said."""
 
         def look() -> Generation | None:
-            found = self.ledger.find(name)
+            found = self.run_store.find(name)
             if found is None or sum(move.state in states for move in found.history) < times:
                 if found is not None and found.state in {GenerationState.REJECTED, GenerationState.FAILED}:
                     raise AssertionError(f"the generation ended as {found.state}: {found.reasons}")

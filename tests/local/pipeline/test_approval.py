@@ -36,10 +36,12 @@ def test_run_above_the_limit_waits_and_says_so_and_nothing_is_paid(
     name = chain.drop(sample_records(150, "dear"), "datasets/dear/a.jsonl")
     said = told(name)
     run = chain.reach(name, State.AWAITING_APPROVAL)
-    assert run.quote is not None
-    assert f"${run.quote.high:.2f}" in said
+    assert run.estimate is not None
+    assert f"${run.estimate.high:.2f}" in said
     assert f"distillery approve {name}" in said
-    assert chain.document(name, "quote.json")["known"]["high"] == pytest.approx(run.quote.high, abs=1e-4)
+    assert chain.document(name, "estimate.json")["known"]["high"] == pytest.approx(
+        run.estimate.high, abs=1e-4
+    )
     assert all(check["verdict"] == "met" for check in chain.document(name, "preflight.json")["checks"])
     assert chain.paid(name) == NOTHING
     assert chain.calls("CreateModelCustomizationJob") == 0

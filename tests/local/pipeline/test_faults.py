@@ -52,14 +52,14 @@ def weights_summing_to(total: float) -> bytes:
     def change(record: dict[str, Any]) -> None:
         turn = record["messages"][1]["content"][0]
         label = json.loads(turn["text"])
-        facets = [name for name in label if name != "reasoning"]
-        share = total / len(facets)
-        turn["text"] = json.dumps({**label, **dict.fromkeys(facets, share)})
+        channels = [name for name in label if name != "reasoning"]
+        share = total / len(channels)
+        turn["text"] = json.dumps({**label, **dict.fromkeys(channels, share)})
 
     return changed(change)
 
 
-def first_facet() -> str:
+def first_channel() -> str:
     record = json.loads(sample_records(1, ""))
     return next(iter(json.loads(record["messages"][1]["content"][0]["text"])))
 
@@ -73,9 +73,9 @@ BAD_DATASETS: dict[str, Callable[[], bytes]] = {
     "a wrong role order": lambda: changed(lambda r: r["messages"].reverse()),
     "a label that is not JSON": lambda: with_label("mostly visual"),
     "weights that sum to 0.7": lambda: weights_summing_to(0.7),
-    "an unknown facet": lambda: with_weights(smell=0.0),
-    "NaN": lambda: with_weights(**{first_facet(): float("nan")}),
-    "a negative weight": lambda: with_weights(**{first_facet(): -0.1}),
+    "an unknown channel": lambda: with_weights(smell=0.0),
+    "NaN": lambda: with_weights(**{first_channel(): float("nan")}),
+    "a negative weight": lambda: with_weights(**{first_channel(): -0.1}),
     "120 identical prompts": lambda: sample_records(1, "same") * 120,
 }
 
@@ -85,26 +85,26 @@ def watch_queue_is_empty(chain: Chain) -> bool:
 
 
 @pytest.mark.parametrize("name", BAD_DATASETS)
-def test_bad_dataset_is_rejected_with_place_and_mend(chain: Chain, name: str) -> None:
+def test_bad_dataset_is_rejected_with_place_and_fix(chain: Chain, name: str) -> None:
     key = f"datasets/bad/{list(BAD_DATASETS).index(name)}.jsonl"
     run = chain.reach(chain.drop(BAD_DATASETS[name](), key), State.REJECTED)
     report = chain.document(run.run_id, "validation.json")
     errors = [finding for finding in report["findings"] if finding["severity"] == "error"]
     assert errors
-    assert all(finding["code"] and finding["message"] and finding["mend"] for finding in errors)
+    assert all(finding["code"] and finding["message"] and finding["fix"] for finding in errors)
     assert run.reasons
     assert chain.calls("CreateModelCustomizationJob") == 0
 
 
-def test_a_bad_line_is_set_aside_and_a_mended_one_is_used_and_the_run_goes_on(chain: Chain) -> None:
+def test_a_bad_line_is_set_aside_and_a_fixed_one_is_used_and_the_run_goes_on(chain: Chain) -> None:
     chain.faults(job="never")
     content = [*sample_records(150, "aside").splitlines(keepends=True), b"not JSON\n"]
     content[3] = content[3].replace(b"aside", b"asi\\u0000de")
     run = chain.reach(chain.drop(b"".join(content), "datasets/aside/a.jsonl"), State.TRAINING)
     report = chain.document(run.run_id, "validation.json")
-    assert (report["quarantined"], report["mended"], report["valid"]) == (1, 1, True)
+    assert (report["quarantined"], report["fixed"], report["valid"]) == (1, 1, True)
     assert chain.document(run.run_id, "quarantine.jsonl")["line"] == 151
-    assert {"mends.diff", "validation.html"} <= chain.keys(run.run_id)
+    assert {"fixes.diff", "validation.html"} <= chain.keys(run.run_id)
 
 
 def test_rejection_is_told_in_words(chain: Chain, told: Callable[[str], str]) -> None:

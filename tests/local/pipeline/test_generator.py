@@ -10,7 +10,7 @@ import pytest
 from distillery.generation.states import GenerationState
 from distillery.runs.states import State
 from distillery.task.answers import parse_routing
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from distillery.task.weights import dominant
 from tests.local.pipeline.generations import Workbench
 from tests.local.tools import wait_for
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.local.pipeline.chain import Chain
 
-TAXONOMY = default_taxonomy()
+CHANNEL_CONFIG = default_channel_config()
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def test_a_small_spec_becomes_a_dataset_and_a_run(bench: Workbench) -> None:
     assert made.counts["labelled"] == made.counts["planned"] == 180
     assert bench.asked() >= 180
     leading = Counter(
-        dominant(parse_routing(r["messages"][1]["content"][0]["text"], TAXONOMY.names).weights)
+        dominant(parse_routing(r["messages"][1]["content"][0]["text"], CHANNEL_CONFIG.names).weights)
         for r in records
     )
-    assert all(abs(leading[facet] / 150 - 0.25) <= 0.02 for facet in TAXONOMY.names)
+    assert all(abs(leading[channel] / 150 - 0.25) <= 0.02 for channel in CHANNEL_CONFIG.names)
     assert made.spent == pytest.approx(sum(label.cost_usd for label in bench.labels.all(name)))
     assert bench.document(name, "summary.json")["run_id"] == made.run_id
     run = bench.chain.reach(made.run_id or "", State.PROMOTED, State.NOT_PROMOTED)
@@ -51,7 +51,7 @@ def test_a_small_spec_becomes_a_dataset_and_a_run(bench: Workbench) -> None:
 
 def test_a_teacher_that_throttles_every_third_call_labels_them_all_in_the_end(bench: Workbench) -> None:
     bench.chain.faults(calls=[{"operation": "Converse", "error": "ThrottlingException", "every": 3}])
-    name = bench.drop("throttled", spec_text(records=100, spare=0.1, seed=2))
+    name = bench.drop("throttled", spec_text(records=100, oversample=0.1, seed=2))
     made = bench.reach(name, GenerationState.ASSEMBLED, seconds=120)
     assert made.counts["labelled"] == made.planned == 110
     assert bench.chain.waiting("LabelQueueUrl") == 0
@@ -59,7 +59,7 @@ def test_a_teacher_that_throttles_every_third_call_labels_them_all_in_the_end(be
 
 def test_junk_answers_are_asked_for_once_more_and_what_stays_junk_is_recorded(bench: Workbench) -> None:
     bench.chain.faults(calls=[{"operation": "Converse", "text": "I would rather not say.", "every": 2}])
-    name = bench.drop("junk", spec_text(records=100, spare=1, seed=3))
+    name = bench.drop("junk", spec_text(records=100, oversample=1, seed=3))
     made = bench.reach(name, GenerationState.ASSEMBLED)
     labels = bench.labels.all(name)
     unlabelled = [label for label in labels if label.weights is None]
@@ -108,13 +108,15 @@ def test_the_cost_cap_stops_it_cleanly_and_a_higher_one_goes_on(bench: Workbench
 
 
 def test_the_same_spec_twice_is_one_generation_one_dataset_one_run(bench: Workbench) -> None:
-    text = spec_text(records=100, spare=0.1, seed=6)
+    text = spec_text(records=100, oversample=0.1, seed=6)
     name = bench.drop("same-spec-twice", text)
     assert bench.drop("same-spec-twice", text) == name
     made = bench.reach(name, GenerationState.ASSEMBLED)
     assert bench.drop("same-spec-twice", text) == name
-    wait_for(lambda: len(bench.ledger.get(name).versions) > len(made.versions) or None, "the last drop", 30)
-    assert bench.ledger.get(name).history == made.history
+    wait_for(
+        lambda: len(bench.run_store.get(name).versions) > len(made.versions) or None, "the last drop", 30
+    )
+    assert bench.run_store.get(name).history == made.history
     assert bench.datasets("same-spec-twice") == [made.dataset_key]
     assert bench.asked() == 110
     assert bench.chain.reach(made.run_id or "", State.PROMOTED, State.NOT_PROMOTED)

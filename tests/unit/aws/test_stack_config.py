@@ -1,4 +1,4 @@
-"""Which taxonomy is in force: the stack's own, a run's copy, and files that cannot be used."""
+"""Which channel configuration is in force: the stack's own, a run's copy, and files that cannot be used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.aws.bucket import Bucket
-from distillery.aws.stack_config import TAXONOMY_KEY, pin_taxonomy, run_taxonomy, stack_taxonomy
+from distillery.aws.stack_config import (
+    CHANNEL_CONFIG_KEY,
+    pin_channel_config,
+    run_channel_config,
+    stack_channel_config,
+)
 from distillery.errors import BadInput
-from distillery.task.channels import Facet, Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
-from tests.unit.examinations import taxonomy_of
+from distillery.task.channels import (
+    Channel,
+    ChannelConfig,
+    default_channel_config,
+    dump_channel_config,
+    parse_channel_config,
+)
+from tests.unit.examinations import channel_config_of
 
 if TYPE_CHECKING:
     from tests.unit.fakes import Surroundings
@@ -25,74 +36,76 @@ def bucket(cloud: Surroundings) -> Bucket:
     return Bucket(cloud.environment["DATA_BUCKET"])
 
 
-def drop(taxonomy: Taxonomy | bytes) -> None:
-    content = taxonomy if isinstance(taxonomy, bytes) else dump_taxonomy(taxonomy).encode()
-    boto3.client("s3").put_object(Bucket="data", Key=TAXONOMY_KEY, Body=content)
+def drop(channel_config: ChannelConfig | bytes) -> None:
+    content = (
+        channel_config if isinstance(channel_config, bytes) else dump_channel_config(channel_config).encode()
+    )
+    boto3.client("s3").put_object(Bucket="data", Key=CHANNEL_CONFIG_KEY, Body=content)
 
 
-def test_stack_without_a_taxonomy_has_the_shipped_one(bucket: Bucket) -> None:
-    assert stack_taxonomy(bucket) == default_taxonomy()
+def test_stack_without_a_channel_config_has_the_shipped_one(bucket: Bucket) -> None:
+    assert stack_channel_config(bucket) == default_channel_config()
 
 
 @pytest.mark.parametrize("size", [2, 4, 6])
-def test_stack_has_the_taxonomy_that_was_dropped(bucket: Bucket, size: int) -> None:
-    drop(taxonomy_of(size))
-    assert stack_taxonomy(bucket) == taxonomy_of(size)
+def test_stack_has_the_channel_config_that_was_dropped(bucket: Bucket, size: int) -> None:
+    drop(channel_config_of(size))
+    assert stack_channel_config(bucket) == channel_config_of(size)
 
 
-def test_run_keeps_its_taxonomy_when_the_stack_gets_another(bucket: Bucket) -> None:
-    drop(taxonomy_of(2))
-    assert pin_taxonomy(bucket, "run-1") == taxonomy_of(2)
-    drop(taxonomy_of(6))
-    assert pin_taxonomy(bucket, "run-1") == run_taxonomy(bucket, "run-1") == taxonomy_of(2)
-    assert pin_taxonomy(bucket, "run-2") == taxonomy_of(6)
+def test_run_keeps_its_channel_config_when_the_stack_gets_another(bucket: Bucket) -> None:
+    drop(channel_config_of(2))
+    assert pin_channel_config(bucket, "run-1") == channel_config_of(2)
+    drop(channel_config_of(6))
+    assert pin_channel_config(bucket, "run-1") == run_channel_config(bucket, "run-1") == channel_config_of(2)
+    assert pin_channel_config(bucket, "run-2") == channel_config_of(6)
 
 
-def test_run_from_before_copies_were_kept_had_the_shipped_taxonomy(bucket: Bucket) -> None:
-    drop(taxonomy_of(2))
-    assert run_taxonomy(bucket, "old-run") == default_taxonomy()
+def test_run_from_before_copies_were_kept_had_the_shipped_channel_config(bucket: Bucket) -> None:
+    drop(channel_config_of(2))
+    assert run_channel_config(bucket, "old-run") == default_channel_config()
 
 
-FACETS = "facets: [{name: a, description: x}, {name: b, description: y}]"
-TWINS = FACETS.replace("name: b", "name: a")
+CHANNELS = "channels: [{name: a, description: x}, {name: b, description: y}]"
+TWINS = CHANNELS.replace("name: b", "name: a")
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"facets: [", "is not YAML"),
+        (b"channels: [", "is not YAML"),
         (b"[" * 5_000, "is not YAML"),
         (b"\xff\xfe", "not UTF-8"),
         (b"", "cannot be used"),
         (b"just words", "cannot be used"),
-        (b"subject: x", "facets"),
-        (f"subject: x\n{FACETS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(), "exactly the facets"),
-        (f"subject: x\n{FACETS}\nfallback: {{a: 1, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
-        (f"subject: x\n{FACETS}\nfallback: {{a: .nan, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
-        (f"subject: x\n{FACETS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0".encode(), "label_grid"),
-        (f"subject: 'User: x'\n{FACETS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1".encode(), "subject"),
-        (f"subject: x\n{FACETS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1\nmore: 1".encode(), "more"),
+        (b"subject: x", "channels"),
+        (f"subject: x\n{CHANNELS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(), "exactly the channels"),
+        (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
+        (f"subject: x\n{CHANNELS}\nfallback: {{a: .nan, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
+        (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0".encode(), "label_grid"),
+        (f"subject: 'User: x'\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1".encode(), "subject"),
+        (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1\nmore: 1".encode(), "more"),
         (
             f"subject: x\n{TWINS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(),
             "share a name",
         ),
         (
-            f"subject: x\n{FACETS.replace('name: b', 'name: reasoning')}\n"
+            f"subject: x\n{CHANNELS.replace('name: b', 'name: reasoning')}\n"
             "fallback: {a: 1, reasoning: 0}\nlabel_grid: 0.1".encode(),
             "reasoning",
         ),
     ],
 )
-def test_taxonomy_that_cannot_be_used_is_one_sentence_with_its_place(
+def test_channel_config_that_cannot_be_used_is_one_sentence_with_its_place(
     bucket: Bucket, content: bytes, said: str
 ) -> None:
     drop(content)
     with pytest.raises(BadInput) as caught:
-        stack_taxonomy(bucket)
-    assert TAXONOMY_KEY in caught.value.message
+        stack_channel_config(bucket)
+    assert CHANNEL_CONFIG_KEY in caught.value.message
     assert said in caught.value.message
     assert "\n" not in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 texts = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=20)
@@ -103,19 +116,21 @@ texts = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=20)
     texts,
     st.lists(texts, max_size=4),
 )
-def test_dumped_taxonomy_is_read_back_as_it_was(names: list[str], description: str, cues: list[str]) -> None:
+def test_dumped_channel_config_is_read_back_as_it_was(
+    names: list[str], description: str, cues: list[str]
+) -> None:
     if "reasoning" in names:
         names = [f"{name}_" for name in names]
-    taxonomy = Taxonomy(
+    channel_config = ChannelConfig(
         subject="sound search",
-        facets=tuple(
-            Facet(name=name, description=description, cues=tuple(cues), examples=tuple(cues))
+        channels=tuple(
+            Channel(name=name, description=description, cues=tuple(cues), examples=tuple(cues))
             for name in names
         ),
         fallback={name: float(place == 0) for place, name in enumerate(names)},
         label_grid=0.1,
     )
-    read = parse_taxonomy(dump_taxonomy(taxonomy))
-    assert read == taxonomy
-    assert read.digest() == taxonomy.digest()
-    assert list(yaml.safe_load(dump_taxonomy(taxonomy))) == list(Taxonomy.model_fields)
+    read = parse_channel_config(dump_channel_config(channel_config))
+    assert read == channel_config
+    assert read.digest() == channel_config.digest()
+    assert list(yaml.safe_load(dump_channel_config(channel_config))) == list(ChannelConfig.model_fields)

@@ -17,7 +17,7 @@ from cli.cli import main
 from cli.following import Snapshot, TimedOut, follow
 from cli.screens import duration, show_progress
 from cli.stack import Stack, Target, find_stack
-from distillery.aws.run_store import Ledger
+from distillery.aws.run_store import RunStore
 from distillery.aws.tables import to_item
 from distillery.runs.states import ENDED, Source, State, run_id
 from tests.unit.conftest import create_table
@@ -104,10 +104,10 @@ def stack(resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def ended_run(stack: Stack, state: State, **lineage: Any) -> None:
-    stack.ledger.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
+    stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     for to in TO[state]:
-        stack.ledger.move(RUN, to, step="a_step", **lineage)
-    stack.ledger.note(RUN, announced=state)
+        stack.run_store.move(RUN, to, step="a_step", **lineage)
+    stack.run_store.note(RUN, announced=state)
 
 
 def put(stack: Stack, key: str, content: object) -> None:
@@ -231,15 +231,15 @@ def test_exit_code_is_the_verdict(
     assert printed(capsys)["state"] == state.value
 
 
-def test_rejected_run_shows_what_to_mend(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rejected_run_shows_what_to_fix(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     findings = [
-        {"code": "odd", "severity": "note", "line": None, "message": "Odd.", "mend": ""},
+        {"code": "odd", "severity": "note", "line": None, "message": "Odd.", "fix": ""},
         {
             "code": "sum",
             "severity": "error",
             "line": 7,
             "message": "They sum to 0.7.",
-            "mend": "Scale [them].",
+            "fix": "Scale [them].",
         },
     ]
     ended_run(stack, State.REJECTED)
@@ -260,13 +260,13 @@ def test_failed_run_shows_step_and_cause(stack: Stack, capsys: pytest.CaptureFix
 
 def test_scores_are_shown_side_by_side(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     scores = {
-        "base": {"rubric": 1.5, "cost": None},
-        "distilled": {"rubric": 4.31, "rubric_ci95": [4.2, 4.4], "cost": 0.00875},
+        "untuned": {"weight_score": 1.5, "cost": None},
+        "distilled": {"weight_score": 4.31, "weight_score_ci95": [4.2, 4.4], "cost": 0.00875},
     }
     ended_run(stack, State.PROMOTED, scores=scores, reasons=["It is good enough."])
     assert main(["show", RUN, *ON_AWS]) == 0
     text = capsys.readouterr().out
-    assert text.index("distilled") < text.index("base")
+    assert text.index("distilled") < text.index("untuned")
     assert "0.00875" in text
     assert "It is good enough." in text
 
@@ -285,7 +285,7 @@ def test_unknown_run_is_one_sentence(stack: Stack, capsys: pytest.CaptureFixture
 
 
 def test_follow_gives_up_at_its_deadline_and_says_that_the_run_goes_on(stack: Stack) -> None:
-    stack.ledger.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
+    stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     seconds = iter(range(100))
     with pytest.raises(TimedOut, match="it goes on"):
         list(
@@ -296,15 +296,15 @@ def test_follow_gives_up_at_its_deadline_and_says_that_the_run_goes_on(stack: St
 
 
 def test_follow_sees_every_state_until_the_end(stack: Stack) -> None:
-    stack.ledger.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
+    stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     moves = iter([State.VALIDATED, State.FAILED])
 
     def go_on(_: float) -> None:
         state = next(moves, None)
         if state:
-            stack.ledger.move(RUN, state, step="a_step")
+            stack.run_store.move(RUN, state, step="a_step")
         else:
-            stack.ledger.note(RUN, announced=State.FAILED)
+            stack.run_store.note(RUN, announced=State.FAILED)
 
     seen = [snapshot.run for snapshot in follow(stack, RUN, timeout=60, arrival=60, pause=go_on)]
     # Seen twice at its end: the verdict, then that it was acted upon.
@@ -320,12 +320,12 @@ def test_follow_sees_every_state_until_the_end(stack: Stack) -> None:
 
 
 def test_progress_is_what_bedrock_says(stack: Stack) -> None:
-    stack.ledger.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
+    stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     said = [following.look(stack, RUN).doing]
     for state in (State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING):
-        stack.ledger.move(RUN, state, step="a_step", job_arn="arn", deployment_arn="arn")
+        stack.run_store.move(RUN, state, step="a_step", job_arn="arn", deployment_arn="arn")
         said.append(following.look(stack, RUN).doing)
-    stack.ledger.note(RUN, evaluation_jobs={"distilled": "one", "base": "two"})
+    stack.run_store.note(RUN, evaluation_jobs={"distilled": "one", "untuned": "two"})
     said.append(following.look(stack, RUN).doing)
     assert said == [
         "checking the dataset",
@@ -340,7 +340,7 @@ def test_progress_is_what_bedrock_says(stack: Stack) -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_is_shown_with_and_without_a_terminal(stack: Stack, terminal: bool) -> None:
     ended_run(stack, State.NOT_PROMOTED)
-    run = stack.ledger.get(RUN)
+    run = stack.run_store.get(RUN)
     early = run.model_copy(update={"state": State.RECEIVED, "history": run.history[:1]})
     snapshots = [Snapshot(None, "waiting"), Snapshot(early, "checking"), Snapshot(run, "")]
     paper = io.StringIO()
@@ -364,9 +364,9 @@ def test_durations_read_well(seconds: float, words: str) -> None:
 
 
 def test_runs_are_listed_latest_first(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    ledger = Ledger("RunsTable", stack.client("dynamodb"))
+    run_store = RunStore("RunsTable", stack.client("dynamodb"))
     for name in ("first-0", "second-0", "third-0"):
-        ledger.receive(name, Source(bucket="data", key=f"datasets/{name}/a.jsonl", version_id="1"))
+        run_store.receive(name, Source(bucket="data", key=f"datasets/{name}/a.jsonl", version_id="1"))
     assert main(["runs", "--last", "2", "--json", *ON_AWS]) == 0
     assert [run["run_id"] for run in printed(capsys)] == ["third-0", "second-0"]
     assert main(["runs", *ON_AWS]) == 0

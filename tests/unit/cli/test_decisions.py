@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from cli import following
 from cli.cli import main
 from cli.following import follow
-from distillery.runs.states import QuotedCost, Source, State, now
+from distillery.runs.states import EstimatedCost, Source, State, now
 from tests.unit.cli import test_commands
 from tests.unit.cli.test_commands import ON_AWS, REGION, RUN, printed, put
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from cli.stack import Stack
 
 stack = test_commands.stack  # the fixture
-QUOTE = QuotedCost(
+ESTIMATE_KEY = EstimatedCost(
     low=0.38,
     high=63.1,
     unknown=["training"],
-    waits_because="it may cost $63.10, and the stack's limit is $50.00",
+    approval_reason="it may cost $63.10, and the stack's limit is $50.00",
 )
 
 
@@ -49,9 +49,11 @@ def heard(stack: Stack) -> Callable[[], list[str]]:
 @pytest.fixture
 def waiting(stack: Stack, heard: Callable[[], list[str]]) -> str:
     """A run that waits for approval."""
-    stack.ledger.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
-    stack.ledger.move(RUN, State.VALIDATED, step="a_step")
-    stack.ledger.move(RUN, State.AWAITING_APPROVAL, step="a_step", quote=QUOTE.model_dump(), approve_by=now())
+    stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
+    stack.run_store.move(RUN, State.VALIDATED, step="a_step")
+    stack.run_store.move(
+        RUN, State.AWAITING_APPROVAL, step="a_step", estimate=ESTIMATE_KEY.model_dump(), approve_by=now()
+    )
     put(stack, f"runs/{RUN}/validation.json", {"findings": []})
     return RUN
 
@@ -64,7 +66,7 @@ def test_approval_is_recorded_with_who_and_when_and_rings(
 ) -> None:
     assert main(["approve", waiting, *ON_AWS]) == 0
     assert f"{waiting} was approved by arn:aws:" in capsys.readouterr().out
-    run = stack.ledger.get(waiting)
+    run = stack.run_store.get(waiting)
     assert run.approval is not None
     assert (run.state, run.is_approved) == (State.AWAITING_APPROVAL, True)
     assert (now() - run.approval.at).total_seconds() < 60
@@ -77,9 +79,9 @@ def test_rejection_ends_the_run_with_who_and_why(
     heard: Callable[[], list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["reject", waiting, "--because", "Too dear", "--json", *ON_AWS]) == 0
-    assert printed(capsys)["approval"]["because"] == "Too dear"
-    run = stack.ledger.get(waiting)
+    assert main(["reject", waiting, "--reason", "Too dear", "--json", *ON_AWS]) == 0
+    assert printed(capsys)["approval"]["reason"] == "Too dear"
+    run = stack.run_store.get(waiting)
     assert (run.state, run.announced) == (State.REJECTED, State.REJECTED)
     assert run.reasons[0].startswith("By a person: rejected by arn:aws:")
     assert run.reasons[0].endswith("Too dear.")
@@ -109,7 +111,7 @@ def test_run_that_does_not_wait_is_one_sentence(
     capsys: pytest.CaptureFixture[str],
     command: str,
 ) -> None:
-    stack.ledger.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
+    stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     assert main([command, RUN, *ON_AWS]) == 1
     assert "does not wait for approval: it is RECEIVED." in capsys.readouterr().err
     assert main([command, "nobody", *ON_AWS]) == 1
@@ -136,7 +138,7 @@ def test_approval_whose_event_is_refused_is_left_to_the_watch(
     )
     assert main(["approve", waiting, *ON_AWS]) == 0
     assert "with the watch's next look" in capsys.readouterr().out
-    assert stack.ledger.get(waiting).is_approved
+    assert stack.run_store.get(waiting).is_approved
 
 
 # How it is shown
@@ -168,7 +170,7 @@ def test_warnings_of_the_preflight_are_shown(
     waiting: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stack.ledger.note(waiting, warnings=["The teacher is a legacy model."])
+    stack.run_store.note(waiting, warnings=["The teacher is a legacy model."])
     assert main(["show", waiting, *ON_AWS]) == 0
     assert "warning: The teacher is a legacy model." in capsys.readouterr().out
 
@@ -193,9 +195,9 @@ def test_watch_follows_a_run_beyond_its_approval(stack: Stack, waiting: str) -> 
         if isinstance(step, list):
             assert main(step) == 0
         elif step:
-            stack.ledger.move(waiting, step, step="a_step")
+            stack.run_store.move(waiting, step, step="a_step")
         else:
-            stack.ledger.note(waiting, announced=State.FAILED)
+            stack.run_store.note(waiting, announced=State.FAILED)
 
     seen = [snapshot.doing for snapshot in follow(stack, waiting, timeout=60, arrival=60, pause=go_on)]
     assert seen[0].startswith("waiting for approval of $0.38 to $63.10")

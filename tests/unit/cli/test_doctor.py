@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cli import doctor
 from cli.cli import main
-from distillery.task.channels import default_taxonomy, dump_taxonomy
+from distillery.task.channels import default_channel_config, dump_channel_config
 from tests.unit.patching import apply
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ def test_a_file_that_is_not_there_a_folder_and_itself_as_output(
     assert main(["doctor", str(tmp_path / "none.jsonl")]) == 2
     assert main(["doctor", str(tmp_path)]) == 2
     assert main(["doctor", str(path), "--fix", str(path)]) == 2
-    assert main(["doctor", str(path), "--taxonomy", str(tmp_path / "none.yaml")]) == 2
+    assert main(["doctor", str(path), "--channels", str(tmp_path / "none.yaml")]) == 2
     assert main(["doctor", str(path), "--fix", str(path / "below.jsonl")]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 5
     assert path.read_bytes() == SAMPLE
 
 
-def test_fix_writes_the_mended_file_and_its_mends(file: Callable[[bytes], Path]) -> None:
+def test_fix_writes_the_fixed_file_and_its_fixes(file: Callable[[bytes], Path]) -> None:
     dropped = SAMPLE.replace(b"lecture on", b"lecture\\u0000 on", 3) + b"{}\n"
     path = file(dropped)
     fix = path.with_name("fixed.jsonl")
@@ -143,22 +143,24 @@ def test_json_is_the_report_and_nothing_else(
     assert "</html>" in path.with_suffix(".html").read_text("utf-8")
 
 
-def test_another_taxonomy_is_taken_from_a_file(
+def test_another_channel_config_is_taken_from_a_file(
     file: Callable[[bytes], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    facets = tmp_path / "taxonomy.yaml"
-    facets.write_text(dump_taxonomy(default_taxonomy()).replace("name: metadata", "name: data"), "utf-8")
-    assert main(["doctor", str(file(SAMPLE)), "--taxonomy", str(facets)]) == 2
-    facets.write_text(dump_taxonomy(default_taxonomy()).replace("metadata:", "data:").replace(
+    channels = tmp_path / "channels.yaml"
+    channels.write_text(
+        dump_channel_config(default_channel_config()).replace("name: metadata", "name: data"), "utf-8"
+    )
+    assert main(["doctor", str(file(SAMPLE)), "--channels", str(channels)]) == 2
+    channels.write_text(dump_channel_config(default_channel_config()).replace("metadata:", "data:").replace(
         "name: metadata", "name: data"), "utf-8")  # fmt: skip
-    assert main(["doctor", str(file(SAMPLE)), "--taxonomy", str(facets)]) == 1
-    assert "unknown_facet" in capsys.readouterr().out
+    assert main(["doctor", str(file(SAMPLE)), "--channels", str(channels)]) == 1
+    assert "unknown_channel" in capsys.readouterr().out
 
 
 def test_a_bar_is_shown_on_a_terminal_only(file: Callable[[bytes], Path]) -> None:
     path = file(SAMPLE)
     for terminal in (True, False):
         console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
-        doctor.examine(path, default_taxonomy(), console)
+        doctor.examine(path, default_channel_config(), console)
         assert isinstance(console.file, io.StringIO)
         assert ("reading" in console.file.getvalue() or "comparing" in console.file.getvalue()) is terminal

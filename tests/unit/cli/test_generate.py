@@ -16,9 +16,9 @@ from cli.stack import Stack, Target, find_stack
 from distillery.generation.spec import parse_spec
 from distillery.generation.states import Generation, GenerationState, generation_id
 from distillery.runs.states import Source, State, now
-from distillery.task.channels import default_taxonomy, dump_taxonomy
+from distillery.task.channels import default_channel_config, dump_channel_config
+from tests.channel_configs import TWO
 from tests.specs import spec_text
-from tests.taxonomies import TWO
 from tests.unit.cli.test_commands import ON_AWS, REGION, RUN, ended_run, printed, put
 from tests.unit.cli.test_commands import stack as _stack
 from tests.unit.conftest import create_table
@@ -52,7 +52,7 @@ def generator(stack: Stack, resources: dict[str, Any]) -> Stack:
 
 def ended(stack: Stack, spec: Path, state: GenerationState, **values: Any) -> Generation:
     """A generation of the spec that has ended."""
-    name = generation_id("films", parse_spec(spec.read_bytes()), default_taxonomy(), TEACHER)
+    name = generation_id("films", parse_spec(spec.read_bytes()), default_channel_config(), TEACHER)
     source = Source(bucket="data", key="specs/films.yaml", version_id="1")
     stack.generations.receive(name, source, step="plan_dataset", max_cost_usd=5, deadline=now().isoformat())
     if state not in {GenerationState.REJECTED, GenerationState.FAILED}:
@@ -70,24 +70,24 @@ def test_a_preview_needs_no_stack(spec: Path, capsys: pytest.CaptureFixture[str]
     assert "144 queries planned: 36 visual, 36 audio, 36 transcription, 36 metadata, 14 typos." in said
 
 
-def test_a_preview_as_json_says_family_facet_and_hard_case(
+def test_a_preview_as_json_says_template_group_channel_and_hard_case(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["generate", str(spec), "--preview", "20", "--json"]) == 0
     shown = printed(capsys)
     assert shown["planned"] == 144
     assert len(shown["queries"]) == 20
-    assert set(shown["queries"][0]) == {"query", "family", "facet", "hard"}
+    assert set(shown["queries"][0]) == {"query", "template_group", "channel", "hard"}
 
 
-def test_a_preview_takes_another_taxonomy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spec, taxonomy = tmp_path / "two.yaml", tmp_path / "taxonomy.yaml"
-    spec.write_text(spec_text(facets=TWO.names), "utf-8")
-    taxonomy.write_text(dump_taxonomy(TWO), "utf-8")
-    assert main(["generate", str(spec), "--preview", "1", "--taxonomy", str(taxonomy), "--json"]) == 0
-    assert set(printed(capsys)["facets"]) == set(TWO.names)
+def test_a_preview_takes_another_channel_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec, channel_config = tmp_path / "two.yaml", tmp_path / "channels.yaml"
+    spec.write_text(spec_text(channels=TWO.names), "utf-8")
+    channel_config.write_text(dump_channel_config(TWO), "utf-8")
+    assert main(["generate", str(spec), "--preview", "1", "--channels", str(channel_config), "--json"]) == 0
+    assert set(printed(capsys)["channels"]) == set(TWO.names)
     assert main(["generate", str(spec), "--preview", "1"]) == 1
-    assert "the taxonomy has no facet" in capsys.readouterr().err
+    assert "the channel configuration has no channel" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -118,18 +118,18 @@ def test_a_spec_is_dropped_and_its_generation_named(
     told = printed(capsys)
     assert told["key"] == "specs/my-films.yaml"
     content = parse_spec(spec.read_bytes())
-    assert told["generation_id"] == generation_id("my-films", content, default_taxonomy(), TEACHER)
+    assert told["generation_id"] == generation_id("my-films", content, default_channel_config(), TEACHER)
     stored = boto3.client("s3").get_object(Bucket="data", Key=told["key"])
     assert stored["VersionId"] == told["version_id"]
     assert stored["Body"].read() == spec.read_bytes()
 
 
-def test_a_spec_for_other_facets_than_the_stacks_is_not_dropped(
+def test_a_spec_for_other_channels_than_the_stacks_is_not_dropped(
     generator: Stack, spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(generator, "config/taxonomy.yaml", dump_taxonomy(TWO).encode())
+    put(generator, "config/channels.yaml", dump_channel_config(TWO).encode())
     assert main(["generate", str(spec), *ON_AWS]) == 1
-    assert "the taxonomy has no facet 'visual'" in capsys.readouterr().err
+    assert "the channel configuration has no channel 'visual'" in capsys.readouterr().err
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket="data", Prefix="specs/")
 
 

@@ -10,9 +10,9 @@ from cfnlint.decode import cfn_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import quoting
+from cli import estimates
 from cli.cli import main
-from distillery.cost.estimate import WARM_UPS, Line, Quote, Span, make_quote, text_tokens
+from distillery.cost.estimate import WARM_UPS, Estimate, Line, Span, make_estimate, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
 from distillery.dataset.checks.whole_set import statistics_of
 from distillery.dataset.records import Record
@@ -20,26 +20,26 @@ from distillery.dataset.scan import Kept
 from distillery.dataset.statistics import Characters
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.messages import usd
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from tests.unit.conftest import TEMPLATE
 from tests.unit.fakes import validation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODELS = quoting.MODELS
+MODELS = estimates.MODELS
 
 
-def quoted(
+def estimated(
     report: DatasetReport | None = None, prices: PriceList | None = None, models: dict[str, str] | None = None
-) -> Quote:
-    return make_quote(
-        report or validation(), default_taxonomy(), MODELS | (models or {}), prices or price_list()
+) -> Estimate:
+    return make_estimate(
+        report or validation(), default_channel_config(), MODELS | (models or {}), prices or price_list()
     )
 
 
-def line(quote: Quote, name: str) -> Line:
-    (found,) = [line for line in quote.lines if line.name == name]
+def line(estimate: Estimate, name: str) -> Line:
+    (found,) = [line for line in estimate.lines if line.name == name]
     return found
 
 
@@ -60,27 +60,27 @@ def dearer(factor: float) -> PriceList:
 
 
 def test_labelled_dataset_asks_the_teacher_nothing_unless_bedrock_makes_up_prompts() -> None:
-    calls = line(quoted(), "teacher's answers").calls
+    calls = line(estimated(), "teacher's answers").calls
     assert calls == Span(low=0, high=MAX_RECORDS)
 
 
 def test_every_missing_label_is_a_call_of_the_teacher() -> None:
-    calls = line(quoted(validation(records=500, labelled=100)), "teacher's answers").calls
+    calls = line(estimated(validation(records=500, labelled=100)), "teacher's answers").calls
     assert calls is not None
     assert calls.low == 400
 
 
 def test_every_candidate_answers_the_holdout_and_its_warm_ups() -> None:
-    quote = quoted(validation(holdout=50))
-    for name in ("distilled", "base", "baseline"):
-        assert line(quote, f"evaluation of the {name} model").calls == Span.exactly(50 + WARM_UPS)
-    assert line(quote, "judge").calls == Span.exactly(150)
+    estimate = estimated(validation(holdout=50))
+    for name in ("distilled", "untuned", "baseline"):
+        assert line(estimate, f"evaluation of the {name} model").calls == Span.exactly(50 + WARM_UPS)
+    assert line(estimate, "judge").calls == Span.exactly(150)
 
 
 def test_dataset_without_labels_pays_the_teacher_for_the_holdout_too() -> None:
-    assert "evaluation of the teacher model" not in [each.name for each in quoted().lines]
-    quote = quoted(validation(labelled=0, holdout=50))
-    assert line(quote, "evaluation of the teacher model").calls == Span.exactly(50 + WARM_UPS)
+    assert "evaluation of the teacher model" not in [each.name for each in estimated().lines]
+    estimate = estimated(validation(labelled=0, holdout=50))
+    assert line(estimate, "evaluation of the teacher model").calls == Span.exactly(50 + WARM_UPS)
 
 
 def test_other_scripts_are_estimated_with_a_wider_span() -> None:
@@ -90,11 +90,11 @@ def test_other_scripts_are_estimated_with_a_wider_span() -> None:
 
 
 def test_validation_counts_the_characters_that_a_quote_rests_on() -> None:
-    label = dict.fromkeys(default_taxonomy().names, 0.0) | {default_taxonomy().names[0]: 1.0}
+    label = dict.fromkeys(default_channel_config().names, 0.0) | {default_channel_config().names[0]: 1.0}
     kept = Kept()
     kept.add(b"1", Record(1, "harbour", label, "Oui.", ""), b"")
     kept.add(b"2", Record(2, "夜の港 café", None, "", ""), b"")
-    counted = statistics_of(kept, default_taxonomy())
+    counted = statistics_of(kept, default_channel_config())
     assert counted.query_characters == Characters(total=15, beyond_ascii=4)
     assert counted.reasoning_characters == Characters(total=4, beyond_ascii=0)
 
@@ -103,36 +103,38 @@ def test_validation_counts_the_characters_that_a_quote_rests_on() -> None:
 
 
 def test_what_nobody_publishes_is_unknown_by_name_and_in_no_sum() -> None:
-    quote = quoted()
-    assert quote.unknown == ["training", "storage"]
-    priced = [each.usd for each in quote.lines if each.usd]
-    assert quote.known.high == pytest.approx(sum(span.high for span in priced))
-    assert "training, storage" in quote.sentence()
-    assert quote.short(50).waits_because == ""
+    estimate = estimated()
+    assert estimate.unknown == ["training", "storage"]
+    priced = [each.usd for each in estimate.lines if each.usd]
+    assert estimate.known.high == pytest.approx(sum(span.high for span in priced))
+    assert "training, storage" in estimate.sentence()
+    assert estimate.short(50).approval_reason == ""
 
 
 def test_stack_that_knows_its_training_price_has_it_in_the_sum() -> None:
-    quote = quoted(prices=dearer(1.0))
-    assert quote.unknown == []
-    assert line(quote, "storage").usd == Span.exactly(2.0)
-    assert quote.known.low > quoted().known.low
+    estimate = estimated(prices=dearer(1.0))
+    assert estimate.unknown == []
+    assert line(estimate, "storage").usd == Span.exactly(2.0)
+    assert estimate.known.low > estimated().known.low
 
 
 def test_model_without_a_price_waits_for_a_person_and_never_counts_as_free() -> None:
-    quote = quoted(models={"student": "amazon.nova-lite-v1:0:300k"})
-    assert "evaluation of the distilled model" in quote.unknown
-    assert quote.per_thousand["student"] is None
-    assert quote.pays_off_after is None
-    assert "no price for the distilled model amazon.nova-lite-v1:0:300k" in quote.short(1e9).waits_because
-    assert "an unknown amount" in quote.sentence()
+    estimate = estimated(models={"student": "amazon.nova-lite-v1:0:300k"})
+    assert "evaluation of the distilled model" in estimate.unknown
+    assert estimate.per_thousand["student"] is None
+    assert estimate.pays_off_after is None
+    assert (
+        "no price for the distilled model amazon.nova-lite-v1:0:300k" in estimate.short(1e9).approval_reason
+    )
+    assert "an unknown amount" in estimate.sentence()
 
 
 def test_run_waits_when_its_high_estimate_is_above_the_limit() -> None:
-    quote = quoted()
-    high = quote.known.high
-    assert quote.short(high).waits_because == ""
-    assert "the stack's limit is $0.00" in quote.short(0).waits_because
-    assert usd(high) in quote.short(high - 0.01).waits_because
+    estimate = estimated()
+    high = estimate.known.high
+    assert estimate.short(high).approval_reason == ""
+    assert "the stack's limit is $0.00" in estimate.short(0).approval_reason
+    assert usd(high) in estimate.short(high - 0.01).approval_reason
 
 
 # When it has paid for itself
@@ -145,25 +147,25 @@ def test_student_dearer_than_the_baseline_never_pays_for_itself() -> None:
         price.model_copy(update={"input": 99.0, "output": 99.0}) if price.customised else price
         for price in known.models
     )
-    quote = quoted(prices=known.model_copy(update={"models": models}), models={"baseline": micro})
-    assert quote.pays_off_after is not None
-    assert quote.pays_off_after.low is None
-    assert "never pays for itself" in quote.sentence()
+    estimate = estimated(prices=known.model_copy(update={"models": models}), models={"baseline": micro})
+    assert estimate.pays_off_after is not None
+    assert estimate.pays_off_after.low is None
+    assert "never pays for itself" in estimate.sentence()
 
 
 def test_break_even_is_the_cost_over_what_a_query_saves() -> None:
-    quote = quoted()
+    estimate = estimated()
     student, baseline, after = (
-        quote.per_thousand["student"],
-        quote.per_thousand["baseline"],
-        quote.pays_off_after,
+        estimate.per_thousand["student"],
+        estimate.per_thousand["baseline"],
+        estimate.pays_off_after,
     )
     assert student is not None
     assert baseline is not None
     assert after is not None
     assert after.high is not None
     saved = min(baseline.low - student.low, baseline.high - student.high) / 1_000
-    assert after.high * saved == pytest.approx(quote.known.high, rel=0.01)
+    assert after.high * saved == pytest.approx(estimate.known.high, rel=0.01)
 
 
 # For any dataset
@@ -185,19 +187,19 @@ reports = st.builds(
 
 @given(report=reports, factor=st.floats(0.01, 100))
 def test_low_is_never_above_high_and_nothing_is_negative(report: DatasetReport, factor: float) -> None:
-    quote = quoted(report, dearer(factor))
-    for span in (quote.known, *(each.usd for each in quote.lines if each.usd)):
+    estimate = estimated(report, dearer(factor))
+    for span in (estimate.known, *(each.usd for each in estimate.lines if each.usd)):
         assert 0 <= span.low <= span.high
-    after = quote.pays_off_after
+    after = estimate.pays_off_after
     assert after is not None
     assert after.low is not None
     assert after.high is None or after.low <= after.high
-    assert Quote.model_validate_json(quote.model_dump_json()) == quote
+    assert Estimate.model_validate_json(estimate.model_dump_json()) == estimate
 
 
 @given(report=reports, factor=st.floats(1, 100))
 def test_dearer_prices_make_no_quote_cheaper(report: DatasetReport, factor: float) -> None:
-    cheap, dear = quoted(report, dearer(1.0)).known, quoted(report, dearer(factor)).known
+    cheap, dear = estimated(report, dearer(1.0)).known, estimated(report, dearer(factor)).known
     assert dear.low >= cheap.low
     assert dear.high >= cheap.high
 
@@ -205,7 +207,7 @@ def test_dearer_prices_make_no_quote_cheaper(report: DatasetReport, factor: floa
 @given(records=st.integers(100, 10_000), more=st.integers(0, 5_000), labels=st.booleans())
 def test_more_records_of_the_same_kind_cost_no_less(records: int, more: int, labels: bool) -> None:
     smaller, larger = (
-        quoted(validation(records=count, labelled=count if labels else 0), dearer(1.0)).known
+        estimated(validation(records=count, labelled=count if labels else 0), dearer(1.0)).known
         for count in (records, records + more)
     )
     # Up to the last digit that is kept.
@@ -221,18 +223,18 @@ def test_small_amounts_are_not_rounded_to_nothing(amount: float, words: str) -> 
     assert usd(amount) == words
 
 
-# distillery quote
+# distillery estimate
 
 
 def test_models_of_an_offline_quote_are_those_that_the_template_deploys() -> None:
     parameters: Any = cfn_yaml.load(str(TEMPLATE))["Parameters"]
     assert {
-        role: parameters[f"{role.capitalize()}ModelId"]["Default"] for role in quoting.MODELS
-    } == quoting.MODELS
+        role: parameters[f"{role.capitalize()}ModelId"]["Default"] for role in estimates.MODELS
+    } == estimates.MODELS
 
 
 def dataset(folder: Path, count: int = 120) -> Path:
-    label = json.dumps({name: float(at == 0) for at, name in enumerate(default_taxonomy().names)})
+    label = json.dumps({name: float(at == 0) for at, name in enumerate(default_channel_config().names)})
     file = folder / "set.jsonl"
     with file.open("w") as lines:
         for number in range(count):
@@ -245,11 +247,11 @@ def dataset(folder: Path, count: int = 120) -> Path:
 
 
 def test_quote_of_a_file_needs_no_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["quote", str(dataset(tmp_path))]) == 0
+    assert main(["estimate", str(dataset(tmp_path))]) == 0
     text = capsys.readouterr().out
     for words in ("teacher's answers", "unknown", "judge", "what is known", "has paid for itself after"):
         assert words in text
-    assert main(["quote", str(dataset(tmp_path)), "--json"]) == 0
+    assert main(["estimate", str(dataset(tmp_path)), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["unknown"] == ["training", "storage"]
     assert document["per_thousand"]["student"]["high"] < document["per_thousand"]["baseline"]["low"]
@@ -259,7 +261,7 @@ def test_other_prices_and_models_change_the_quote(tmp_path: Path, capsys: pytest
     prices = tmp_path / "prices.yaml"
     prices.write_text("as_of: 2026-01-01\ncurrency: USD\nmodels: []\n")
     options = ["--prices", str(prices), "--teacher", "us.amazon.nova-premier-v1:0", "--json"]
-    assert main(["quote", str(dataset(tmp_path)), *options]) == 0
+    assert main(["estimate", str(dataset(tmp_path)), *options]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["known"] == {"low": 0.0, "high": 0.0}
     assert document["models"]["teacher"] == "us.amazon.nova-premier-v1:0"
@@ -273,18 +275,18 @@ def test_file_that_is_no_dataset_is_exit_2_in_sentences(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
 ) -> None:
     dataset(tmp_path, 3)
-    assert main(["quote", str(tmp_path / name)]) == 2
+    assert main(["estimate", str(tmp_path / name)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert words in said.err
 
 
-@pytest.mark.parametrize("option", ["--prices", "--taxonomy"])
+@pytest.mark.parametrize("option", ["--prices", "--channels"])
 @pytest.mark.parametrize("content", [b"\xff", b"[", b"nothing: here"])
-def test_price_list_or_taxonomy_that_cannot_be_used_is_one_sentence(
+def test_price_list_or_channel_config_that_cannot_be_used_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, content: bytes
 ) -> None:
     file = tmp_path / "other.yaml"
     file.write_bytes(content)
-    assert main(["quote", str(dataset(tmp_path)), option, str(file)]) == 1
+    assert main(["estimate", str(dataset(tmp_path)), option, str(file)]) == 1
     assert "Traceback" not in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_end_of_life_counts_from_its_very_moment() -> None:
     assert check_model("judge", PRO, model, TODAY - timedelta(seconds=1)).verdict == "warning"
 
 
-def test_legacy_teacher_goes_on_and_the_ledger_holds_the_warning(
+def test_legacy_teacher_goes_on_and_the_run_store_holds_the_warning(
     pipeline: Pipeline, start_settings: StartSettings
 ) -> None:
     models = FakeModels(legacy=(PRO,), end_of_life=now() + timedelta(days=30))
@@ -225,7 +225,7 @@ def test_account_that_keeps_its_roles_from_the_function_is_a_warning(
 
 @given(used=st.integers(0, 50), most=st.integers(1, 50))
 def test_one_more_fits_below_the_quota_only(used: int, most: int) -> None:
-    check = check_quota("things", used, most, parameter="MaxThings", passes=False, mend="Delete some")
+    check = check_quota("things", used, most, parameter="MaxThings", passes=False, fix="Delete some")
     assert (check.verdict == "met") is (used < most)
     assert check.verdict == "met" or "Delete some" in check.sentence
 
@@ -262,7 +262,7 @@ def test_too_many_running_jobs_are_waited_for_and_refuse_nothing(
     jobs(pipeline).failure = Transient("An account can have 10 scheduled customization jobs.")
     with pytest.raises(Transient):
         started(pipeline, start_settings)
-    assert pipeline.ledger.get(RUN).state is State.TRAINING
+    assert pipeline.run_store.get(RUN).state is State.TRAINING
     assert "waits" in {check["verdict"] for check in kept()["checks"]}
     jobs(pipeline).failure = None
     assert start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles()).job_arn

@@ -1,4 +1,4 @@
-"""What is mended is written, and shown line by line in a diff that applies."""
+"""What is fixed is written, and shown line by line in a diff that applies."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import pytest
 from distillery.dataset import fixes, lines
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from distillery.task.prompts import student_prompt
 from tests.unit.patching import apply
 
-TAXONOMY = default_taxonomy()
-FACETS = TAXONOMY.names
-PROMPT = student_prompt(TAXONOMY)
-LABEL = {**dict.fromkeys(FACETS, 0.0), FACETS[0]: 0.6, FACETS[1]: 0.4}
+CHANNEL_CONFIG = default_channel_config()
+CHANNELS = CHANNEL_CONFIG.names
+PROMPT = student_prompt(CHANNEL_CONFIG)
+LABEL = {**dict.fromkeys(CHANNELS, 0.0), CHANNELS[0]: 0.6, CHANNELS[1]: 0.4}
 
 
-class Mended:
-    """A file, examined and mended."""
+class Fixed:
+    """A file, examined and fixed."""
 
     def __init__(self, content: bytes) -> None:
         train, holdout, diff, fixed = (io.BytesIO() for _ in range(4))
         self.report: DatasetReport = validate_dataset(
             io.BytesIO(content),
-            taxonomy=TAXONOMY,
+            channel_config=CHANNEL_CONFIG,
             rules=Rules(error_tolerance=1.0),
             train=train,
             holdout=holdout,
@@ -49,10 +49,10 @@ def line(query: str, label: dict[str, float] | None = None, **more: Any) -> byte
 GOOD = [line(f"query {number}") for number in range(120)]
 
 
-def test_a_clean_file_has_no_mends() -> None:
-    mended = Mended(b"".join(GOOD))
-    assert (mended.diff, mended.fixed) == (b"", b"".join(GOOD))
-    assert (mended.report.mended, mended.report.quarantined) == (0, 0)
+def test_a_clean_file_has_no_fixes() -> None:
+    fixed = Fixed(b"".join(GOOD))
+    assert (fixed.diff, fixed.fixed) == (b"", b"".join(GOOD))
+    assert (fixed.report.fixed, fixed.report.quarantined) == (0, 0)
 
 
 def test_every_other_line_stays_byte_for_byte() -> None:
@@ -60,21 +60,21 @@ def test_every_other_line_stays_byte_for_byte() -> None:
     content[3] = line("query\x00 3")
     content[7] = b"{}\n"
     content[9] = b'  {"schemaVersion" :' + GOOD[9].split(b":", 1)[1]
-    mended = Mended(b"".join(content))
-    kept = mended.fixed.splitlines(keepends=True)
+    fixed = Fixed(b"".join(content))
+    kept = fixed.fixed.splitlines(keepends=True)
     assert kept[:3] + kept[4:] == content[:3] + content[4:7] + content[8:]
     assert json.loads(kept[3]) == json.loads(GOOD[3])
-    assert (mended.report.mended, mended.report.quarantined) == (1, 1)
+    assert (fixed.report.fixed, fixed.report.quarantined) == (1, 1)
 
 
-def test_mended_records_are_what_is_written() -> None:
-    off = {**LABEL, FACETS[1]: 0.43}
-    mended = Mended(b"".join([*GOOD[1:], line("query\x07 0", off)]))
-    assert mended.report.finding_counts["weights_renormalised"] == 1
-    record = next(raw for raw in mended.written.splitlines() if b"query 0" in raw)
+def test_fixed_records_are_what_is_written() -> None:
+    off = {**LABEL, CHANNELS[1]: 0.43}
+    fixed = Fixed(b"".join([*GOOD[1:], line("query\x07 0", off)]))
+    assert fixed.report.finding_counts["weights_renormalised"] == 1
+    record = next(raw for raw in fixed.written.splitlines() if b"query 0" in raw)
     label = json.loads(json.loads(record)["messages"][1]["content"][0]["text"])
-    assert sum(label[facet] for facet in FACETS) == pytest.approx(1, abs=1e-12)
-    assert label[FACETS[0]] == pytest.approx(0.6 / 1.03, abs=1e-6)
+    assert sum(label[channel] for channel in CHANNELS) == pytest.approx(1, abs=1e-12)
+    assert label[CHANNELS[0]] == pytest.approx(0.6 / 1.03, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -93,36 +93,36 @@ def test_mended_records_are_what_is_written() -> None:
         "byte order mark",
         "carriage returns",
         "blank lines",
-        "no newline at the end of a mended line",
+        "no newline at the end of a fixed line",
         "no newline at the end of a line left out",
         "the first line left out",
         "lines that follow each other",
         "unknown fields",
     ],
 )
-def test_the_diff_makes_the_mended_file_which_needs_no_mending(change: Any) -> None:
+def test_the_diff_makes_the_fixed_file_which_needs_no_fixing(change: Any) -> None:
     content = change(b"".join(GOOD))
-    mended = Mended(content)
-    assert mended.diff
-    again = Mended(mended.fixed)
-    assert (again.diff, again.fixed) == (b"", mended.fixed)
-    assert again.report.accepted == mended.report.accepted
-    assert Mended(content).diff == mended.diff
+    fixed = Fixed(content)
+    assert fixed.diff
+    again = Fixed(fixed.fixed)
+    assert (again.diff, again.fixed) == (b"", fixed.fixed)
+    assert again.report.accepted == fixed.report.accepted
+    assert Fixed(content).diff == fixed.diff
 
 
-def test_a_mended_line_keeps_its_own_system_prompt() -> None:
+def test_a_fixed_line_keeps_its_own_system_prompt() -> None:
     content = [line(f"query {number}", system=[{"text": "Weigh."}]) for number in range(120)]
     content[4] = line("query\x1b 4", system=[{"text": "Weigh."}])
-    again = Mended(Mended(b"".join(content)).fixed)
+    again = Fixed(Fixed(b"".join(content)).fixed)
     assert "mixed_system_prompts" not in again.report.finding_counts
 
 
 def test_the_diff_shows_what_a_line_was_and_what_it_is() -> None:
     content = [*GOOD]
     content[3], content[4] = line("query\x00 3"), b"nothing\n"
-    assert Mended(b"".join(content)).diff.splitlines()[:6] == [
+    assert Fixed(b"".join(content)).diff.splitlines()[:6] == [
         b"--- dropped",
-        b"+++ mended",
+        b"+++ fixed",
         b"@@ -4,2 +4,1 @@",
         b"-" + content[3].strip(),
         b"-nothing",
@@ -130,19 +130,19 @@ def test_the_diff_shows_what_a_line_was_and_what_it_is() -> None:
     ]
 
 
-def test_a_diff_that_grows_too_large_is_left_out_and_the_mended_file_is_not(
+def test_a_diff_that_grows_too_large_is_left_out_and_the_fixed_file_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fixes, "MAX_DIFF_BYTES", 1_000)
-    mended = Mended(b"".join(GOOD).replace(b"query", b"query\\u0000"))
-    assert mended.diff == b""
-    assert mended.report.finding_counts["diff_left_out"] == 1
-    assert Mended(mended.fixed).report.mended == 0
+    fixed = Fixed(b"".join(GOOD).replace(b"query", b"query\\u0000"))
+    assert fixed.diff == b""
+    assert fixed.report.finding_counts["diff_left_out"] == 1
+    assert Fixed(fixed.fixed).report.fixed == 0
 
 
 def test_a_line_that_was_read_in_part_leaves_the_diff_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "CHUNK_BYTES", 10_000)
-    mended = Mended(GOOD[0] + b"x" * 1_000_000 + b"\n" + b"".join(GOOD[1:]))
-    assert mended.report.finding_counts["line_too_long"] == 1
-    assert mended.report.finding_counts["diff_left_out"] == 1
-    assert mended.fixed == b"".join(GOOD)
+    fixed = Fixed(GOOD[0] + b"x" * 1_000_000 + b"\n" + b"".join(GOOD[1:]))
+    assert fixed.report.finding_counts["line_too_long"] == 1
+    assert fixed.report.finding_counts["diff_left_out"] == 1
+    assert fixed.fixed == b"".join(GOOD)

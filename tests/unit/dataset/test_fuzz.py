@@ -21,7 +21,7 @@ from distillery.dataset.findings import CODES
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.reports.validation_report import render_validation
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from distillery.task.prompts import student_prompt
 from tests.unit.patching import apply
 
@@ -33,9 +33,9 @@ CASES = 1_000
 """In each batch."""
 LINES = 8
 UNREAD = {"binary_file", "compressed_file", "not_utf8"}
-TAXONOMY = default_taxonomy()
-FACETS = TAXONOMY.names
-PROMPT = student_prompt(TAXONOMY)
+CHANNEL_CONFIG = default_channel_config()
+CHANNELS = CHANNEL_CONFIG.names
+PROMPT = student_prompt(CHANNEL_CONFIG)
 LOUD = b'"\\{}[]:,\0\r\n\t\x1b\x7f\xff\xfe\xef\xbb\xbf\xed\xa0\x80 019-+.eE@'
 
 
@@ -49,7 +49,7 @@ def good_file(rng: random.Random) -> bytes:
     lines = []
     for number in range(LINES):
         top = rng.choice([0.5, 0.6, 0.7, 1.0])
-        label = {**dict.fromkeys(FACETS, 0.0), FACETS[0]: top, FACETS[1]: round(1 - top, 1)}
+        label = {**dict.fromkeys(CHANNELS, 0.0), CHANNELS[0]: top, CHANNELS[1]: round(1 - top, 1)}
         query = f"{rng.choice(['red kite', 'Krähe über dem Dach', '猫の動画'])} {number}"
         record = Record(0, query, rng.choice([label, label, None]), rng.choice(["", "It is “seen”."]), "")
         line = training_line(record, PROMPT)
@@ -112,7 +112,9 @@ def mark(rng: random.Random, content: bytes) -> bytes:
 
 
 def other_words(rng: random.Random, content: bytes) -> bytes:
-    old = rng.choice([b"user", b"assistant", b"system", b"messages", b"text", b"content", FACETS[0].encode()])
+    old = rng.choice(
+        [b"user", b"assistant", b"system", b"messages", b"text", b"content", CHANNELS[0].encode()]
+    )
     new = rng.choice([b"", b"user", b"assistant", b"role", b"System:", b"\\u0000", b"me@example.org", b"\\n"])
     return content.replace(old, new, rng.choice([1, 3, -1]))
 
@@ -142,11 +144,11 @@ MUTATIONS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
 
 
 def examine(content: bytes, tolerance: float) -> tuple[DatasetReport, bytes, bytes]:
-    """The report, the mends and the mended file."""
+    """The report, the fixes and the fixed file."""
     diff, fixed = io.BytesIO(), io.BytesIO()
     report = validate_dataset(
         io.BytesIO(content),
-        taxonomy=TAXONOMY,
+        channel_config=CHANNEL_CONFIG,
         rules=Rules(error_tolerance=tolerance, holdout_min=2),
         train=io.BytesIO(),
         holdout=io.BytesIO(),
@@ -188,12 +190,12 @@ def examine_case(seed: str, clean: bytes, allowed: int) -> None:
         assert apply(diff, content) == fixed
     if rng.random() < 0.1:
         assert DatasetReport.model_validate_json(document) == report
-        # What was mended needs no more mending.
+        # What was fixed needs no more fixing.
         again, _, same = examine(fixed, 0.0)
-        assert (again.quarantined, again.mended, again.lines) == (0, 0, report.accepted)
+        assert (again.quarantined, again.fixed, again.lines) == (0, 0, report.accepted)
         assert same == fixed
     if rng.random() < 0.002:
-        assert "</html>" in render_validation(report, TAXONOMY)
+        assert "</html>" in render_validation(report, CHANNEL_CONFIG)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What counts as a near-copy, what does not, and that the search finds all of them whatever it is given."""
+"""What counts as a near-duplicate, what does not, and that the search finds all of them whatever it is given."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def together(one: str, other: str) -> bool:
     ids=["case", "punctuation", "spaces", "order", "swapped letters", "a letter missing", "a letter changed",
          "a space missing", "a word put in", "full-width letters"],
 )  # fmt: skip
-def test_near_copy_of_a_query_is_found(copy: str) -> None:
+def test_near_duplicate_of_a_query_is_found(copy: str) -> None:
     assert together(QUERY, copy)
 
 
@@ -150,7 +150,7 @@ def test_order_of_the_queries_does_not_matter(queries: list[str], rng: random.Ra
     assert back == near_duplicate_clusters(queries)
 
 
-def test_every_typo_in_a_query_of_usual_length_is_a_near_copy() -> None:
+def test_every_typo_in_a_query_of_usual_length_is_a_near_duplicate() -> None:
     missed = Counter[str]()
     for at in range(len(QUERY) - 1):
         if QUERY[at] == " " or QUERY[at + 1] == " ":
@@ -161,7 +161,7 @@ def test_every_typo_in_a_query_of_usual_length_is_a_near_copy() -> None:
     assert missed.total() == 0
 
 
-def test_sample_queries_have_no_near_copies() -> None:
+def test_sample_queries_have_no_near_duplicates() -> None:
     lines = SAMPLES.read_text("utf-8").splitlines()
     queries = [json.loads(line)["messages"][0]["content"][0]["text"] for line in lines]
     assert near_duplicate_clusters(queries) == []

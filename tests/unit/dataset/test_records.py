@@ -1,4 +1,4 @@
-"""Each flaw of a line gets its code, a sentence and a mend; what is good comes out as it went in."""
+"""Each flaw of a line gets its code, a sentence and a fix; what is good comes out as it went in."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from distillery.dataset.records import MAX_LINE_BYTES, LineReader, Record, check_line, training_line
 from distillery.dataset.texts import RESERVED
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 
 if TYPE_CHECKING:
     from distillery.dataset.findings import Finding
 
-FACETS = default_taxonomy().names
-LABEL = {facet: 1.0 if facet == FACETS[0] else 0.0 for facet in FACETS}
+CHANNELS = default_channel_config().names
+LABEL = {channel: 1.0 if channel == CHANNELS[0] else 0.0 for channel in CHANNELS}
 
 
 def conversation(
@@ -39,7 +39,7 @@ def conversation(
 
 def check(line: object) -> tuple[Record | None, list[Finding]]:
     raw = line if isinstance(line, bytes) else json.dumps(line).encode()
-    record, findings = check_line(raw, 7, FACETS)
+    record, findings = check_line(raw, 7, CHANNELS)
     return record, list(findings)
 
 
@@ -104,21 +104,21 @@ BAD_LINES: dict[str, tuple[str, object]] = {
     "label that is empty": ("label_not_json", conversation(label="")),
     "label nested without end": ("label_not_json", conversation(label='{"a":' * 2_000)),
     "label that is a list": ("label_not_object", conversation(label=[1, 0, 0, 0])),
-    "label that names a facet twice": (
+    "label that names a channel twice": (
         "duplicate_key",
-        conversation(label=json.dumps(LABEL)[:-1] + f', "{FACETS[0]}": 0.5}}'),
+        conversation(label=json.dumps(LABEL)[:-1] + f', "{CHANNELS[0]}": 0.5}}'),
     ),
-    "unknown facet": ("unknown_facet", conversation(label={**LABEL, "smell": 0.0})),
-    "facet in capitals": (
-        "unknown_facet",
+    "unknown channel": ("unknown_channel", conversation(label={**LABEL, "smell": 0.0})),
+    "channel in capitals": (
+        "unknown_channel",
         conversation(label={name.upper(): weight for name, weight in LABEL.items()}),
     ),
-    "missing facet": ("missing_facet", conversation(label={FACETS[0]: 1.0})),
-    "weight as a text": ("weight_not_number", conversation(label={**LABEL, FACETS[0]: "1.0"})),
-    "weight as true": ("weight_not_number", conversation(label={**LABEL, FACETS[0]: True})),
-    "weight as null": ("weight_not_number", conversation(label={**LABEL, FACETS[0]: None})),
-    "NaN": ("weight_not_finite", conversation(label={**LABEL, FACETS[0]: float("nan")})),
-    "Infinity": ("weight_not_finite", conversation(label={**LABEL, FACETS[0]: float("inf")})),
+    "missing channel": ("missing_channel", conversation(label={CHANNELS[0]: 1.0})),
+    "weight as a text": ("weight_not_number", conversation(label={**LABEL, CHANNELS[0]: "1.0"})),
+    "weight as true": ("weight_not_number", conversation(label={**LABEL, CHANNELS[0]: True})),
+    "weight as null": ("weight_not_number", conversation(label={**LABEL, CHANNELS[0]: None})),
+    "NaN": ("weight_not_finite", conversation(label={**LABEL, CHANNELS[0]: float("nan")})),
+    "Infinity": ("weight_not_finite", conversation(label={**LABEL, CHANNELS[0]: float("inf")})),
     "a number too large for a float": (
         "weight_not_finite",
         conversation(label=json.dumps(LABEL).replace("1.0", "1e999")),
@@ -127,10 +127,10 @@ BAD_LINES: dict[str, tuple[str, object]] = {
         "weight_above_one",
         conversation(label=json.dumps(LABEL).replace("1.0", "9" * 400)),
     ),
-    "a negative weight": ("negative_weight", conversation(label={**LABEL, FACETS[1]: -0.1})),
-    "a weight above 1": ("weight_above_one", conversation(label={**LABEL, FACETS[0]: 1.1})),
-    "weights that sum to 0.7": ("weights_sum", conversation(label={**LABEL, FACETS[0]: 0.7})),
-    "weights that are all 0": ("weights_sum", conversation(label=dict.fromkeys(FACETS, 0.0))),
+    "a negative weight": ("negative_weight", conversation(label={**LABEL, CHANNELS[1]: -0.1})),
+    "a weight above 1": ("weight_above_one", conversation(label={**LABEL, CHANNELS[0]: 1.1})),
+    "weights that sum to 0.7": ("weights_sum", conversation(label={**LABEL, CHANNELS[0]: 0.7})),
+    "weights that are all 0": ("weights_sum", conversation(label=dict.fromkeys(CHANNELS, 0.0))),
     "reasoning as a list": ("reasoning_not_text", conversation(label={**LABEL, "reasoning": ["a"]})),
     "half a character in the reasoning": (
         "half_character",
@@ -147,9 +147,9 @@ def test_bad_line(code: str, line: object) -> None:
     finding = findings[0]
     assert (finding.severity, finding.line) == ("error", 7)
     assert finding.message.endswith(".")
-    assert finding.mend.endswith(".")
+    assert finding.fix.endswith(".")
     assert len(finding.message) < 250
-    assert json.dumps([finding.message, finding.mend], ensure_ascii=False).encode()
+    assert json.dumps([finding.message, finding.fix], ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("reserved", RESERVED)
@@ -170,7 +170,7 @@ def test_a_bad_query_does_not_hide_a_bad_label() -> None:
 def test_a_weight_is_not_taken_for_an_equal_one_seen_before() -> None:
     """Labels are remembered, and to Python True equals 1, and 0.0 equals -0.0."""
     for top, good in ((1, True), (True, False), (1.0, True), ([1], False), (1, True)):
-        record, findings = check(conversation(label={**LABEL, FACETS[0]: top, FACETS[1]: -0.0}))
+        record, findings = check(conversation(label={**LABEL, CHANNELS[0]: top, CHANNELS[1]: -0.0}))
         assert (record is not None) is good
         assert [finding.code for finding in findings] == ([] if good else ["weight_not_number"])
         if record:
@@ -181,7 +181,7 @@ def test_a_label_that_is_changed_leaves_the_next_one_alone() -> None:
     first, _ = check(conversation())
     assert first
     assert first.label
-    first.label[FACETS[0]] = 0.0
+    first.label[CHANNELS[0]] = 0.0
     second, _ = check(conversation())
     assert second
     assert second.label == LABEL
@@ -201,7 +201,7 @@ def test_a_label_that_is_changed_leaves_the_next_one_alone() -> None:
 def test_a_sum_off_by_rounding_is_scaled_and_a_little_more_is_scaled_with_a_warning(
     top: float, codes: list[str]
 ) -> None:
-    record, findings = check(conversation(label={**LABEL, FACETS[0]: top}))
+    record, findings = check(conversation(label={**LABEL, CHANNELS[0]: top}))
     assert [finding.code for finding in findings] == codes
     assert (record is not None) is ("weights_sum" not in codes)
     if record:
@@ -212,7 +212,7 @@ def test_a_sum_off_by_rounding_is_scaled_and_a_little_more_is_scaled_with_a_warn
     ("second", "code"), [(0.111, "weights_rounded"), (0.112, "weights_renormalised"), (0.16, "weights_sum")]
 )
 def test_a_sum_above_one_is_scaled_as_well(second: float, code: str) -> None:
-    record, findings = check(conversation(label={**LABEL, FACETS[0]: 0.9, FACETS[1]: second}))
+    record, findings = check(conversation(label={**LABEL, CHANNELS[0]: 0.9, CHANNELS[1]: second}))
     assert [finding.code for finding in findings] == [code]
     if record and record.label:
         assert sum(record.label.values()) == pytest.approx(1, abs=1e-12)
@@ -244,8 +244,8 @@ def test_a_line_of_exactly_the_limit_is_taken() -> None:
 def test_training_line_has_one_spelling() -> None:
     spellings = [
         conversation(label={**LABEL, "reasoning": "é"}),
-        conversation(label={name: int(LABEL[name]) for name in reversed(FACETS)} | {"reasoning": " é "}),
-        conversation("  red kite over a bridge\n", label={**LABEL, FACETS[1]: -0.0, "reasoning": "é"}),
+        conversation(label={name: int(LABEL[name]) for name in reversed(CHANNELS)} | {"reasoning": " é "}),
+        conversation("  red kite over a bridge\n", label={**LABEL, CHANNELS[1]: -0.0, "reasoning": "é"}),
     ]
     records = [check(line)[0] for line in spellings]
     lines = {training_line(record, "Weigh.") for record in records if record}
@@ -261,26 +261,26 @@ WRITTEN = st.characters(codec="utf-8", exclude_categories=["Cc"])
 @given(
     query=st.text(WRITTEN, min_size=1).filter(str.strip),
     reasoning=st.text(WRITTEN),
-    parts=st.lists(st.integers(0, 10), min_size=len(FACETS), max_size=len(FACETS)).filter(any),
+    parts=st.lists(st.integers(0, 10), min_size=len(CHANNELS), max_size=len(CHANNELS)).filter(any),
     labelled=st.booleans(),
 )
 def test_training_line_reads_back_as_the_record(
     query: str, reasoning: str, parts: list[int], labelled: bool
 ) -> None:
-    label = {facet: part / sum(parts) for facet, part in zip(FACETS, parts, strict=True)}
+    label = {channel: part / sum(parts) for channel, part in zip(CHANNELS, parts, strict=True)}
     record = Record(
         1, query.strip(), label if labelled else None, reasoning.strip() if labelled else "", "Weigh."
     )
     line = training_line(record, "Weigh.")
     assert line.count(b"\n") == 1
-    again = check_line(line.removesuffix(b"\n"), 1, FACETS)
+    again = check_line(line.removesuffix(b"\n"), 1, CHANNELS)
     if not any(word in query + reasoning for word in RESERVED):
         assert again.record == record
 
 
 @given(st.binary())
 def test_any_bytes_are_a_record_or_an_error(raw: bytes) -> None:
-    record, findings = check_line(raw, 1, FACETS)
+    record, findings = check_line(raw, 1, CHANNELS)
     assert (record is None) == any(finding.severity == "error" for finding in findings)
 
 
@@ -294,7 +294,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["role", "content", "text", "messages", *FACETS]), inner, max_size=4
+            st.sampled_from(["role", "content", "text", "messages", *CHANNELS]), inner, max_size=4
         )
     ),
     max_leaves=12,
@@ -320,7 +320,7 @@ def test_any_messages_are_a_record_or_an_error(turns: list[tuple[str, Any]], lab
         assert (record is None) == any(finding.severity == "error" for finding in findings)
 
 
-# What is mended
+# What is fixed
 
 
 def test_control_characters_are_removed_from_query_and_reasoning() -> None:
@@ -374,6 +374,6 @@ def test_lines_of_one_file_are_read_as_each_by_itself() -> None:
     lines += [line + end for line in lines for end in (b" ", b"}", b'"', b",")]
     lines += [line[:at] + b"x" + line[at:] for line in lines[:18] for at in range(0, len(line), 7)]
     lines += [line[:at] + line[at + 1 :] for line in lines[:18] for at in range(0, len(line), 5)]
-    reader = LineReader(FACETS)
+    reader = LineReader(CHANNELS)
     for number, line in enumerate(lines, start=1):
-        assert reader.check(line, number) == check_line(line, number, FACETS)
+        assert reader.check(line, number) == check_line(line, number, CHANNELS)

@@ -1,4 +1,4 @@
-"""The split: no cluster on both sides, every facet its share, and the size that was asked for."""
+"""The split: no cluster on both sides, every channel its share, and the size that was asked for."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from distillery.dataset.near_duplicates import near_duplicate_clusters
 from distillery.dataset.split import MIN_TRAINING_RECORDS, Group, Split, plan_split, query_key
 from distillery.dataset.validation import Rules, validate_dataset
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 
 LABELS = Path(__file__).parents[4] / "shared" / "data" / "teacher_labels.jsonl"
-FACETS = ("a", "b", "c")
+CHANNELS = ("a", "b", "c")
 
 
 def key(number: int) -> bytes:
@@ -27,14 +27,14 @@ def key(number: int) -> bytes:
 
 @st.composite
 def datasets(draw: st.DrawFn) -> tuple[dict[bytes, Group], list[list[bytes]]]:
-    """Queries with their records and facets, some of them in clusters, some of them without a label."""
+    """Queries with their records and channels, some of them in clusters, some of them without a label."""
     count = draw(st.integers(150, 400))
     rng = draw(st.randoms(use_true_random=False))
     groups = {}
     for number in range(count):
         records = rng.choice((1, 1, 1, 1, 2, 5))
         labelled = records if rng.random() < 0.95 else rng.randrange(records)
-        dominants = Counter(rng.choices(FACETS, (5, 3, 1), k=labelled))
+        dominants = Counter(rng.choices(CHANNELS, (5, 3, 1), k=labelled))
         groups[key(number)] = Group(records, labelled, dominants)
     numbers = list(range(count))
     rng.shuffle(numbers)
@@ -76,7 +76,7 @@ def test_size_is_within_one_record_of_what_was_asked_where_single_queries_abound
 
 @settings(max_examples=100, deadline=None)
 @given(datasets())
-def test_every_facet_has_its_share_as_far_as_whole_units_allow(
+def test_every_channel_has_its_share_as_far_as_whole_units_allow(
     made: tuple[dict[bytes, Group], list[list[bytes]]],
 ) -> None:
     groups, clusters = made
@@ -133,11 +133,11 @@ def test_one_cluster_of_everything_is_told_and_trained_on() -> None:
 
 
 @pytest.mark.skipif(not LABELS.exists(), reason="the reference labels are not beside this checkout")
-def test_no_near_copy_straddles_the_split_of_the_teachers_labels() -> None:
+def test_no_near_duplicate_straddles_the_split_of_the_teachers_labels() -> None:
     train, holdout = io.BytesIO(), io.BytesIO()
     with LABELS.open("rb") as stream:
         report = validate_dataset(
-            stream, taxonomy=default_taxonomy(), rules=Rules(), train=train, holdout=holdout
+            stream, channel_config=default_channel_config(), rules=Rules(), train=train, holdout=holdout
         )
     sides = [
         [json.loads(line)["messages"][0]["content"][0]["text"] for line in file.getvalue().splitlines()]

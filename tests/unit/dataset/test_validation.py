@@ -18,19 +18,26 @@ from distillery.dataset.records import Record, check_line, training_line
 from distillery.dataset.scan import FINDINGS_PER_CODE
 from distillery.dataset.split import Group, plan_split, query_key
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
-from distillery.task.channels import Taxonomy, default_taxonomy
+from distillery.task.channels import ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Sequence
 
-TAXONOMY = default_taxonomy()
-FACETS = TAXONOMY.names
-LABEL = {facet: 0.7 if facet == FACETS[0] else 0.3 if facet == FACETS[1] else 0.0 for facet in FACETS}
-OTHER_LABEL = {**LABEL, FACETS[0]: 0.3, FACETS[1]: 0.7}
-PROMPT = student_prompt(TAXONOMY)
-COVERAGE = {"thin_facet", "thin_length", "thin_language", "template_domination"}
+CHANNEL_CONFIG = default_channel_config()
+CHANNELS = CHANNEL_CONFIG.names
+LABEL = {
+    channel: 0.7 if channel == CHANNELS[0] else 0.3 if channel == CHANNELS[1] else 0.0 for channel in CHANNELS
+}
+OTHER_LABEL = {**LABEL, CHANNELS[0]: 0.3, CHANNELS[1]: 0.7}
+PROMPT = student_prompt(CHANNEL_CONFIG)
+COVERAGE = {
+    "underrepresented_channel",
+    "underrepresented_length",
+    "underrepresented_language",
+    "template_domination",
+}
 """True of every dataset that is made up here, and tested where it is what the test is about."""
 
 
@@ -45,12 +52,12 @@ def good_lines(count: int, label: dict[str, float] | None = LABEL) -> list[bytes
 class Validated:
     """A report with the files that were written."""
 
-    def __init__(self, content: bytes | Iterable[bytes], rules: Rules, taxonomy: Taxonomy) -> None:
+    def __init__(self, content: bytes | Iterable[bytes], rules: Rules, channel_config: ChannelConfig) -> None:
         train, holdout, quarantine = io.BytesIO(), io.BytesIO(), io.BytesIO()
         joined = content if isinstance(content, bytes) else b"".join(content)
         self.report: DatasetReport = validate_dataset(
             io.BytesIO(joined),
-            taxonomy=taxonomy,
+            channel_config=channel_config,
             rules=rules,
             train=train,
             holdout=holdout,
@@ -67,9 +74,11 @@ class Validated:
 
 
 def validate(
-    content: bytes | Iterable[bytes], rules: Rules | None = None, taxonomy: Taxonomy = TAXONOMY
+    content: bytes | Iterable[bytes],
+    rules: Rules | None = None,
+    channel_config: ChannelConfig = CHANNEL_CONFIG,
 ) -> Validated:
-    return Validated(content, rules or Rules(), taxonomy)
+    return Validated(content, rules or Rules(), channel_config)
 
 
 def queries(written: Sequence[bytes]) -> list[str]:
@@ -167,22 +176,22 @@ def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_read() -> None:
     assert done.report.fingerprint == validate(good_lines(150)).report.fingerprint
 
 
-def test_other_facets_are_checked_by_their_taxonomy() -> None:
-    taxonomy = Taxonomy.model_validate(
+def test_other_channels_are_checked_by_their_channel_config() -> None:
+    channel_config = ChannelConfig.model_validate(
         {
             "subject": "music search",
-            "facets": [{"name": "mood", "description": "m"}, {"name": "tempo", "description": "t"}],
+            "channels": [{"name": "mood", "description": "m"}, {"name": "tempo", "description": "t"}],
             "fallback": {"mood": 0.5, "tempo": 0.5},
             "label_grid": 0.25,
         }
     )
     content = [line(f"song {number}", {"mood": 0.75, "tempo": 0.25}) for number in range(150)]
-    done = validate(content, taxonomy=taxonomy)
+    done = validate(content, channel_config=channel_config)
     assert done.report.valid
     assert done.report.statistics.weight_bins == [0, 0.25, 0.5, 0.75, 1]
     assert done.report.statistics.weight_histograms == {"mood": [0, 0, 0, 150, 0], "tempo": [0, 150, 0, 0, 0]}
     assert validate(content).report.finding_counts == {
-        "unknown_facet": 150,
+        "unknown_channel": 150,
         "bad_lines": 1,
         "too_few_distinct": 1,
     }
@@ -233,7 +242,7 @@ def test_number_of_records(count: int, valid: bool) -> None:
 
 def test_one_bad_line_rejects_the_dataset_where_none_is_tolerated_and_is_named() -> None:
     content = good_lines(300)
-    content[41] = line("red kite", {**LABEL, FACETS[0]: 0.4})
+    content[41] = line("red kite", {**LABEL, CHANNELS[0]: 0.4})
     done = validate(content, Rules(error_tolerance=0))
     assert not done.report.valid
     assert [(f.code, f.line) for f in done.report.findings if f.line] == [("weights_sum", 42)]
@@ -271,7 +280,7 @@ def test_tolerance_never_goes_below_100_distinct() -> None:
 def test_line_that_the_student_prompt_makes_too_long() -> None:
     content = good_lines(150)
     content[7] = training_line(Record(0, "x" * 15_700, LABEL, "", ""), "")
-    assert check_line(content[7].strip(), 8, FACETS).record is not None
+    assert check_line(content[7].strip(), 8, CHANNELS).record is not None
     done = validate(content)
     assert done.report.finding_counts["line_too_long"] == 1
     assert done.report.train + done.report.holdout == 149
@@ -316,7 +325,7 @@ def test_memory_is_flat(pattern: bytes) -> None:
     try:
         report = validate_dataset(
             Endless(pattern, 8_000_000),
-            taxonomy=TAXONOMY,
+            channel_config=CHANNEL_CONFIG,
             rules=Rules(),
             train=io.BytesIO(),
             holdout=io.BytesIO(),
@@ -358,10 +367,10 @@ def test_statistics() -> None:
     content += [line("x" * 1_500, None)]
     statistics = validate(content).report.statistics
     assert statistics.weight_bins == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
-    assert statistics.weight_histograms[FACETS[0]] == [0, 0, 0, 50, 0, 0, 0, 150, 0, 0, 0]
-    assert statistics.weight_histograms[FACETS[2]][0] == 200
-    assert statistics.mean_weights[FACETS[0]] == pytest.approx(0.6)
-    assert statistics.dominant_counts == dict.fromkeys(FACETS, 0) | {FACETS[0]: 150, FACETS[1]: 50}
+    assert statistics.weight_histograms[CHANNELS[0]] == [0, 0, 0, 50, 0, 0, 0, 150, 0, 0, 0]
+    assert statistics.weight_histograms[CHANNELS[2]][0] == 200
+    assert statistics.mean_weights[CHANNELS[0]] == pytest.approx(0.6)
+    assert statistics.dominant_counts == dict.fromkeys(CHANNELS, 0) | {CHANNELS[0]: 150, CHANNELS[1]: 50}
     assert (statistics.records, statistics.labelled) == (201, 200)
     assert sum(part.queries for part in statistics.query_lengths) == 201
     assert (statistics.query_lengths[-1].up_to, statistics.query_lengths[-1].queries) == (None, 1)

@@ -1,4 +1,4 @@
-"""The plan: exact shares, distinct queries, few near-copies, the same everywhere, and always an end."""
+"""The plan: exact shares, distinct queries, few near-duplicates, the same everywhere, and always an end."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from distillery.generation.planner import (
     apportion,
     dump_plan,
     load_plan,
-    near_copies,
+    near_duplicates,
     parse_invented,
     plan,
     to_invent,
 )
 from distillery.generation.spec import Hard, parse_spec
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from samples.make_samples import SPEC
+from tests.channel_configs import SIX, TWO
 from tests.specs import small_spec, spec_text
-from tests.taxonomies import SIX, TWO
 
 ROOT = Path(__file__).parents[3]
-TAXONOMY = default_taxonomy()
+CHANNEL_CONFIG = default_channel_config()
 MATERIAL = {
     "one_word": {"visual": ["{thing}"], "audio": ["{colour}"]},
     "other_languages": ["ein {thing} am Hafen {year}"],
@@ -48,12 +48,12 @@ MATERIAL = {
 def specs(draw: st.DrawFn) -> dict[str, Any]:
     """Specs with any mix and any shares of hard cases that the small vocabulary can serve."""
     parts = draw(st.lists(st.integers(1, 9), min_size=4, max_size=4))
-    mix = {name: part / sum(parts) for name, part in zip(TAXONOMY.names, parts, strict=True)}
+    mix = {name: part / sum(parts) for name, part in zip(CHANNEL_CONFIG.names, parts, strict=True)}
     return small_spec(
         records=draw(st.integers(100, 200)),
         seed=draw(st.integers(0, 10**9)),
         mix=mix,
-        spare=draw(st.sampled_from([0, 0.1, 0.25])),
+        oversample=draw(st.sampled_from([0, 0.1, 0.25])),
         hard={
             case: draw(st.sampled_from([0, 0.02, 0.05, 0.1]))
             for case in ("typos", "lower_case", "very_long", "mixed_intent", "adversarial")
@@ -65,12 +65,12 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 @given(specs())
 def test_any_spec_is_planned_exactly(content: dict[str, Any]) -> None:
     spec = parse_spec(spec_text(**content))
-    planned = plan(spec, TAXONOMY)
+    planned = plan(spec, CHANNEL_CONFIG)
     assert [one.number for one in planned] == list(range(1, spec.planned + 1))
     assert len({query_key(one.query) for one in planned}) == spec.planned
-    facets, cases = Counter(one.facet for one in planned), Counter(one.hard for one in planned)
-    for facet, share in spec.mix.items():
-        assert abs(facets[facet] - share * spec.planned) < 1
+    channels, cases = Counter(one.channel for one in planned), Counter(one.hard for one in planned)
+    for channel, share in spec.mix.items():
+        assert abs(channels[channel] - share * spec.planned) < 1
     for case in Hard:
         assert abs(cases[case.value] - spec.hard.of(case) * spec.planned) < 1
     for one in planned:
@@ -78,7 +78,7 @@ def test_any_spec_is_planned_exactly(content: dict[str, Any]) -> None:
         assert 0 < len(one.query) <= MAX_QUERY_CHARACTERS
         assert "{" not in one.query
         assert not any(word in one.query for word in RESERVED)
-    assert planned == plan(spec, TAXONOMY)
+    assert planned == plan(spec, CHANNEL_CONFIG)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1), st.integers(0, 20_000))
@@ -93,7 +93,7 @@ def test_a_plan_is_the_same_in_every_process() -> None:
     code = (
         "import hashlib, pathlib; from distillery.generation.spec import parse_spec;"
         "from distillery.generation import planner as g;"
-        "from distillery.task.channels import default_taxonomy as t;"
+        "from distillery.task.channels import default_channel_config as t;"
         f"p = g.plan(parse_spec(pathlib.Path({str(SPEC)!r}).read_bytes()), t());"
         "print(hashlib.sha256(g.dump_plan(p)).hexdigest())"
     )
@@ -111,21 +111,21 @@ def test_a_plan_is_the_same_in_every_process() -> None:
 
 
 def test_another_seed_is_another_plan() -> None:
-    one, other = (plan(parse_spec(spec_text(seed=seed)), TAXONOMY) for seed in (1, 2))
+    one, other = (plan(parse_spec(spec_text(seed=seed)), CHANNEL_CONFIG) for seed in (1, 2))
     assert [p.query for p in one] != [p.query for p in other]
 
 
-@pytest.mark.parametrize("taxonomy", [TWO, SIX])
-def test_a_plan_follows_the_taxonomy_of_the_stack(taxonomy: Any) -> None:
-    planned = plan(parse_spec(spec_text(facets=taxonomy.names)), taxonomy)
-    assert {one.facet for one in planned} == set(taxonomy.names)
+@pytest.mark.parametrize("channel_config", [TWO, SIX])
+def test_a_plan_follows_the_channel_config_of_the_stack(channel_config: Any) -> None:
+    planned = plan(parse_spec(spec_text(channels=channel_config.names)), channel_config)
+    assert {one.channel for one in planned} == set(channel_config.names)
 
 
 def test_every_hard_case_is_made_of_its_material() -> None:
     shares = dict.fromkeys((case.value for case in Hard), 0.05)
-    spec = parse_spec(spec_text(hard=shares, material=MATERIAL, spare=0))
+    spec = parse_spec(spec_text(hard=shares, material=MATERIAL, oversample=0))
     by_case: dict[str, list[str]] = {}
-    for one in plan(spec, TAXONOMY):
+    for one in plan(spec, CHANNEL_CONFIG):
         by_case.setdefault(one.hard or "", []).append(one.query)
     assert {case: len(found) for case, found in by_case.items() if case} == dict.fromkeys(shares, 6)
     assert all(len(query.split()) == 1 for query in by_case["one_word"])
@@ -135,8 +135,8 @@ def test_every_hard_case_is_made_of_its_material() -> None:
     assert all(query == query.lower() for query in by_case["lower_case"])
 
 
-def test_near_copies_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two queries that begin with the same word and end with the same two are near-copies here.
+def test_near_duplicates_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two queries that begin with the same word and end with the same two are near-duplicates here.
     def clusters(queries: list[str]) -> list[list[int]]:
         found: dict[tuple[str, ...], list[int]] = {}
         for index, query in enumerate(queries):
@@ -146,10 +146,10 @@ def test_near_copies_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(planner, "near_duplicate_clusters", clusters)
     words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
-    spec = parse_spec(spec_text(words=words, near_copies=0.05))
-    planned = plan(spec, TAXONOMY)
+    spec = parse_spec(spec_text(words=words, near_duplicates=0.05))
+    planned = plan(spec, CHANNEL_CONFIG)
     assert len(planned) == spec.planned
-    assert len(near_copies([one.query for one in planned])) <= 0.05 * spec.planned
+    assert len(near_duplicates([one.query for one in planned])) <= 0.05 * spec.planned
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_near_copies_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> N
         ({"records": 15_000}, "The spec's material is too little: no further distinct query can be made for"),
         (
             {"hard": {"one_word": 0.5}, "material": {"one_word": {"visual": ["{thing}"]}}},
-            "hard.one_word asks for 72 queries, and its material is for facets that have 36 left",
+            "hard.one_word asks for 72 queries, and its material is for channels that have 36 left",
         ),
         (
             {"hard": {"one_word": 0.2}, "material": {"one_word": {"visual": ["oak", "elm"]}}},
@@ -168,28 +168,31 @@ def test_near_copies_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_too_little_material_ends_with_a_sentence(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said) as refusal:
-        plan(parse_spec(spec_text(**changes)), TAXONOMY)
-    assert refusal.value.mend
+        plan(parse_spec(spec_text(**changes)), CHANNEL_CONFIG)
+    assert refusal.value.fix
 
 
-def test_material_of_near_copies_only_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_material_of_near_duplicates_only_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "near_duplicate_clusters", lambda queries: [list(range(len(queries)))])
     words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(900)]}
-    spec = parse_spec(spec_text(near_copies=0.5, records=100, words=words))
-    with pytest.raises(BadInput, match="too few queries that are no near-copies"):
-        plan(spec, TAXONOMY)
+    spec = parse_spec(spec_text(near_duplicates=0.5, records=100, words=words))
+    with pytest.raises(BadInput, match="too few queries that are no near-duplicates"):
+        plan(spec, CHANNEL_CONFIG)
 
 
 def test_words_that_grow_without_end_are_not_written_out() -> None:
     words = {f"w{at}": [f"{{w{at + 1}}} {{w{at + 1}}}"] for at in range(60)} | {"w60": ["x"]}
-    families = {**small_spec()["families"], "huge": {"facet": "visual", "share": 3, "templates": ["{w0}"]}}
-    spec = parse_spec(spec_text(words=small_spec()["words"] | words, families=families))
-    assert len(plan(spec, TAXONOMY)) == spec.planned
+    template_groups = {
+        **small_spec()["template_groups"],
+        "huge": {"channel": "visual", "share": 3, "templates": ["{w0}"]},
+    }
+    spec = parse_spec(spec_text(words=small_spec()["words"] | words, template_groups=template_groups))
+    assert len(plan(spec, CHANNEL_CONFIG)) == spec.planned
 
 
 def test_the_teachers_queries_pass_the_same_checks() -> None:
-    spec = parse_spec(spec_text(teacher_queries=0.1, spare=0))
-    assert to_invent(spec) == dict.fromkeys(TAXONOMY.names, 3)
+    spec = parse_spec(spec_text(teacher_queries=0.1, oversample=0))
+    assert to_invent(spec) == dict.fromkeys(CHANNEL_CONFIG.names, 3)
     invented = {
         "visual": [
             "a red kite",
@@ -203,10 +206,10 @@ def test_the_teachers_queries_pass_the_same_checks() -> None:
         ],
         "audio": ["humming"],
     }
-    planned = plan(spec, TAXONOMY, invented)
-    own = Counter(one.facet for one in planned if one.family == TEACHER)
+    planned = plan(spec, CHANNEL_CONFIG, invented)
+    own = Counter(one.channel for one in planned if one.template_group == TEACHER)
     assert own == {"visual": 3, "audio": 1}
-    assert {one.query for one in planned if one.family == TEACHER} == {
+    assert {one.query for one in planned if one.template_group == TEACHER} == {
         "a red kite",
         "two swans",
         "three owls",
@@ -232,5 +235,5 @@ def test_a_list_is_read_out_of_whatever_a_model_answers(text: str, found: list[s
 
 
 def test_a_plan_is_read_as_it_was_written() -> None:
-    planned = plan(parse_spec(spec_text(hard={"typos": 0.1})), TAXONOMY)
+    planned = plan(parse_spec(spec_text(hard={"typos": 0.1})), CHANNEL_CONFIG)
     assert load_plan(dump_plan(planned)) == planned

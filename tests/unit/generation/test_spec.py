@@ -8,17 +8,17 @@ import pytest
 
 from distillery.errors import BadInput
 from distillery.generation.spec import LARGEST_SPEC, check_against, parse_spec
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from samples.make_samples import SPEC
 from tests.specs import small_spec, spec_text
 
-FAMILY = {"facet": "visual", "templates": ["a {thing}"]}
+GROUP = {"channel": "visual", "templates": ["a {thing}"]}
 CIRCLE = {"thing": ["{place}"], "place": ["at the {thing}"]}
 
 
 def test_the_sample_spec_can_be_used() -> None:
     spec = parse_spec(SPEC.read_bytes())
-    check_against(spec, default_taxonomy())
+    check_against(spec, default_channel_config())
     assert spec.planned == 1800
 
 
@@ -32,15 +32,25 @@ def test_the_sample_spec_can_be_used() -> None:
         ({"mix": {}}, "mix: Dictionary should have at least 1 item"),
         ({"colour": "red"}, "colour: a spec has no such key"),
         ({"words": {"thing": []}}, "words.thing: Tuple should have at least 1 item"),
-        ({"families": {}}, "families: Dictionary should have at least 1 item"),
+        ({"template_groups": {}}, "template_groups: Dictionary should have at least 1 item"),
         (
-            {"families": {**small_spec()["families"], "x": {"facet": "smell", "templates": ["a"]}}},
-            "the family 'x' is meant for 'smell', which mix does not name",
+            {
+                "template_groups": {
+                    **small_spec()["template_groups"],
+                    "x": {"channel": "smell", "templates": ["a"]},
+                }
+            },
+            "the template group 'x' is meant for 'smell', which mix does not name",
         ),
-        ({"families": {"x": FAMILY}}, "no family is meant for 'audio', which mix asks for"),
+        ({"template_groups": {"x": GROUP}}, "no template group is meant for 'audio', which mix asks for"),
         (
-            {"families": {**small_spec()["families"], "x": {"facet": "visual", "templates": ["a {wing}"]}}},
-            "families.x has the slot {wing}, and words has no list 'wing'",
+            {
+                "template_groups": {
+                    **small_spec()["template_groups"],
+                    "x": {"channel": "visual", "templates": ["a {wing}"]},
+                }
+            },
+            "template_groups.x has the slot {wing}, and words has no list 'wing'",
         ),
         ({"words": {**small_spec()["words"], **CIRCLE}}, "words.thing holds itself: thing -> place -> thing"),
         (
@@ -53,7 +63,7 @@ def test_the_sample_spec_can_be_used() -> None:
         ({"material": {"typos": ["x"]}}, "material.typos: it is made of ordinary queries and takes none"),
         (
             {"material": {"one_word": {"smell": ["rose"]}}},
-            "material.one_word names the facet 'smell', which mix does not",
+            "material.one_word names the channel 'smell', which mix does not",
         ),
         (
             {"words": {**small_spec()["words"], "query": ["a"]}},
@@ -67,7 +77,7 @@ def test_what_a_spec_may_not_say_is_told_with_its_place(changes: dict[str, Any],
     with pytest.raises(BadInput) as refusal:
         parse_spec(spec_text(**changes))
     assert said in refusal.value.message
-    assert refusal.value.mend
+    assert refusal.value.fix
 
 
 @pytest.mark.parametrize(
@@ -90,9 +100,9 @@ def test_what_is_no_spec_at_all_is_one_sentence(content: bytes, said: str) -> No
     assert "\n" not in str(refusal.value)
 
 
-def test_a_facet_that_the_taxonomy_lacks_is_named() -> None:
-    with pytest.raises(BadInput, match=r"no facet 'smell'.*visual, audio, transcription, metadata"):
-        check_against(parse_spec(spec_text(facets=["visual", "smell"])), default_taxonomy())
+def test_a_channel_that_the_channel_config_lacks_is_named() -> None:
+    with pytest.raises(BadInput, match=r"no channel 'smell'.*visual, audio, transcription, metadata"):
+        check_against(parse_spec(spec_text(channels=["visual", "smell"])), default_channel_config())
 
 
 def test_limits_of_cost_and_time_do_not_make_another_generation() -> None:

@@ -1,4 +1,4 @@
-"""The student: what it learns, what it refuses, and that no text makes it fail."""
+"""The linear model: what it learns, what it refuses, and that no text makes it fail."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.bench_student import TEACHER_LABELS, five_fold, made_up, read_examples
+from benchmarks.bench_linear import TEACHER_LABELS, five_fold, made_up, read_examples
 from distillery.errors import BadInput
 from distillery.linear.features import LONGEST_QUERY, features
-from distillery.linear.model import MAGIC, MOST_CANDIDATES, Student, load
+from distillery.linear.model import MAGIC, MOST_CANDIDATES, LinearModel, load
 from distillery.linear.training import fit
-from distillery.task.channels import Facet, Taxonomy, default_taxonomy
-from distillery.task.weights import rubric
+from distillery.task.channels import Channel, ChannelConfig, default_channel_config
+from distillery.task.weights import weight_score
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,160 +28,166 @@ if TYPE_CHECKING:
 Example = tuple[str, dict[str, float]]
 
 
-def taxonomy_of(count: int, grid: float = 0.1) -> Taxonomy:
-    names = [f"facet_{place}" for place in range(count)]
-    return Taxonomy(
+def channel_config_of(count: int, grid: float = 0.1) -> ChannelConfig:
+    names = [f"channel_{place}" for place in range(count)]
+    return ChannelConfig(
         subject="tests",
-        facets=tuple(Facet(name=name, description=name) for name in names),
+        channels=tuple(Channel(name=name, description=name) for name in names),
         fallback=dict.fromkeys(names, 1 / count),
         label_grid=grid,
     )
 
 
-def examples_of(taxonomy: Taxonomy, count: int, seed: int = 1) -> list[Example]:
-    """Queries of a few invented words; the facet whose word comes first gets most, on the taxonomy's grid."""
+def examples_of(channel_config: ChannelConfig, count: int, seed: int = 1) -> list[Example]:
+    """Queries of a few invented words; the channel whose word comes first gets most, on the channel configuration's grid."""
     rng = random.Random(seed)  # noqa: S311 -- made-up data
-    steps = round(1 / taxonomy.label_grid)
+    steps = round(1 / channel_config.label_grid)
     filler = ["red", "old", "near", "the", "of", "quick", "late", "small"]
     examples: list[Example] = []
     for number in range(count):
-        main, other = rng.sample(taxonomy.names, 2)
+        main, other = rng.sample(channel_config.names, 2)
         query = " ".join(
             ["lead" + main, *rng.choices(filler, k=rng.randint(1, 4)), "then" + other, str(number)]
         )
         most = (steps * 7 + 5) // 10
-        label = dict.fromkeys(taxonomy.names, 0.0)
+        label = dict.fromkeys(channel_config.names, 0.0)
         label[main], label[other] = most / steps, (steps - most) / steps
         examples.append((query, label))
     return examples
 
 
 @pytest.fixture(scope="module")
-def student() -> Student:
-    return fit(examples_of(default_taxonomy(), 300), default_taxonomy())
+def model() -> LinearModel:
+    return fit(examples_of(default_channel_config(), 300), default_channel_config())
 
 
-# Only where the real labels lie beside the repository; elsewhere there is nothing to hold the student to.
+# Only where the real labels lie beside the repository; elsewhere there is nothing to hold the linear model to.
 @pytest.mark.parametrize(
     "labels", [pytest.param(TEACHER_LABELS, id="teacher")] if TEACHER_LABELS.exists() else []
 )
-def test_five_fold_rubric_on_real_teacher_labels_is_at_least_4_28(labels: Path) -> None:
-    examples = read_examples(labels, default_taxonomy().names)
+def test_five_fold_weight_score_on_real_teacher_labels_is_at_least_4_28(labels: Path) -> None:
+    examples = read_examples(labels, default_channel_config().names)
     means = [five_fold(examples, division) for division in range(3)]
     assert min(means) >= 4.28, means
 
 
 def test_learns_what_the_words_say() -> None:
-    taxonomy = default_taxonomy()
-    student = fit(examples_of(taxonomy, 300), taxonomy)
-    unseen = examples_of(taxonomy, 100, seed=2)
-    scores = [rubric(label, student.predict(query), taxonomy.names) for query, label in unseen]
+    channel_config = default_channel_config()
+    model = fit(examples_of(channel_config, 300), channel_config)
+    unseen = examples_of(channel_config, 100, seed=2)
+    scores = [weight_score(label, model.predict(query), channel_config.names) for query, label in unseen]
     assert sum(scores) / len(scores) > 4.8
 
 
-@pytest.mark.parametrize("facets", [2, 4, 6, 12])
+@pytest.mark.parametrize("channels", [2, 4, 6, 12])
 @pytest.mark.parametrize("grid", [0.1, 0.05, 0.25, 0.5, 0.01])
-def test_any_taxonomy_and_grid(facets: int, grid: float) -> None:
-    taxonomy = taxonomy_of(facets, grid)
-    student = fit(examples_of(taxonomy, 120), taxonomy)
-    for query, _ in examples_of(taxonomy, 20, seed=3):
-        assert_on_grid(student.predict(query), taxonomy)
+def test_any_channel_config_and_grid(channels: int, grid: float) -> None:
+    channel_config = channel_config_of(channels, grid)
+    model = fit(examples_of(channel_config, 120), channel_config)
+    for query, _ in examples_of(channel_config, 20, seed=3):
+        assert_on_grid(model.predict(query), channel_config)
 
 
-def assert_on_grid(weights: dict[str, float], taxonomy: Taxonomy) -> None:
-    steps = round(1 / taxonomy.label_grid)
-    assert tuple(weights) == taxonomy.names
+def assert_on_grid(weights: dict[str, float], channel_config: ChannelConfig) -> None:
+    steps = round(1 / channel_config.label_grid)
+    assert tuple(weights) == channel_config.names
     assert abs(math.fsum(weights.values()) - 1) <= 1e-9
     assert all(value >= 0 and abs(value * steps - round(value * steps)) < 1e-9 for value in weights.values())
 
 
 def test_grid_that_does_not_divide_one_still_sums_to_one() -> None:
-    taxonomy = taxonomy_of(3, 0.3)
-    student = fit([("a b", {"facet_0": 0.5, "facet_1": 0.3, "facet_2": 0.2})] * 5, taxonomy)
-    assert abs(sum(student.predict("a b").values()) - 1) <= 1e-9
+    channel_config = channel_config_of(3, 0.3)
+    model = fit([("a b", {"channel_0": 0.5, "channel_1": 0.3, "channel_2": 0.2})] * 5, channel_config)
+    assert abs(sum(model.predict("a b").values()) - 1) <= 1e-9
 
 
 def test_labels_off_the_grid_are_put_on_it() -> None:
-    taxonomy = default_taxonomy()
-    label = dict(zip(taxonomy.names, (0.333, 0.333, 0.333, 0.0), strict=True))
-    student = fit([("one", label), ("two", label)], taxonomy)
-    assert list(student.predict("one").values()) == [0.4, 0.3, 0.3, 0.0]
+    channel_config = default_channel_config()
+    label = dict(zip(channel_config.names, (0.333, 0.333, 0.333, 0.0), strict=True))
+    model = fit([("one", label), ("two", label)], channel_config)
+    assert list(model.predict("one").values()) == [0.4, 0.3, 0.3, 0.0]
 
 
 def test_more_label_vectors_than_candidates() -> None:
-    taxonomy = taxonomy_of(4, 0.01)
+    channel_config = channel_config_of(4, 0.01)
     rng = random.Random(5)  # noqa: S311 -- made-up data
     examples: list[Example] = []
     for number in range(300):
-        values = [rng.random() for _ in taxonomy.names]
-        weights = {name: value / sum(values) for name, value in zip(taxonomy.names, values, strict=True)}
+        values = [rng.random() for _ in channel_config.names]
+        weights = {
+            name: value / sum(values) for name, value in zip(channel_config.names, values, strict=True)
+        }
         examples.append((f"query {number}", weights))
-    student = fit(examples, taxonomy)
-    assert len(student.parts.candidates) == MOST_CANDIDATES
-    assert_on_grid(student.predict("query 7"), taxonomy)
+    model = fit(examples, channel_config)
+    assert len(model.parts.candidates) == MOST_CANDIDATES
+    assert_on_grid(model.predict("query 7"), channel_config)
 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_small_sets(count: int) -> None:
-    taxonomy = default_taxonomy()
-    assert_on_grid(fit(examples_of(taxonomy, count), taxonomy).predict("anything"), taxonomy)
+    channel_config = default_channel_config()
+    assert_on_grid(
+        fit(examples_of(channel_config, count), channel_config).predict("anything"), channel_config
+    )
 
 
 def test_constant_labels_give_that_label() -> None:
-    taxonomy = default_taxonomy()
-    label = dict(zip(taxonomy.names, (0.2, 0.1, 0.5, 0.2), strict=True))
-    student = fit([(f"query number {number}", label) for number in range(100)], taxonomy)
-    assert student.predict("something else") == label
-    assert "as usual" in student.explain("query number 3")
+    channel_config = default_channel_config()
+    label = dict(zip(channel_config.names, (0.2, 0.1, 0.5, 0.2), strict=True))
+    model = fit([(f"query number {number}", label) for number in range(100)], channel_config)
+    assert model.predict("something else") == label
+    assert "as usual" in model.explain("query number 3")
 
 
 def test_copies_with_different_labels_count_as_often_as_they_occur() -> None:
-    taxonomy = taxonomy_of(2)
-    often, seldom = {"facet_0": 0.9, "facet_1": 0.1}, {"facet_0": 0.1, "facet_1": 0.9}
-    student = fit([("same query", often)] * 3 + [("Same  query", often), ("same query", seldom)], taxonomy)
-    assert student.predict("same query") == often
+    channel_config = channel_config_of(2)
+    often, seldom = {"channel_0": 0.9, "channel_1": 0.1}, {"channel_0": 0.1, "channel_1": 0.9}
+    model = fit(
+        [("same query", often)] * 3 + [("Same  query", often), ("same query", seldom)], channel_config
+    )
+    assert model.predict("same query") == often
 
 
 def test_no_example_is_refused() -> None:
     with pytest.raises(BadInput, match="nothing to learn from"):
-        fit([], default_taxonomy())
+        fit([], default_channel_config())
 
 
 @pytest.mark.parametrize(
     "values", [(0.5, 0.5), (0, 0, 0, 0), (-0.1, 0.5, 0.5, 0.1), (math.nan, 0, 0, 1), (math.inf, 0, 0, 0)]
 )
 def test_label_that_is_not_weights_is_refused(values: tuple[float, ...]) -> None:
-    taxonomy = default_taxonomy()
+    channel_config = default_channel_config()
     with pytest.raises(BadInput, match="label"):
-        fit([("query", dict(zip(taxonomy.names, values, strict=False)))], taxonomy)
+        fit([("query", dict(zip(channel_config.names, values, strict=False)))], channel_config)
 
 
 def test_same_examples_in_any_order_give_the_same_file(tmp_path: Path) -> None:
-    taxonomy = default_taxonomy()
-    examples = [*examples_of(taxonomy, 200), *examples_of(taxonomy, 50), *made_up(200)]
-    fit(examples, taxonomy).save(tmp_path / "first")
+    channel_config = default_channel_config()
+    examples = [*examples_of(channel_config, 200), *examples_of(channel_config, 50), *made_up(200)]
+    fit(examples, channel_config).save(tmp_path / "first")
     for seed in range(3):
         random.Random(seed).shuffle(examples)  # noqa: S311 -- an order
-        fit(iter(examples), taxonomy).save(tmp_path / "other")
+        fit(iter(examples), channel_config).save(tmp_path / "other")
         assert (tmp_path / "other").read_bytes() == (tmp_path / "first").read_bytes()
 
 
-def test_saved_and_loaded_is_the_same_student(student: Student, tmp_path: Path) -> None:
-    path = tmp_path / "student"
-    student.save(path)
+def test_saved_and_loaded_is_the_same_student(model: LinearModel, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    model.save(path)
     again = load(path)
-    for query, _ in examples_of(default_taxonomy(), 50, seed=4):
-        assert again.predict(query) == student.predict(query)
-        assert again.explain(query) == student.explain(query)
+    for query, _ in examples_of(default_channel_config(), 50, seed=4):
+        assert again.predict(query) == model.predict(query)
+        assert again.explain(query) == model.explain(query)
     again.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
 @settings(max_examples=300, deadline=None)
 @given(query=st.text(alphabet=st.characters(), max_size=60))
-def test_any_text_is_answered_and_explained(student: Student, query: str) -> None:
-    assert_on_grid(student.predict(query), default_taxonomy())
-    assert student.explain(query).endswith(".")
+def test_any_text_is_answered_and_explained(model: LinearModel, query: str) -> None:
+    assert_on_grid(model.predict(query), default_channel_config())
+    assert model.explain(query).endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -213,9 +219,9 @@ def test_any_text_is_answered_and_explained(student: Student, query: str) -> Non
         "long",
     ],
 )
-def test_unusual_queries(student: Student, query: str) -> None:
-    assert_on_grid(student.predict(query), default_taxonomy())
-    assert student.explain(query)
+def test_unusual_queries(model: LinearModel, query: str) -> None:
+    assert_on_grid(model.predict(query), default_channel_config())
+    assert model.explain(query)
 
 
 @pytest.mark.parametrize(
@@ -223,20 +229,20 @@ def test_unusual_queries(student: Student, query: str) -> None:
     [("夜景{}東京", "対談{}先生"), ("город {} ночью", "песня {} громко"), ("صورة {}", "صوت {}")],
 )
 def test_learns_other_scripts(one: str, other: str) -> None:
-    taxonomy = taxonomy_of(2)
-    label, opposite = {"facet_0": 0.9, "facet_1": 0.1}, {"facet_0": 0.1, "facet_1": 0.9}
+    channel_config = channel_config_of(2)
+    label, opposite = {"channel_0": 0.9, "channel_1": 0.1}, {"channel_0": 0.1, "channel_1": 0.9}
     texts = [chr(0x3041 + number) for number in range(60)]
-    student = fit(
+    model = fit(
         [(one.format(text), label) for text in texts] + [(other.format(text), opposite) for text in texts],
-        taxonomy,
+        channel_config,
     )
-    assert student.predict(one.format("新")) == label
-    assert student.predict(other.format("新")) == opposite
+    assert model.predict(one.format("新")) == label
+    assert model.predict(other.format("新")) == opposite
 
 
 def test_unusual_training_queries_survive_the_file(tmp_path: Path) -> None:
-    taxonomy = taxonomy_of(2)
-    label = {"facet_0": 0.9, "facet_1": 0.1}
+    channel_config = channel_config_of(2)
+    label = {"channel_0": 0.9, "channel_1": 0.1}
     queries = [
         "",
         "\ud800 lone",
@@ -246,9 +252,9 @@ def test_unusual_training_queries_survive_the_file(tmp_path: Path) -> None:
         "\x02 \x03name x",
         "\x02 \x03name y",
     ]
-    student = fit([(query, label) for query in queries], taxonomy)
-    student.save(tmp_path / "student")
-    assert load(tmp_path / "student").predict("\ud800 lone") == label
+    model = fit([(query, label) for query in queries], channel_config)
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").predict("\ud800 lone") == label
 
 
 def test_only_the_start_of_a_very_long_query_is_read() -> None:
@@ -257,16 +263,16 @@ def test_only_the_start_of_a_very_long_query_is_read() -> None:
     assert sum(map(len, characters)) < LONGEST_QUERY
 
 
-def test_explanation_names_the_words_that_moved_each_facet() -> None:
-    taxonomy = taxonomy_of(3)
+def test_explanation_names_the_words_that_moved_each_channel() -> None:
+    channel_config = channel_config_of(3)
     leads = {"drums": (0.8, 0.1, 0.1), "sunset": (0.1, 0.8, 0.1), "speech": (0.1, 0.1, 0.8)}
     examples = [
-        (f"{word} {other}", dict(zip(taxonomy.names, label, strict=True)))
+        (f"{word} {other}", dict(zip(channel_config.names, label, strict=True)))
         for word, label in leads.items()
         for other in ("old", "near", "late", "small", "quick")
     ]
-    assert fit(examples, taxonomy).explain("the late Drums") == (
-        "facet_0 0.8 (raised by 'drums'), facet_1 0.1 (lowered by 'drums'), facet_2 0.1 (lowered by 'drums')."
+    assert fit(examples, channel_config).explain("the late Drums") == (
+        "channel_0 0.8 (raised by 'drums'), channel_1 0.1 (lowered by 'drums'), channel_2 0.1 (lowered by 'drums')."
     )
 
 
@@ -283,18 +289,18 @@ def _flip(content: bytes) -> bytes:
         lambda content: content[: len(content) // 2],
         lambda _: b"",
         lambda _: b"PK\x03\x04 an archive",
-        lambda _: json.dumps({"facets": []}).encode(),
-        lambda content: content.replace(b"student 1", b"student 9", 1),
+        lambda _: json.dumps({"channels": []}).encode(),
+        lambda content: content.replace(b"linear 1", b"linear 9", 1),
         lambda _: MAGIC + b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n",
     ],
     ids=["bit", "cut", "longer", "half", "empty", "archive", "json", "version", "hollow"],
 )
-def test_damaged_or_foreign_file_is_bad_input(student: Student, tmp_path: Path, spoil: object) -> None:
-    path = tmp_path / "model.student"
-    student.save(path)
+def test_damaged_or_foreign_file_is_bad_input(model: LinearModel, tmp_path: Path, spoil: object) -> None:
+    path = tmp_path / "model.model"
+    model.save(path)
     assert callable(spoil)
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(BadInput, match=r"model\.student"):
+    with pytest.raises(BadInput, match=r"model\.model"):
         load(path)
 
 
@@ -304,11 +310,11 @@ def test_missing_file_or_folder_is_bad_input(tmp_path: Path) -> None:
             load(path)
 
 
-def test_inference_needs_only_the_standard_library(student: Student, tmp_path: Path) -> None:
-    student.save(tmp_path / "student")
+def test_inference_needs_only_the_standard_library(model: LinearModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
     script = (
         "import sys; from distillery.linear.model import load; "
-        f"load({str(tmp_path / 'student')!r}).explain('red then'); "
+        f"load({str(tmp_path / 'model')!r}).explain('red then'); "
         "print(sorted({'numpy', 'scipy', 'sklearn', 'boto3', 'pydantic', 'yaml'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -318,12 +324,12 @@ def test_inference_needs_only_the_standard_library(student: Student, tmp_path: P
 def test_one_query_takes_under_half_a_millisecond_and_the_file_is_under_three_megabytes(
     tmp_path: Path,
 ) -> None:
-    student = fit(made_up(2_000), default_taxonomy())
-    student.save(tmp_path / "student")
-    assert (tmp_path / "student").stat().st_size < 3_000_000
+    model = fit(made_up(2_000), default_channel_config())
+    model.save(tmp_path / "model")
+    assert (tmp_path / "model").stat().st_size < 3_000_000
     taken: list[float] = []
     for query, _ in made_up(500):
         start = time.perf_counter()
-        student.predict(query)
+        model.predict(query)
         taken.append(time.perf_counter() - start)
     assert sorted(taken)[len(taken) // 2] < 0.0005

@@ -9,25 +9,25 @@ import pytest
 
 from distillery.errors import UnreadableRouting
 from distillery.task.answers import parse_routing
-from distillery.task.channels import Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt, teacher_prompt
-from distillery.task.weights import rubric
-from local.models.answers import Base, Baseline, Distilled, Teacher, judge
+from distillery.task.weights import weight_score
+from local.models.answers import Baseline, Distilled, Teacher, Untuned, judge
 from local.models.keyword_guidelines import KINDS, Guidelines, on_grid, stem
-from local.models.prompt_reader import facets_of_prompt
+from local.models.prompt_reader import channels_of_prompt
 
-TAXONOMY = default_taxonomy()
-FACETS = TAXONOMY.names
-SYSTEM = teacher_prompt(TAXONOMY)
-SHORT_SYSTEM = student_prompt(TAXONOMY)
+CHANNEL_CONFIG = default_channel_config()
+CHANNELS = CHANNEL_CONFIG.names
+SYSTEM = teacher_prompt(CHANNEL_CONFIG)
+SHORT_SYSTEM = student_prompt(CHANNEL_CONFIG)
 QUERIES = [f"{what} {where}" for what in ("a red kite", "why", "loud applause", "4K trailer", "x")
            for where in ("on a beach", "says \"no\"", "in March 2020", "with a violin", "", "?")]  # fmt: skip
 
-OTHER = Taxonomy(
+OTHER = ChannelConfig(
     subject="recipe search",
-    facets=(
-        Facet(name="smell", description="what it smells of", cues=("vanilla", "burnt")),
-        Facet(name="texture", description="how it feels", cues=("crispy", "[duration]")),
+    channels=(
+        Channel(name="smell", description="what it smells of", cues=("vanilla", "burnt")),
+        Channel(name="texture", description="how it feels", cues=("crispy", "[duration]")),
     ),
     fallback={"smell": 0.5, "texture": 0.5},
     label_grid=0.25,
@@ -37,7 +37,7 @@ OTHER = Taxonomy(
 class FixedStudent:
     def predict(self, query: str) -> dict[str, float]:
         assert query
-        return dict(TAXONOMY.fallback)
+        return dict(CHANNEL_CONFIG.fallback)
 
     def explain(self, query: str) -> str:
         return f'because of "{query}"'
@@ -45,7 +45,7 @@ class FixedStudent:
 
 @pytest.mark.parametrize(
     "model",
-    [Teacher(TAXONOMY), Baseline(TAXONOMY), Base(), Distilled(FixedStudent())],
+    [Teacher(CHANNEL_CONFIG), Baseline(CHANNEL_CONFIG), Untuned(), Distilled(FixedStudent())],
     ids=lambda m: type(m).__name__,
 )
 def test_the_same_query_always_gets_the_same_answer(model):
@@ -58,26 +58,26 @@ def test_the_same_query_always_gets_the_same_answer(model):
 
 
 def test_teacher_answers_bare_json_on_the_grid():
-    teacher = Teacher(TAXONOMY)
+    teacher = Teacher(CHANNEL_CONFIG)
     for query in QUERIES:
         content = json.loads(teacher.answer(SYSTEM, query).text)
-        assert set(content) == {*FACETS, "reasoning"}
+        assert set(content) == {*CHANNELS, "reasoning"}
         assert content["reasoning"]
-        for facet in FACETS:
-            assert content[facet] >= 0
-            assert round(content[facet] / TAXONOMY.label_grid, 6).is_integer()
-        assert sum(content[facet] for facet in FACETS) == pytest.approx(1)
+        for channel in CHANNELS:
+            assert content[channel] >= 0
+            assert round(content[channel] / CHANNEL_CONFIG.label_grid, 6).is_integer()
+        assert sum(content[channel] for channel in CHANNELS) == pytest.approx(1)
 
 
-def test_teacher_puts_a_facets_own_examples_mostly_under_that_facet():
-    guidelines = Guidelines(TAXONOMY)
-    for facet in TAXONOMY.facets:
-        for example in facet.examples:
+def test_teacher_puts_a_channels_own_examples_mostly_under_that_channel():
+    guidelines = Guidelines(CHANNEL_CONFIG)
+    for channel in CHANNEL_CONFIG.channels:
+        for example in channel.examples:
             weights = guidelines.read(example).weights
-            assert max(weights, key=lambda name: weights[name]) == facet.name, example
+            assert max(weights, key=lambda name: weights[name]) == channel.name, example
 
 
-def test_teacher_follows_whatever_taxonomy_it_is_given():
+def test_teacher_follows_whatever_channel_config_it_is_given():
     teacher = Teacher(OTHER)
     crispy = [teacher.label(f"crispy number {n}")[0]["texture"] for n in range(40)]
     burnt = [teacher.label(f"burnt number {n}")[0]["smell"] for n in range(40)]
@@ -87,14 +87,14 @@ def test_teacher_follows_whatever_taxonomy_it_is_given():
 
 
 def test_teacher_has_a_little_noise_of_its_own():
-    teacher, guidelines = Teacher(TAXONOMY), Guidelines(TAXONOMY)
+    teacher, guidelines = Teacher(CHANNEL_CONFIG), Guidelines(CHANNEL_CONFIG)
     labels = {query: teacher.label(query)[0] for query in (f"a violin {n}" for n in range(300))}
     assert 2 < len({tuple(label.values()) for label in labels.values()}) < 40
     assert guidelines.read("a violin 1") == guidelines.read("a violin 1")
 
 
 def test_every_cue_in_brackets_is_a_kind_that_is_recognised():
-    bracketed = {cue for facet in TAXONOMY.facets for cue in facet.cues if cue.startswith("[")}
+    bracketed = {cue for channel in CHANNEL_CONFIG.channels for cue in channel.cues if cue.startswith("[")}
     assert bracketed == set(KINDS)
 
 
@@ -129,19 +129,19 @@ def test_inflections_share_a_stem(one, other):
 @pytest.mark.parametrize("grid", [0.05, 0.1, 0.25, 0.5])
 def test_grid_steps_always_sum_to_one(grid):
     for query in QUERIES:
-        steps = on_grid(Guidelines(TAXONOMY).read(query).weights, grid)
+        steps = on_grid(Guidelines(CHANNEL_CONFIG).read(query).weights, grid)
         assert sum(steps.values()) * grid == pytest.approx(1)
         assert min(steps.values()) >= 0
 
 
 def test_baseline_is_readable_close_to_the_teacher_and_not_the_same():
-    teacher, baseline = Teacher(TAXONOMY), Baseline(TAXONOMY)
+    teacher, baseline = Teacher(CHANNEL_CONFIG), Baseline(CHANNEL_CONFIG)
     answers = {
         query: baseline.answer(SYSTEM, query).text
         for query in (f"{q} {n}" for q in QUERIES for n in range(20))
     }
     grades = [
-        rubric(teacher.label(query)[0], parse_routing(text, FACETS).weights, FACETS)
+        weight_score(teacher.label(query)[0], parse_routing(text, CHANNELS).weights, CHANNELS)
         for query, text in answers.items()
     ]
     assert 3.5 < mean(grades) < 4.8
@@ -149,21 +149,21 @@ def test_baseline_is_readable_close_to_the_teacher_and_not_the_same():
     assert 0.02 < fenced < 0.12
 
 
-def test_base_knows_the_facets_from_the_student_prompt_only():
-    assert facets_of_prompt(SHORT_SYSTEM) == FACETS
-    assert facets_of_prompt(student_prompt(OTHER)) == OTHER.names
-    assert facets_of_prompt("You are helpful.") == ()
+def test_base_knows_the_channels_from_the_student_prompt_only():
+    assert channels_of_prompt(SHORT_SYSTEM) == CHANNELS
+    assert channels_of_prompt(student_prompt(OTHER)) == OTHER.names
+    assert channels_of_prompt("You are helpful.") == ()
     with pytest.raises(UnreadableRouting):
-        parse_routing(Base().answer("You are helpful.", "a red kite").text, FACETS)
+        parse_routing(Untuned().answer("You are helpful.", "a red kite").text, CHANNELS)
 
 
 def test_base_shows_every_habit_of_an_untuned_model():
-    texts = [Base().answer(SHORT_SYSTEM, f"query {n}").text for n in range(400)]
+    texts = [Untuned().answer(SHORT_SYSTEM, f"query {n}").text for n in range(400)]
     repairs: set[str] = set()
     unreadable = 0
     for text in texts:
         try:
-            repairs.update(parse_routing(text, FACETS).repairs)
+            repairs.update(parse_routing(text, CHANNELS).repairs)
         except UnreadableRouting:
             unreadable += 1
     assert 0.05 < unreadable / len(texts) < 0.25
@@ -172,7 +172,7 @@ def test_base_shows_every_habit_of_an_untuned_model():
 
 def test_distilled_answers_with_the_students_weights_and_explanation():
     content = json.loads(Distilled(FixedStudent()).answer(SHORT_SYSTEM, 'say "it"').text)
-    assert content == {**TAXONOMY.fallback, "reasoning": 'because of "say "it""'}
+    assert content == {**CHANNEL_CONFIG.fallback, "reasoning": 'because of "say "it""'}
 
 
 def test_emulated_latencies_have_the_published_means():
@@ -180,14 +180,14 @@ def test_emulated_latencies_have_the_published_means():
         return mean(model.answer(SHORT_SYSTEM, f"query {n}").latency_ms for n in range(2000))
 
     assert mean_latency(Distilled(FixedStudent())) == pytest.approx(833, rel=0.03)
-    assert mean_latency(Baseline(TAXONOMY)) == pytest.approx(1741, rel=0.03)
+    assert mean_latency(Baseline(CHANNEL_CONFIG)) == pytest.approx(1741, rel=0.03)
 
 
 def _text(*weights: float) -> str:
-    return json.dumps({**dict(zip(FACETS, weights, strict=True)), "reasoning": "r"})
+    return json.dumps({**dict(zip(CHANNELS, weights, strict=True)), "reasoning": "r"})
 
 
-def test_judge_follows_the_rubric_with_a_mood_now_and_then():
+def test_judge_follows_the_weight_score_with_a_mood_now_and_then():
     reference = _text(0.6, 0.2, 0.1, 0.1)
     for response, expected in ((reference, 1.0), (_text(0.5, 0.3, 0.1, 0.1), 0.75), (_text(0, 0, 1, 0), 0.0)):
         scores = [judge(f"query {n}", reference, response)[0] for n in range(200)]

@@ -13,7 +13,7 @@ from distillery.generation.planner import plan
 from distillery.generation.spec import parse_spec
 from distillery.runs import events
 from distillery.runs.states import State
-from distillery.task.channels import default_taxonomy, parse_taxonomy
+from distillery.task.channels import default_channel_config, parse_channel_config
 from tools.translate import source
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ def example(heading: str, language: str) -> str:
     return block[1]
 
 
-def test_example_of_a_taxonomy_can_be_used() -> None:
-    assert parse_taxonomy(example("A taxonomy", "yaml")).names == ("speech", "noise")
+def test_example_of_a_channel_config_can_be_used() -> None:
+    assert parse_channel_config(example("A channel configuration", "yaml")).names == ("speech", "noise")
 
 
 def test_example_of_a_spec_can_be_planned() -> None:
     spec = parse_spec(example("A spec", "yaml").encode())
-    assert len(plan(spec, default_taxonomy())) >= spec.records
+    assert len(plan(spec, default_channel_config())) >= spec.records
 
 
 def test_example_of_a_price_list_can_be_used() -> None:
@@ -50,8 +50,8 @@ def test_example_of_a_price_list_can_be_used() -> None:
 
 
 def test_example_of_a_quote_is_what_the_command_says(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["quote", str(ROOT / "samples/dataset.jsonl")]) == 0
-    assert example("A quote", "text").strip() in capsys.readouterr().out
+    assert main(["estimate", str(ROOT / "samples/dataset.jsonl")]) == 0
+    assert example("An estimate", "text").strip() in capsys.readouterr().out
 
 
 def test_every_finding_code_is_in_the_table_as_the_doctor_says_it() -> None:
@@ -59,8 +59,8 @@ def test_every_finding_code_is_in_the_table_as_the_doctor_says_it() -> None:
     assert {code: (severity, meaning) for code, severity, meaning, _ in rows} == {
         code: (kind.severity, kind.meaning) for code, kind in CODES.items()
     }
-    for code, _, _, mend in rows:
-        assert mend == f"{'Mended. ' if CODES[code].mended else ''}{CODES[code].mend}"
+    for code, _, _, fix in rows:
+        assert fix == f"{'Fixed. ' if CODES[code].fixed else ''}{CODES[code].fix}"
 
 
 def test_every_state_event_parameter_and_output_is_named() -> None:

@@ -15,9 +15,9 @@ from distillery.generation.assembly import LEEWAY
 from distillery.generation.planner import plan
 from distillery.generation.spec import parse_spec
 from distillery.task.answers import parse_routing
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from distillery.task.prompts import student_prompt
-from distillery.task.weights import dominant, rubric
+from distillery.task.weights import dominant, weight_score
 from local.models.answers import Baseline
 from samples.make_samples import QUERIES, SPEC, write_samples
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "samples"
 FOREIGN = ROOT.parent / "shared" / "data" / "teacher_labels.jsonl"
 RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
-TAXONOMY = default_taxonomy()
+CHANNEL_CONFIG = default_channel_config()
 RECORDS = parse_spec(SPEC.read_bytes()).records
 
 
@@ -55,9 +55,9 @@ def test_every_record_has_the_form_bedrock_asks_for():
     assert len(records) == RECORDS >= 1000
     for record in records:
         assert record["schemaVersion"] == "bedrock-conversation-2024"
-        assert record["system"] == [{"text": student_prompt(TAXONOMY)}]
+        assert record["system"] == [{"text": student_prompt(CHANNEL_CONFIG)}]
         assert [message["role"] for message in record["messages"]] == ["user", "assistant"]
-        routing = parse_routing(_label(record), TAXONOMY.names)
+        routing = parse_routing(_label(record), CHANNEL_CONFIG.names)
         assert routing.repairs == ()
         assert routing.reasoning
 
@@ -78,7 +78,7 @@ def test_all_queries_differ_and_none_to_route_was_trained_on():
     assert not trained & routed
 
 
-def test_queries_are_varied_and_no_facet_is_rare():
+def test_queries_are_varied_and_no_channel_is_rare():
     queries = [_query(record) for record in _records()]
     lengths = [len(query.split()) for query in queries]
     assert min(lengths) == 1
@@ -86,34 +86,34 @@ def test_queries_are_varied_and_no_facet_is_rare():
     assert sum(query.endswith("?") for query in queries) >= 10
     assert sum('"' in query for query in queries) >= 20
     leading = Counter(
-        dominant(parse_routing(_label(record), TAXONOMY.names).weights) for record in _records()
+        dominant(parse_routing(_label(record), CHANNEL_CONFIG.names).weights) for record in _records()
     )
-    assert set(leading) == set(TAXONOMY.names)
+    assert set(leading) == set(CHANNEL_CONFIG.names)
     assert min(leading.values()) > RECORDS * 0.15
 
 
 def test_the_baseline_is_good_but_beatable_on_the_samples():
-    baseline = Baseline(TAXONOMY)
+    baseline = Baseline(CHANNEL_CONFIG)
     grades = []
     for record in _records():
-        wanted = parse_routing(_label(record), TAXONOMY.names).weights
-        given = parse_routing(baseline.answer("", _query(record)).text, TAXONOMY.names).weights
-        grades.append(rubric(wanted, given, TAXONOMY.names))
+        wanted = parse_routing(_label(record), CHANNEL_CONFIG.names).weights
+        given = parse_routing(baseline.answer("", _query(record)).text, CHANNEL_CONFIG.names).weights
+        grades.append(weight_score(wanted, given, CHANNEL_CONFIG.names))
     assert 4.0 <= mean(grades) <= 4.4
 
 
-def test_the_leading_facets_are_those_that_the_spec_asks_for():
+def test_the_leading_channels_are_those_that_the_spec_asks_for():
     leading = Counter(
-        dominant(parse_routing(_label(record), TAXONOMY.names).weights) for record in _records()
+        dominant(parse_routing(_label(record), CHANNEL_CONFIG.names).weights) for record in _records()
     )
-    for facet, share in parse_spec(SPEC.read_bytes()).mix.items():
-        assert abs(leading[facet] / RECORDS - share) <= LEEWAY, facet
+    for channel, share in parse_spec(SPEC.read_bytes()).mix.items():
+        assert abs(leading[channel] / RECORDS - share) <= LEEWAY, channel
 
 
 def test_another_seed_makes_other_queries():
     spec = parse_spec(SPEC.read_bytes())
     first, second = (
-        [one.query for one in plan(spec.model_copy(update={"seed": at}), TAXONOMY)] for at in (1, 2)
+        [one.query for one in plan(spec.model_copy(update={"seed": at}), CHANNEL_CONFIG)] for at in (1, 2)
     )
     assert first != second
     assert len({query_key(query) for query in first}) == spec.planned
@@ -128,5 +128,5 @@ def test_no_query_or_wording_comes_from_the_reference_labels():
     theirs = [_query(json.loads(line)) for line in FOREIGN.read_text("utf-8").splitlines()]
     ours = [_query(record) for record in _records()] + [entry["query"] for entry in _to_route()]
     assert not {query_key(query) for query in ours} & {query_key(query) for query in theirs}
-    examples = [example for facet in TAXONOMY.facets for example in facet.examples]
+    examples = [example for channel in CHANNEL_CONFIG.channels for example in channel.examples]
     assert not runs_of_four(ours + examples) & runs_of_four(theirs)

@@ -12,24 +12,24 @@ import pytest
 from distillery.evaluation.judging import JudgeGrades
 from distillery.reports import run_report
 from distillery.runs.states import Move, State
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from tests.unit.examinations import (
     SERVED_BY,
     START,
     answer,
+    channel_config_of,
     examined,
     good,
     hopeless,
     run,
-    taxonomy_of,
     validation,
 )
 
 if TYPE_CHECKING:
     from distillery.evaluation.evaluation import Evaluation
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
-TAXONOMY = default_taxonomy()
+CHANNEL_CONFIG = default_channel_config()
 HOSTILE = """</q></title><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}'"&amp;\u202e"""
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
@@ -65,14 +65,20 @@ class Page(HTMLParser):
             self.texts.append(" ".join(data.split()))
 
 
-def page(evaluation: Evaluation, taxonomy: Taxonomy = TAXONOMY, *, labelled: bool = True) -> str:
-    return run_report.render(evaluation, run(), validation(taxonomy, labelled=labelled), taxonomy)
+def page(
+    evaluation: Evaluation, channel_config: ChannelConfig = CHANNEL_CONFIG, *, labelled: bool = True
+) -> str:
+    return run_report.render(evaluation, run(), validation(channel_config, labelled=labelled), channel_config)
 
 
-def full(taxonomy: Taxonomy = TAXONOMY) -> Evaluation:
-    grades = {name: JudgeGrades((4.0,) * 60) for name in ("distilled", "base", "baseline")}
-    answers = {"distilled": good(taxonomy), "base": hopeless(taxonomy), "baseline": good(taxonomy)}
-    return examined(taxonomy, answers, grades)  # type: ignore[arg-type]
+def full(channel_config: ChannelConfig = CHANNEL_CONFIG) -> Evaluation:
+    grades = {name: JudgeGrades((4.0,) * 60) for name in ("distilled", "untuned", "baseline")}
+    answers = {
+        "distilled": good(channel_config),
+        "untuned": hopeless(channel_config),
+        "baseline": good(channel_config),
+    }
+    return examined(channel_config, answers, grades)  # type: ignore[arg-type]
 
 
 def test_the_first_line_says_who_served_the_models() -> None:
@@ -113,12 +119,14 @@ def test_nothing_is_loaded_or_run() -> None:
 
 def test_values_that_are_all_zero_are_drawn() -> None:
     idle = [
-        answer(TAXONOMY, number).model_copy(update={"latency_ms": 0.0, "input_tokens": 0, "output_tokens": 0})
+        answer(CHANNEL_CONFIG, number).model_copy(
+            update={"latency_ms": 0.0, "input_tokens": 0, "output_tokens": 0}
+        )
         for number in range(5)
     ]
-    evaluation = examined(TAXONOMY, {"distilled": idle, "base": idle, "baseline": idle})
+    evaluation = examined(CHANNEL_CONFIG, {"distilled": idle, "untuned": idle, "baseline": idle})
     still = [move.model_copy(update={"at": evaluation.evaluated_at}) for move in run().history]
-    Page(run_report.render(evaluation, run(history=still), validation(TAXONOMY), TAXONOMY))
+    Page(run_report.render(evaluation, run(history=still), validation(CHANNEL_CONFIG), CHANNEL_CONFIG))
 
 
 def test_a_page_is_the_same_each_time_it_is_drawn() -> None:
@@ -127,14 +135,16 @@ def test_a_page_is_the_same_each_time_it_is_drawn() -> None:
 
 def test_hostile_queries_answers_and_names_are_only_text() -> None:
     bad = [
-        answer(TAXONOMY, 1, text=HOSTILE).model_copy(update={"query": HOSTILE}),
-        answer(TAXONOMY, 2, off=0.5).model_copy(
+        answer(CHANNEL_CONFIG, 1, text=HOSTILE).model_copy(update={"query": HOSTILE}),
+        answer(CHANNEL_CONFIG, 2, off=0.5).model_copy(
             update={"text": '{"visual":1,"audio":0,"transcription":0,"metadata":0,"reasoning":"<b>x</b>"}'}
         ),
     ]
-    evaluation = examined(TAXONOMY, {"distilled": [*good(TAXONOMY), *bad], "baseline": good(TAXONOMY)})
+    evaluation = examined(
+        CHANNEL_CONFIG, {"distilled": [*good(CHANNEL_CONFIG), *bad], "baseline": good(CHANNEL_CONFIG)}
+    )
     evaluation = evaluation.model_copy(update={"served_by": (HOSTILE,)})
-    text = run_report.render(evaluation, run(dataset=HOSTILE), validation(TAXONOMY), TAXONOMY)
+    text = run_report.render(evaluation, run(dataset=HOSTILE), validation(CHANNEL_CONFIG), CHANNEL_CONFIG)
     parsed = Page(text)
     assert "script" not in parsed.tags
     assert "img" not in parsed.tags
@@ -144,32 +154,36 @@ def test_hostile_queries_answers_and_names_are_only_text() -> None:
     assert "<b>x</b>" in parsed.texts
 
 
-@pytest.mark.parametrize("facets", [2, 4, 6])
-def test_every_facet_is_drawn_whatever_their_number(facets: int) -> None:
-    taxonomy = taxonomy_of(facets)
-    parsed = Page(page(full(taxonomy), taxonomy))
-    assert all(name in parsed.texts for name in taxonomy.names)
-    # Dataset by facet, four of candidates, errors, rubrics, ten worst queries, timeline.
-    assert parsed.tags.count("svg") == facets + 4 + 2 + 10 + 1
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_every_channel_is_drawn_whatever_their_number(channels: int) -> None:
+    channel_config = channel_config_of(channels)
+    parsed = Page(page(full(channel_config), channel_config))
+    assert all(name in parsed.texts for name in channel_config.names)
+    # Dataset by channel, four of candidates, errors, weight scores, ten worst queries, timeline.
+    assert parsed.tags.count("svg") == channels + 4 + 2 + 10 + 1
 
 
-@pytest.mark.parametrize("candidate", ["distilled", "base", "baseline"])
+@pytest.mark.parametrize("candidate", ["distilled", "untuned", "baseline"])
 def test_a_candidate_without_one_valid_answer(candidate: str) -> None:
-    answers = {name: good(TAXONOMY) for name in ("distilled", "base", "baseline")}
-    answers[candidate] = hopeless(TAXONOMY)
-    Page(page(examined(TAXONOMY, answers)))  # type: ignore[arg-type]
+    answers = {name: good(CHANNEL_CONFIG) for name in ("distilled", "untuned", "baseline")}
+    answers[candidate] = hopeless(CHANNEL_CONFIG)
+    Page(page(examined(CHANNEL_CONFIG, answers)))  # type: ignore[arg-type]
 
 
 def test_candidates_that_gave_no_answer_at_all() -> None:
-    texts = Page(page(examined(TAXONOMY, {"distilled": [], "base": [], "baseline": []}))).texts
+    texts = Page(page(examined(CHANNEL_CONFIG, {"distilled": [], "untuned": [], "baseline": []}))).texts
     assert "Nothing to compare." in texts
     assert "No candidate answered." in texts
     assert "Not promoted" in texts
 
 
 def test_missing_judge_grades_and_prices_are_called_unknown() -> None:
-    answers = {"distilled": good(TAXONOMY), "base": good(TAXONOMY), "baseline": good(TAXONOMY)}
-    text = page(examined(TAXONOMY, answers, student="somebody.unpriced-v1:0"))  # type: ignore[arg-type]
+    answers = {
+        "distilled": good(CHANNEL_CONFIG),
+        "untuned": good(CHANNEL_CONFIG),
+        "baseline": good(CHANNEL_CONFIG),
+    }
+    text = page(examined(CHANNEL_CONFIG, answers, student="somebody.unpriced-v1:0"))  # type: ignore[arg-type]
     texts = Page(text).texts
     assert "Not measured for any candidate." in texts
     assert "distilled unknown" in " ".join(text.split())
@@ -195,7 +209,7 @@ def test_a_verdict_lasts_no_time() -> None:
 
 
 def test_a_run_without_history_still_has_a_report() -> None:
-    text = run_report.render(full(), run(history=[]), validation(TAXONOMY), TAXONOMY)
+    text = run_report.render(full(), run(history=[]), validation(CHANNEL_CONFIG), CHANNEL_CONFIG)
     assert "no history" in text
 
 
@@ -240,6 +254,10 @@ def test_costs_are_shown_down_to_fractions_of_a_cent(usd: float | None, shown: s
 def test_page_says_what_the_evaluation_rests_on(
     reference: str, changes: dict[str, object], said: str
 ) -> None:
-    evaluation = examined(TAXONOMY, {"distilled": good(TAXONOMY)}).model_copy(update={"reference": reference})
-    page = run_report.render(evaluation, run(), validation(TAXONOMY).model_copy(update=changes), TAXONOMY)
+    evaluation = examined(CHANNEL_CONFIG, {"distilled": good(CHANNEL_CONFIG)}).model_copy(
+        update={"reference": reference}
+    )
+    page = run_report.render(
+        evaluation, run(), validation(CHANNEL_CONFIG).model_copy(update=changes), CHANNEL_CONFIG
+    )
     assert said in page

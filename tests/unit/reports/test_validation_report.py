@@ -11,18 +11,22 @@ import pytest
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.reports.validation_report import render_validation
 from distillery.runs.states import Source
-from tests.unit.examinations import taxonomy_of, validation
+from tests.unit.examinations import channel_config_of, validation
 from tests.unit.reports.test_run_report import HOSTILE, Page
 
 if TYPE_CHECKING:
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
-FOUR = taxonomy_of(4)
+FOUR = channel_config_of(4)
 
 
-def report_of(content: bytes, taxonomy: Taxonomy = FOUR) -> DatasetReport:
+def report_of(content: bytes, channel_config: ChannelConfig = FOUR) -> DatasetReport:
     return validate_dataset(
-        io.BytesIO(content), taxonomy=taxonomy, rules=Rules(), train=io.BytesIO(), holdout=io.BytesIO()
+        io.BytesIO(content),
+        channel_config=channel_config,
+        rules=Rules(),
+        train=io.BytesIO(),
+        holdout=io.BytesIO(),
     )
 
 
@@ -34,15 +38,15 @@ def hostile_line(number: int) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
-@pytest.mark.parametrize("facets", [2, 4, 6])
-def test_every_facet_is_drawn_whatever_their_number(facets: int) -> None:
-    taxonomy = taxonomy_of(facets)
-    report = validation(taxonomy)
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_every_channel_is_drawn_whatever_their_number(channels: int) -> None:
+    channel_config = channel_config_of(channels)
+    report = validation(channel_config)
     assert report.split.strata
-    page = Page(render_validation(report, taxonomy))
-    assert all(name in page.texts for name in taxonomy.names)
+    page = Page(render_validation(report, channel_config))
+    assert all(name in page.texts for name in channel_config.names)
     coverage = 2 + bool(report.statistics.languages) + bool(report.statistics.shapes)
-    assert page.tags.count("svg") == facets + coverage + bool(report.finding_counts) + 1
+    assert page.tags.count("svg") == channels + coverage + bool(report.finding_counts) + 1
 
 
 def test_nothing_is_loaded_or_run_and_a_page_is_the_same_each_time_it_is_drawn() -> None:
@@ -74,7 +78,7 @@ def test_a_file_with_nothing_in_it_still_has_a_page(content: bytes) -> None:
     assert all(" ".join(reason.split()) in texts for reason in report.reasons)
 
 
-def test_findings_are_listed_with_line_and_mend_and_the_rest_is_counted() -> None:
+def test_findings_are_listed_with_line_and_fix_and_the_rest_is_counted() -> None:
     report = report_of(b"".join(b'{"schemaVersion": 1}\n' for _ in range(30)))
     texts = Page(render_validation(report, FOUR)).texts
     assert "missing_field" in texts

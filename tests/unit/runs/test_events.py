@@ -47,9 +47,9 @@ def test_own_event_is_read(name: str, model: type[events.OwnEvent]) -> None:
 
 
 @pytest.mark.parametrize("name", ["customization_job_completed", "distillation_finished"])
-def test_both_doorbells_of_a_job_name_the_same_job(name: str) -> None:
-    doorbell: Any = parse(event=sample(name), model=events.JobDoorbell)  # type: ignore[arg-type]
-    assert doorbell.job_arn.endswith("model-customization-job/amazon.nova-micro-v1:0:128k/abcdefghij12")
+def test_both_wake_ups_of_a_job_name_the_same_job(name: str) -> None:
+    wake_up: Any = parse(event=sample(name), model=events.JobWakeUp)  # type: ignore[arg-type]
+    assert wake_up.job_arn.endswith("model-customization-job/amazon.nova-micro-v1:0:128k/abcdefghij12")
 
 
 def test_watch_messages_are_read() -> None:

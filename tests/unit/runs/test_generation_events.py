@@ -44,7 +44,7 @@ def test_labels_complete_is_read() -> None:
 def test_label_messages_are_read_and_written_alike() -> None:
     body = sample("label_messages")["Records"][0]["body"]
     message = LabelMessage.model_validate_json(body)
-    planned = [Planned(one.number, one.query, "family", "facet") for one in message.queries]
+    planned = [Planned(one.number, one.query, "template_group", "channel") for one in message.queries]
     assert json.loads(label_message(message.generation_id, planned)) == json.loads(body)
 
 

@@ -10,11 +10,11 @@ import pytest
 from distillery.errors import BadInput, Permanent, Transient
 from distillery.serving.messages import parse_message
 from distillery.serving.routing import Target, route
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 
-TAXONOMY = default_taxonomy()
+CHANNEL_CONFIG = default_channel_config()
 ACTIVE, BASELINE = Target("active", "one line", "run-1"), Target("baseline", "guidelines")
-GOOD = json.dumps({**TAXONOMY.fallback, "reasoning": "because"})
+GOOD = json.dumps({**CHANNEL_CONFIG.fallback, "reasoning": "because"})
 
 
 @dataclass
@@ -41,37 +41,39 @@ class Models:
 
 
 def test_active_model_answers() -> None:
-    routed = route("rain", [ACTIVE, BASELINE], Models(active=[GOOD]), TAXONOMY)
+    routed = route("rain", [ACTIVE, BASELINE], Models(active=[GOOD]), CHANNEL_CONFIG)
     assert (routed.source, routed.model_id, routed.run_id) == ("model", "active", "run-1")
-    assert routed.weights == TAXONOMY.fallback
+    assert routed.weights == CHANNEL_CONFIG.fallback
 
 
 def test_unreadable_answer_is_asked_for_once_more_and_both_calls_count() -> None:
-    routed = route("rain", [ACTIVE], Models(active=["no idea", GOOD]), TAXONOMY)
+    routed = route("rain", [ACTIVE], Models(active=["no idea", GOOD]), CHANNEL_CONFIG)
     assert (routed.source, routed.input_tokens, routed.output_tokens) == ("model", 20, 10)
 
 
 def test_two_unreadable_answers_give_the_fallback_weights() -> None:
     models = Models(active=["no idea", "still none"], baseline=[GOOD])
-    routed = route("rain", [ACTIVE, BASELINE], models, TAXONOMY)
-    assert (routed.source, routed.weights) == ("fallback", TAXONOMY.fallback)
+    routed = route("rain", [ACTIVE, BASELINE], models, CHANNEL_CONFIG)
+    assert (routed.source, routed.weights) == ("fallback", CHANNEL_CONFIG.fallback)
     assert models.asked == ["active", "active"]
 
 
 def test_active_model_that_is_gone_is_passed_over_for_the_baseline() -> None:
-    routed = route("rain", [ACTIVE, BASELINE], Models(active=[Permanent("gone")], baseline=[GOOD]), TAXONOMY)
+    routed = route(
+        "rain", [ACTIVE, BASELINE], Models(active=[Permanent("gone")], baseline=[GOOD]), CHANNEL_CONFIG
+    )
     assert (routed.source, routed.model_id, routed.unusable) == ("model", "baseline", ("gone",))
 
 
 def test_no_usable_model_gives_the_fallback_weights() -> None:
     models = Models(active=[Permanent("gone")], baseline=[Permanent("denied")])
-    routed = route("rain", [ACTIVE, BASELINE], models, TAXONOMY)
+    routed = route("rain", [ACTIVE, BASELINE], models, CHANNEL_CONFIG)
     assert (routed.source, routed.unusable) == ("fallback", ("gone", "denied"))
 
 
 def test_throttled_query_goes_back_to_the_queue() -> None:
     with pytest.raises(Transient):
-        route("rain", [ACTIVE, BASELINE], Models(active=[Transient("slow down")]), TAXONOMY)
+        route("rain", [ACTIVE, BASELINE], Models(active=[Transient("slow down")]), CHANNEL_CONFIG)
 
 
 def test_single_query_takes_the_message_id_when_it_has_none() -> None:
@@ -115,4 +117,4 @@ def test_list_of_queries_is_read() -> None:
 def test_message_that_can_never_be_answered_says_why(body: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_message(body, "m-1")
-    assert caught.value.mend
+    assert caught.value.fix

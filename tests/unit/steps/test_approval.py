@@ -38,7 +38,7 @@ def strict(cloud: Surroundings) -> StartSettings:
 
 def decide(pipeline: Pipeline, decision: Any = "approved", run_id: str = RUN) -> Run | None:
     approval = Approval(by=WHO, at=now(), decision=decision)
-    return pipeline.ledger.decide(run_id, approval, step="a person", reasons=["Too dear."])
+    return pipeline.run_store.decide(run_id, approval, step="a person", reasons=["Too dear."])
 
 
 def start(pipeline: Pipeline, settings: StartSettings, run_id: str = RUN) -> Run:
@@ -49,7 +49,7 @@ def start(pipeline: Pipeline, settings: StartSettings, run_id: str = RUN) -> Run
 def waiting(pipeline: Pipeline, strict: StartSettings) -> Run:
     """A run that waits for approval."""
     received(pipeline)
-    pipeline.ledger.move(RUN, State.VALIDATED, step="test")
+    pipeline.run_store.move(RUN, State.VALIDATED, step="test")
     return start(pipeline, strict)
 
 
@@ -66,8 +66,8 @@ def test_run_above_the_limit_waits_under_watch_and_says_so_once(
     pipeline: Pipeline, strict: StartSettings, cloud: Surroundings, waiting: Run
 ) -> None:
     assert waiting.state is State.AWAITING_APPROVAL
-    assert waiting.quote is not None
-    assert waiting.quote.high > 0
+    assert waiting.estimate is not None
+    assert waiting.estimate.high > 0
     assert waiting.approve_by is not None
     assert start(pipeline, strict).state is State.AWAITING_APPROVAL
     assert not jobs(pipeline).created
@@ -79,11 +79,11 @@ def test_run_within_the_limit_does_not_wait_and_keeps_its_quote(
     pipeline: Pipeline, cloud: Surroundings
 ) -> None:
     received(pipeline)
-    pipeline.ledger.move(RUN, State.VALIDATED, step="test")
+    pipeline.run_store.move(RUN, State.VALIDATED, step="test")
     run = start(pipeline, StartSettings.load(cloud.environment))
     assert run.state is State.TRAINING
-    assert run.quote is not None
-    assert run.quote.waits_because == ""
+    assert run.estimate is not None
+    assert run.estimate.approval_reason == ""
     assert cloud.heard()["Approval Needed"] == 0
 
 
@@ -91,9 +91,9 @@ def test_need_is_told_with_the_amount_and_the_command(waiting: Run) -> None:
     from distillery.steps.run_steps import announcement
 
     event = announcement(waiting)
-    assert waiting.quote is not None
+    assert waiting.estimate is not None
     for words in (
-        f"${waiting.quote.high:.2f}",
+        f"${waiting.estimate.high:.2f}",
         "limit is $0.00",
         "training, storage",
         f"distillery approve {RUN}",
@@ -109,7 +109,7 @@ def test_function_that_died_before_saying_so_says_it_when_the_watch_rings(
     pipeline: Pipeline, strict: StartSettings, cloud: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     received(pipeline)
-    pipeline.ledger.move(RUN, State.VALIDATED, step="test")
+    pipeline.run_store.move(RUN, State.VALIDATED, step="test")
     with monkeypatch.context() as patched:
 
         def die(*_: object) -> None:
@@ -118,7 +118,7 @@ def test_function_that_died_before_saying_so_says_it_when_the_watch_rings(
         patched.setattr(type(pipeline), "announce", die)
         with pytest.raises(MemoryError):
             start(pipeline, strict)
-    assert pipeline.ledger.get(RUN).state is State.AWAITING_APPROVAL
+    assert pipeline.run_store.get(RUN).state is State.AWAITING_APPROVAL
     assert watch(pipeline, cloud, Stage.APPROVAL) is False
     assert not cloud.heard()
     monkeypatch.setattr("distillery.steps.watch_bedrock.STEP_GRACE", timedelta(seconds=-1))
@@ -134,7 +134,7 @@ def test_run_that_nobody_approves_fails_at_its_deadline(
     pipeline: Pipeline, cloud: Surroundings, waiting: Run
 ) -> None:
     assert watch(pipeline, cloud, Stage.APPROVAL, overdue=True) is True
-    run = pipeline.ledger.get(waiting.run_id)
+    run = pipeline.run_store.get(waiting.run_id)
     assert run.failure is not None
     assert run.failure.cause.startswith("Nobody approved the run before")
     assert jobs(pipeline).stopped == []
@@ -153,9 +153,9 @@ def test_run_that_was_approved_in_the_last_moment_is_not_failed_by_its_deadline(
     decide(pipeline, run_id=waiting.run_id)
     assert start(pipeline, strict).state is State.TRAINING
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.ledger, "find", lambda _: waiting)
+        patched.setattr(pipeline.run_store, "find", lambda _: waiting)
         assert watch(pipeline, cloud, Stage.APPROVAL, overdue=True) is True
-    assert pipeline.ledger.get(waiting.run_id).state is State.TRAINING
+    assert pipeline.run_store.get(waiting.run_id).state is State.TRAINING
     assert not jobs(pipeline).stopped
     assert not cloud.received("DEAD_LETTER_QUEUE_URL")
 
@@ -172,12 +172,12 @@ def test_approved_run_goes_on_once(
         assert run.state is State.TRAINING
     assert run.approval is not None
     assert (run.approval.by, run.approval.decision) == (WHO, "approved")
-    assert run.quote == waiting.quote
+    assert run.estimate == waiting.estimate
     assert jobs(pipeline).created[RUN] == 1
     assert watch(pipeline, cloud, Stage.APPROVAL) is True
 
 
-def test_doorbell_without_an_approval_starts_nothing(
+def test_wake_up_without_an_approval_starts_nothing(
     pipeline: Pipeline, cloud: Surroundings, waiting: Run
 ) -> None:
     generous = StartSettings.load(cloud.environment)
@@ -189,7 +189,7 @@ def test_doorbell_without_an_approval_starts_nothing(
 def test_only_the_first_decision_counts(pipeline: Pipeline, waiting: Run, first: str, second: str) -> None:
     assert decide(pipeline, first) is not None
     assert decide(pipeline, second) is None
-    run = pipeline.ledger.get(waiting.run_id)
+    run = pipeline.run_store.get(waiting.run_id)
     assert run.approval is not None
     assert run.approval.decision == first
     assert (run.state is State.REJECTED) is (first == "rejected")
@@ -201,9 +201,9 @@ def test_run_that_does_not_wait_takes_no_decision(pipeline: Pipeline, state: Sta
     for step in {State.RECEIVED: [], State.VALIDATED: [State.VALIDATED]}.get(
         state, [State.VALIDATED, State.TRAINING]
     ):
-        pipeline.ledger.move(RUN, step, step="test")
+        pipeline.run_store.move(RUN, step, step="test")
     assert decide(pipeline) is None
-    assert pipeline.ledger.get(RUN).approval is None
+    assert pipeline.run_store.get(RUN).approval is None
 
 
 def test_watch_rings_again_for_an_approved_run_that_nobody_went_on_with(
@@ -245,7 +245,7 @@ def test_approval_is_for_the_models_that_were_quoted(
     dearer = strict.model_copy(update={"judge_model": "us.amazon.nova-premier-v1:0"})
     run = start(pipeline, dearer, waiting.run_id)
     assert run.failure is not None
-    assert "no longer those of the quote" in run.failure.cause
+    assert "no longer those of the estimate" in run.failure.cause
     assert not jobs(pipeline).created
 
 
@@ -277,7 +277,7 @@ def test_any_order_of_repeated_events_pays_once_and_only_with_an_approval(
 ) -> None:
     name = f"set-{abs(hash((tuple(order), number))):012x}"[:16]
     received(pipeline, name)
-    pipeline.ledger.move(name, State.VALIDATED, step="test")
+    pipeline.run_store.move(name, State.VALIDATED, step="test")
     dead = Queue(cloud.environment["DEAD_LETTER_QUEUE_URL"])
     for event in order:
         jobs(pipeline).failure = Transient("quota") if event == "busy" else None
@@ -296,7 +296,7 @@ def test_any_order_of_repeated_events_pays_once_and_only_with_an_approval(
                     watch_bedrock(wait, pipeline, dead)
             case "job ends" if name in jobs(pipeline).jobs:
                 jobs(pipeline).end(name, "Completed")
-    run = pipeline.ledger.get(name)
+    run = pipeline.run_store.get(name)
     states = [move.state for move in run.history]
     assert all(after in MOVES[before] for before, after in itertools.pairwise(states))
     assert states[-1] is run.state
@@ -316,14 +316,14 @@ def test_price_that_is_gone_while_the_run_waits_changes_nothing_of_what_was_appr
     boto3.client("s3").put_object(Bucket="data", Key="config/prices.yaml", Body=body)
     decide(pipeline)
     run = start(pipeline, strict, waiting.run_id)
-    assert (run.state, run.quote) == (State.TRAINING, waiting.quote)
+    assert (run.state, run.estimate) == (State.TRAINING, waiting.estimate)
 
 
 def test_run_whose_validation_is_gone_fails_with_a_sentence(
     pipeline: Pipeline, strict: StartSettings
 ) -> None:
     received(pipeline)
-    pipeline.ledger.move(RUN, State.VALIDATED, step="test")
+    pipeline.run_store.move(RUN, State.VALIDATED, step="test")
     boto3.client("s3").delete_object(Bucket="data", Key=f"runs/{RUN}/validation.json")
     run = start(pipeline, strict)
     assert run.failure is not None

@@ -26,7 +26,7 @@ from tests.unit.steps.test_route_queries import Context
 if TYPE_CHECKING:
     from tests.unit.fakes import Surroundings
 
-SMALL = spec_text(records=100, spare=0.1)
+SMALL = spec_text(records=100, oversample=0.1)
 PLANNED = 110
 
 
@@ -75,10 +75,10 @@ def test_a_spec_becomes_a_dataset_whose_run_is_known(shop: Workshop) -> None:
     assert shop.letters() == []
 
 
-def test_the_bucket_keeps_spec_taxonomy_and_plan(shop: Workshop) -> None:
+def test_the_bucket_keeps_spec_channel_config_and_plan(shop: Workshop) -> None:
     name = shop.begun(SMALL)
     keys = shop.generating.bucket.keys(generation_key(name, ""))
-    assert [key.rsplit("/", 1)[1] for key in keys] == ["plan.jsonl", "spec.yaml", "taxonomy.yaml"]
+    assert [key.rsplit("/", 1)[1] for key in keys] == ["channels.yaml", "plan.jsonl", "spec.yaml"]
     assert len(shop.generating.plan(name)) == PLANNED
 
 
@@ -98,7 +98,7 @@ def test_a_spec_that_cannot_be_used_is_rejected_in_words_once(shop: Workshop) ->
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"facets": ["visual", "smell"]}, "the taxonomy has no facet 'smell'"),
+        ({"channels": ["visual", "smell"]}, "the channel configuration has no channel 'smell'"),
         ({"records": 15_000}, "material is too little"),
     ],
 )
@@ -204,7 +204,7 @@ def test_queries_that_a_dead_planner_did_not_queue_are_queued_by_the_watch(
 def test_the_teacher_invents_what_the_spec_allows_and_is_paid_once(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = spec_text(records=100, spare=0, teacher_queries=0.2)
+    text = spec_text(records=100, oversample=0, teacher_queries=0.2)
 
     def die(*_: object) -> bytes:
         raise RuntimeError("the function is gone")
@@ -219,8 +219,8 @@ def test_the_teacher_invents_what_the_spec_allows_and_is_paid_once(
     assert planned.counts == {"planned": 100, "invented": 20}
     assert planned.invented_usd > 0
     assert planned.cost == planned.invented_usd
-    families = [one.family for one in shop.generating.plan(planned.generation_id)]
-    assert families.count("teacher") == 20
+    template_groups = [one.template_group for one in shop.generating.plan(planned.generation_id)]
+    assert template_groups.count("teacher") == 20
 
 
 # -- labelling
@@ -330,7 +330,7 @@ def test_no_call_is_started_that_could_outlast_the_function(shop: Workshop) -> N
 
 
 def test_the_cost_cap_stops_cleanly_with_what_there_is_and_a_higher_one_goes_on(shop: Workshop) -> None:
-    cheap = spec_text(records=100, spare=0.5, max_cost_usd=0.18)
+    cheap = spec_text(records=100, oversample=0.5, max_cost_usd=0.18)
     name = shop.begun(cheap)
     while records := shop.received(1):
         assert shop.label(records) == []
@@ -349,7 +349,7 @@ def test_the_cost_cap_stops_cleanly_with_what_there_is_and_a_higher_one_goes_on(
 
     assert shop.plan(shop.drop(cheap)).state is GenerationState.STOPPED
     assert shop.received() == []
-    more = shop.plan(shop.drop(spec_text(records=100, spare=0.5, max_cost_usd=5)))
+    more = shop.plan(shop.drop(spec_text(records=100, oversample=0.5, max_cost_usd=5)))
     assert more.generation_id == name
     assert more.state is GenerationState.LABELLING
     shop.label()
@@ -422,7 +422,7 @@ def test_a_redelivered_drop_does_not_set_a_stopped_generation_going(shop: Worksh
 # -- assembling
 
 
-def test_the_event_is_a_doorbell_and_labels_under_way_are_waited_for(shop: Workshop) -> None:
+def test_the_event_is_a_wake_up_and_labels_under_way_are_waited_for(shop: Workshop) -> None:
     name = shop.begun(SMALL)
     shop.label(shop.received(10))
     assert shop.assemble(name).state is GenerationState.LABELLING

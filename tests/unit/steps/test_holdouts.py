@@ -140,7 +140,7 @@ def test_version_that_died_after_remembering_splits_the_same_again(
         def die(*_: Any, **__: Any) -> None:
             raise MemoryError
 
-        patched.setattr(pipeline.ledger, "move", die)
+        patched.setattr(pipeline.run_store, "move", die)
         with pytest.raises(MemoryError):
             validate_dataset(source, settings, pipeline)
     remembered = Holdouts("ClaimsTable").read("set")

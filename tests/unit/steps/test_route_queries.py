@@ -22,15 +22,15 @@ from distillery.errors import Permanent, Transient
 from distillery.settings import RouteSettings
 from distillery.steps import route_queries
 from distillery.steps.route_queries import Router
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.unit.fakes import Surroundings
 
-TAXONOMY = default_taxonomy()
-GOOD = json.dumps({**TAXONOMY.fallback, "reasoning": "because"})
+CHANNEL_CONFIG = default_channel_config()
+GOOD = json.dumps({**CHANNEL_CONFIG.fallback, "reasoning": "because"})
 
 
 class Context:
@@ -129,7 +129,7 @@ def test_query_is_stored_with_everything_the_contract_names(cloud: Surroundings)
         "query_id", "query", "weights", "dominant", "reasoning", "source", "model_id", "run_id",
         "latency_ms", "input_tokens", "output_tokens", "routed_at", "expires_at",
     }  # fmt: skip
-    assert result["weights"] == TAXONOMY.fallback
+    assert result["weights"] == CHANNEL_CONFIG.fallback
     assert result["source"] == "model"
 
 
@@ -262,7 +262,7 @@ def test_no_model_at_all_gives_fallback_weights_that_are_not_kept_for_the_next_q
 ) -> None:
     converse = FakeConverse(us=Permanent("denied"))
     run(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
-    assert (results()["q-1"]["source"], results()["q-1"]["weights"]) == ("fallback", TAXONOMY.fallback)
+    assert (results()["q-1"]["source"], results()["q-1"]["weights"]) == ("fallback", CHANNEL_CONFIG.fallback)
     converse.scripted = {}
     run(router(cloud, converse), records(cloud, {"query_id": "q-2", "query": "rain"}))
     assert results()["q-2"]["source"] == "model"

@@ -59,7 +59,9 @@ def evaluations(pipeline: Pipeline) -> FakeEvaluations:
 
 def received(pipeline: Pipeline, run_id: str = RUN) -> Run:
     put_validation(run_id)
-    return pipeline.ledger.receive(run_id, Source(bucket="data", key="datasets/set/a.jsonl", version_id="1"))
+    return pipeline.run_store.receive(
+        run_id, Source(bucket="data", key="datasets/set/a.jsonl", version_id="1")
+    )
 
 
 def bring_to(state: State, pipeline: Pipeline, run_id: str = RUN) -> None:
@@ -67,18 +69,18 @@ def bring_to(state: State, pipeline: Pipeline, run_id: str = RUN) -> None:
     received(pipeline, run_id)
     way = [State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING]
     for step in way[: way.index(state) + 1]:
-        pipeline.ledger.move(run_id, step, step="test")
+        pipeline.run_store.move(run_id, step, step="test")
         if step is State.TRAINING:
             name = run_id
             job = jobs(pipeline)
             from distillery.aws.bedrock.jobs import Distillation
 
             arn = job.start(Distillation(name, "t", "s", "r", "i", "o")).arn
-            pipeline.ledger.note(run_id, job_arn=arn)
+            pipeline.run_store.note(run_id, job_arn=arn)
         if step is State.DEPLOYING:
             jobs(pipeline).end(run_id, "Completed")
             deployment = deployments(pipeline).start(run_id, f"{ARN}:custom-model/m/{run_id}")
-            pipeline.ledger.note(run_id, deployment_arn=deployment.arn)
+            pipeline.run_store.note(run_id, deployment_arn=deployment.arn)
         if step is State.EVALUATING:
             deployments(pipeline).become(run_id, "Active")
 
@@ -222,7 +224,7 @@ def test_failed_deployment_fails_the_run_and_is_deleted(pipeline: Pipeline, clou
     bring_to(State.DEPLOYING, pipeline)
     deployments(pipeline).become(RUN, "Failed")
     assert watch(pipeline, cloud, Stage.DEPLOYMENT) is True
-    assert pipeline.ledger.get(RUN).state is State.FAILED
+    assert pipeline.run_store.get(RUN).state is State.FAILED
     assert deployments(pipeline).deleted == [RUN]
 
 
@@ -240,7 +242,7 @@ def test_wait_past_its_deadline_fails_the_run_and_is_kept_with_the_reason(
 ) -> None:
     bring_to(state, pipeline)
     assert watch(pipeline, cloud, stage, overdue=True) is True
-    run = pipeline.ledger.get(RUN)
+    run = pipeline.run_store.get(RUN)
     assert run.state is State.FAILED
     (letter,) = cloud.received("DEAD_LETTER_QUEUE_URL")
     assert "deadline" in letter["MessageAttributes"]["reason"]["StringValue"]
@@ -262,11 +264,11 @@ def test_failed_run_is_announced_once_even_when_cleaning_up_had_to_be_repeated(
         patched.setattr(pipeline.deployments, "delete", busy)
         with pytest.raises(Transient):
             pipeline.fail(RUN, "test", "because")
-    assert pipeline.ledger.get(RUN).announced is None
+    assert pipeline.run_store.get(RUN).announced is None
     assert watch(pipeline, cloud, Stage.DEPLOYMENT) is True
     assert watch(pipeline, cloud, Stage.DEPLOYMENT) is True
     assert cloud.heard() == {"Run Failed": 1}
-    failure = pipeline.ledger.get(RUN).failure
+    failure = pipeline.run_store.get(RUN).failure
     assert failure is not None
     assert failure.cause == "because"
 
@@ -276,9 +278,9 @@ def test_evaluation_starts_only_on_an_active_deployment(pipeline: Pipeline) -> N
     assert ready_for_evaluation(RUN, pipeline) is False
     deployments(pipeline).become(RUN, "Active")
     assert ready_for_evaluation(RUN, pipeline) is True
-    assert pipeline.ledger.get(RUN).state is State.EVALUATING
+    assert pipeline.run_store.get(RUN).state is State.EVALUATING
     assert ready_for_evaluation(RUN, pipeline) is True
-    pipeline.ledger.note(RUN, evaluation_jobs=dict.fromkeys(CANDIDATES, "arn"))
+    pipeline.run_store.note(RUN, evaluation_jobs=dict.fromkeys(CANDIDATES, "arn"))
     assert ready_for_evaluation(RUN, pipeline) is False
 
 
@@ -295,7 +297,7 @@ def test_any_order_of_repeated_events_makes_only_allowed_moves_and_pays_once(
 ) -> None:
     global_name = f"set-{abs(hash((tuple(order), number))):012x}"[:16]
     received(pipeline, global_name)
-    pipeline.ledger.move(global_name, State.VALIDATED, step="test")
+    pipeline.run_store.move(global_name, State.VALIDATED, step="test")
     for event in order:
         match event:
             case "validated":
@@ -315,7 +317,7 @@ def test_any_order_of_repeated_events_makes_only_allowed_moves_and_pays_once(
                     watch_bedrock(wait, pipeline, Queue(cloud.environment["DEAD_LETTER_QUEUE_URL"]))
             case "fail":
                 pipeline.fail(global_name, "test", "because")
-    run = pipeline.ledger.get(global_name)
+    run = pipeline.run_store.get(global_name)
     states = [move.state for move in run.history]
     assert all(after in MOVES[before] for before, after in itertools.pairwise(states))
     assert states[-1] is run.state
@@ -361,7 +363,7 @@ def test_function_that_died_between_the_watch_and_the_move_leaves_no_run_unwatch
         def die(*_: object, **__: object) -> None:
             raise MemoryError
 
-        patched.setattr(pipeline.ledger, "move", die)
+        patched.setattr(pipeline.run_store, "move", die)
         with pytest.raises(MemoryError):
             start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles())
     (message,) = cloud.received("WATCH_QUEUE_URL")

@@ -11,24 +11,24 @@ import pytest
 from distillery.runs.states import Run, Source, State, run_id
 from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset
-from distillery.task.channels import default_taxonomy
+from distillery.task.channels import default_channel_config
 from distillery.task.prompts import student_prompt
 
 if TYPE_CHECKING:
     from distillery.steps.run_steps import Pipeline
     from tests.unit.fakes import Surroundings
 
-TAXONOMY = default_taxonomy()
+CHANNEL_CONFIG = default_channel_config()
 
 
 def line(query: str) -> str:
     return json.dumps(
         {
             "schemaVersion": "bedrock-conversation-2024",
-            "system": [{"text": student_prompt(TAXONOMY)}],
+            "system": [{"text": student_prompt(CHANNEL_CONFIG)}],
             "messages": [
                 {"role": "user", "content": [{"text": query}]},
-                {"role": "assistant", "content": [{"text": json.dumps(TAXONOMY.fallback)}]},
+                {"role": "assistant", "content": [{"text": json.dumps(CHANNEL_CONFIG.fallback)}]},
             ],
         }
     )
@@ -118,11 +118,11 @@ def test_bad_lines_within_the_tolerance_are_set_aside_and_the_run_goes_on(valida
     content = GOOD.replace('roof 7"', 'ro\\u0000of 7"') + "not JSON\n" + line("rain on roof 200") + "\n"
     run: Run = validate(drop("datasets/set/a.jsonl", content))
     assert run.state is State.VALIDATED
-    assert (run.counts["lines"], run.counts["accepted"], run.counts["mended"]) == (202, 201, 1)
+    assert (run.counts["lines"], run.counts["accepted"], run.counts["fixed"]) == (202, 201, 1)
     base = f"runs/{run.run_id}"
     quarantined = json.loads(read(f"{base}/quarantine.jsonl"))
     assert (quarantined["line"], quarantined["raw"]) == (201, "not JSON")
-    assert read(f"{base}/mends.diff").count(b"\n@@ ") == 2
+    assert read(f"{base}/fixes.diff").count(b"\n@@ ") == 2
     assert b"u0000" not in read(f"{base}/train.jsonl") + read(f"{base}/holdout.jsonl")
 
 
@@ -139,7 +139,7 @@ def test_what_was_found_is_a_document_for_machines_and_a_page_for_people(validat
     page = boto3.client("s3").get_object(Bucket="data", Key=f"{base}/validation.html")
     assert page["ContentType"] == "text/html; charset=utf-8"
     assert run.run_id in page["Body"].read().decode()
-    assert f"{base}/mends.diff" not in objects()
+    assert f"{base}/fixes.diff" not in objects()
 
 
 def test_object_that_is_gone_fails_the_run(validate: Any) -> None:

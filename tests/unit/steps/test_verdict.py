@@ -49,7 +49,7 @@ def deployed(cloud: Surroundings, pipeline: Pipeline) -> str:
 
 def evaluate(cloud: Surroundings, pipeline: Pipeline, name: str, converse: FakeConverse) -> Run:
     evaluate_model(name, EvaluateSettings.load(cloud.environment), pipeline, converse=converse)
-    return pipeline.ledger.get(name)
+    return pipeline.run_store.get(name)
 
 
 def promote(cloud: Surroundings, pipeline: Pipeline, name: str) -> Run:
@@ -103,7 +103,7 @@ def test_query_that_a_model_refuses_counts_against_the_model_and_not_against_the
     assert isinstance(pipeline.evaluations, FakeEvaluations)
     pipeline.evaluations.end("Completed")
     run = promote(cloud, pipeline, deployed)
-    assert run.scores["baseline"]["rubric"] == 1
+    assert run.scores["baseline"]["weight_score"] == 1
 
 
 def test_model_that_may_not_be_called_fails_the_run(
@@ -172,7 +172,7 @@ def test_model_that_misses_the_gate_is_not_promoted_and_its_deployment_is_delete
 
 
 def decided_only(cloud: Surroundings, pipeline: Pipeline, name: str, patched: pytest.MonkeyPatch) -> None:
-    """Let the function die right after the verdict is in the ledger."""
+    """Let the function die right after the verdict is in the run table."""
     judged(cloud, pipeline, name)
 
     def die(*_: object) -> None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 
 class DistilleryError(Exception):
-    """One sentence for people in `message`, and how to mend it in `mend` (may be empty)."""
+    """One sentence for people in `message`, and how to fix it in `fix` (may be empty)."""
 
-    def __init__(self, message: str, *, mend: str = "") -> None:
-        super().__init__(f"{message} {mend}".strip())
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(f"{message} {fix}".strip())
         self.message = message
-        self.mend = mend
+        self.fix = fix
 
 
 class BadInput(DistilleryError):

@@ -92,8 +92,8 @@ class PromoteSettings(PipelineSettings):
     active_model_parameter: str
     student_model: str
     baseline_model: str
-    min_rubric: float = Field(default=3.5, ge=1, le=5)
-    max_rubric_loss: float = Field(default=0.2, ge=0, le=4)
+    min_weight_score: float = Field(default=3.5, ge=1, le=5)
+    max_weight_score_loss: float = Field(default=0.2, ge=0, le=4)
     min_valid_json: float = Field(default=0.98, ge=0, le=1)
     max_cost_share: float = Field(default=1.0, gt=0)
 

@@ -12,18 +12,18 @@ from distillery.errors import BadInput
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def parse_yaml(model: type[ModelT], content: str | bytes, *, what: str, mend: str) -> ModelT:
+def parse_yaml(model: type[ModelT], content: str | bytes, *, what: str, fix: str) -> ModelT:
     """The model of a file's content; `what` names the file in the sentence of the BadInput that is raised."""
     try:
         text = content.decode() if isinstance(content, bytes) else content
         return model.model_validate(yaml.safe_load(text))
     except UnicodeDecodeError as error:
-        raise BadInput(f"The {what} is not UTF-8 text.", mend="Save it as UTF-8.") from error
+        raise BadInput(f"The {what} is not UTF-8 text.", fix="Save it as UTF-8.") from error
     except ValidationError as error:
-        raise BadInput(f"The {what} cannot be used: {_first(error, what)}.", mend=mend) from error
+        raise BadInput(f"The {what} cannot be used: {_first(error, what)}.", fix=fix) from error
     # A date that is none is a bare ValueError to the YAML library.
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise BadInput(f"The {what} is not YAML: {_one_line(error)}.", mend=mend) from error
+        raise BadInput(f"The {what} is not YAML: {_one_line(error)}.", fix=fix) from error
 
 
 def _first(error: ValidationError, what: str) -> str:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from distillery.dataset.checks import languages
-from distillery.dataset.checks.contradictions import Contradictions
 from distillery.dataset.checks.languages import TOO_SHORT, language
 from distillery.dataset.checks.personal_data import KINDS, MOST_PHONES, personal_data
 from distillery.dataset.checks.query_templates import top_shapes
 from distillery.dataset.checks.whole_set import whole_findings
+from distillery.dataset.contradictions import Contradictions
 from distillery.dataset.findings import CODES, LINES_SHOWN
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.scan import Kept
 from distillery.dataset.split import query_key
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
-from distillery.task.channels import Facet, Taxonomy, default_taxonomy
+from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from distillery.dataset.findings import Finding
 
-TAXONOMY = default_taxonomy()
-FACETS = TAXONOMY.names
-FIRST, SECOND = FACETS[:2]
+CHANNEL_CONFIG = default_channel_config()
+CHANNELS = CHANNEL_CONFIG.names
+FIRST, SECOND = CHANNELS[:2]
 WORDS = (
     "harbour", "lantern", "orchestra", "glacier", "kettle", "budget", "ladder", "heron", "violin", "talk",
     "trailer", "meadow", "tractor", "accordion", "sermon", "archive", "siren", "staircase", "verdict", "fox",
@@ -39,28 +39,28 @@ WORDS = (
 
 
 def label(first: float = 0.6, **others: float) -> dict[str, float]:
-    return {**dict.fromkeys(FACETS, 0.0), FIRST: first, SECOND: round(1 - first, 9), **others}
+    return {**dict.fromkeys(CHANNELS, 0.0), FIRST: first, SECOND: round(1 - first, 9), **others}
 
 
 def line(query: str, weights: dict[str, float] | None = None, reasoning: str = "", prompt: str = "") -> bytes:
     record = Record(0, query, label() if weights is None else weights, reasoning, "")
-    return training_line(record, prompt or student_prompt(TAXONOMY))
+    return training_line(record, prompt or student_prompt(CHANNEL_CONFIG))
 
 
 def varied(count: int, seed: int = 3) -> list[bytes]:
-    """Lines of many shapes and lengths, on all facets."""
+    """Lines of many shapes and lengths, on all channels."""
     rng = random.Random(seed)  # noqa: S311
     made = []
     for number in range(count):
         query = f"{' '.join(rng.choices(WORDS, k=rng.choice([1, 3, 5, 12])))} {number}"
-        made.append(line(query, {**dict.fromkeys(FACETS, 0.0), FACETS[number % len(FACETS)]: 1.0}))
+        made.append(line(query, {**dict.fromkeys(CHANNELS, 0.0), CHANNELS[number % len(CHANNELS)]: 1.0}))
     return made
 
 
-def examine(content: Iterable[bytes], taxonomy: Taxonomy = TAXONOMY) -> DatasetReport:
+def examine(content: Iterable[bytes], channel_config: ChannelConfig = CHANNEL_CONFIG) -> DatasetReport:
     return validate_dataset(
         io.BytesIO(b"".join(content)),
-        taxonomy=taxonomy,
+        channel_config=channel_config,
         rules=Rules(),
         train=io.BytesIO(),
         holdout=io.BytesIO(),
@@ -75,7 +75,7 @@ def test_every_code_says_what_it_means_and_what_to_do() -> None:
     for code, kind in CODES.items():
         assert code.islower()
         assert kind.meaning.endswith(".")
-        assert kind.mend.endswith((".", '"}].', '"'))
+        assert kind.fix.endswith((".", '"}].', '"'))
 
 
 # Conflicts
@@ -99,20 +99,20 @@ def test_lines_of_a_finding_are_bounded_and_their_number_is_said() -> None:
 
 
 def test_nearly_equal_queries_are_a_cluster_and_a_conflict_where_their_labels_are_far_apart() -> None:
-    class Surveyed:
+    class Scanned:
         kept = Kept()
         blank = other_prompts = without_reasoning = 0
         prompts: dict[str, int] = {}  # noqa: RUF012
 
     queries = [("red kite over sea", 0.9), ("red kite over the sea", 0.2), ("a fox", 0.5), ("the fox", 0.6)]
     for number, (query, first) in enumerate(queries, start=1):
-        Surveyed.kept.add(query_key(query), Record(number, query, label(first), "", ""), b"")
+        Scanned.kept.add(query_key(query), Record(number, query, label(first), "", ""), b"")
     report = examine(varied(150))
     clusters = [
         [query_key(query) for query, _ in queries[:2]],
         [query_key(query) for query, _ in queries[2:]],
     ]
-    found = list(whole_findings(Surveyed, TAXONOMY, report.statistics, clusters))  # type: ignore[arg-type]
+    found = list(whole_findings(Scanned, CHANNEL_CONFIG, report.statistics, clusters))  # type: ignore[arg-type]
     assert [(f.code, f.lines) for f in found] == [
         ("near_duplicates", (1, 2)),
         ("near_duplicates", (3, 4)),
@@ -148,7 +148,7 @@ CLAIMS = {
     "spoken words, making {0} the dominant channel": True,
     "{0} gets the highest weight": True,
     "this is primarily {0}": True,
-    "the most important facet is {0}": True,
+    "the most important channel is {0}": True,
     "it focuses on what is seen ({0})": True,
     "{0} is less critical": False,
     "{0} is not the main concern": False,
@@ -166,11 +166,11 @@ CLAIMS = {
 
 @pytest.mark.parametrize(("reasoning", "claims"), CLAIMS.items(), ids=CLAIMS)
 def test_what_a_reasoning_calls_the_most_important(reasoning: str, claims: bool) -> None:
-    named = Contradictions(FACETS).named_most(reasoning.format(*FACETS).capitalize() + ".")
+    named = Contradictions(CHANNELS).named_most(reasoning.format(*CHANNELS).capitalize() + ".")
     assert named == ({FIRST} if claims else set())
 
 
-def test_facets_of_several_words_are_read_in_both_spellings() -> None:
+def test_channels_of_several_words_are_read_in_both_spellings() -> None:
     read = Contradictions(("on_screen_text", "mood"))
     for spelling in ("on screen text", "on_screen_text"):
         assert read.named_most(f"The {spelling} is the most important.") == {"on_screen_text"}
@@ -253,27 +253,27 @@ def test_a_shape_needs_three_words_that_others_have_too() -> None:
     assert [(shape.shape, shape.queries) for shape in shapes] == [("how to fix a _", 30)]
 
 
-def test_a_facet_that_is_hardly_ever_dominant_is_thin() -> None:
-    content = [raw for raw in varied(400) if f'{FACETS[-1]}\\": 1.0'.encode() not in raw]
-    report = examine([*content, line("last", {**dict.fromkeys(FACETS, 0.0), FACETS[-1]: 1.0})])
-    (found,) = of(report, "thin_facet")
-    assert found.message == f"{FACETS[-1]} is dominant in 1 of 301 labels (0.3%)."
+def test_a_channel_that_is_hardly_ever_dominant_is_thin() -> None:
+    content = [raw for raw in varied(400) if f'{CHANNELS[-1]}\\": 1.0'.encode() not in raw]
+    report = examine([*content, line("last", {**dict.fromkeys(CHANNELS, 0.0), CHANNELS[-1]: 1.0})])
+    (found,) = of(report, "underrepresented_channel")
+    assert found.message == f"{CHANNELS[-1]} is dominant in 1 of 301 labels (0.3%)."
 
 
 def test_lengths_that_are_missing_are_a_note() -> None:
     report = examine([line(f"{word} {number}") for word in WORDS for number in range(12)])
-    assert [f.message.split(" have ")[1] for f in of(report, "thin_length")] == [
+    assert [f.message.split(" have ")[1] for f in of(report, "underrepresented_length")] == [
         "21 to 60 characters.",
         "over 60 characters.",
     ]
-    assert not of(examine(varied(300)), "thin_length")
+    assert not of(examine(varied(300)), "underrepresented_length")
 
 
 def test_a_language_that_is_rare_is_a_note_and_languages_are_counted() -> None:
     english = [line(f"a red kite circles over the old harbour wall number {n}") for n in range(400)]
     german = [line(f"Sonnenuntergang über dem ruhigen Meer mit vielen Möwen {n}") for n in range(4)]
     report = examine([*english, *german])
-    (found,) = of(report, "thin_language")
+    (found,) = of(report, "underrepresented_language")
     assert (found.severity, "'de'" in found.message, "4 of 404" in found.message) == ("note", True, True)
     assert report.statistics.languages == {"en": 400, "de": 4}
     assert report.statistics.sampled == 404
@@ -307,18 +307,18 @@ def test_languages_that_cannot_be_told_are_a_note(monkeypatch: pytest.MonkeyPatc
     assert report.valid
 
 
-def test_the_checks_follow_another_taxonomy() -> None:
-    taxonomy = Taxonomy(
+def test_the_checks_follow_another_channel_config() -> None:
+    channel_config = ChannelConfig(
         subject="music search",
-        facets=(Facet(name="mood", description="m"), Facet(name="tempo", description="t")),
+        channels=(Channel(name="mood", description="m"), Channel(name="tempo", description="t")),
         fallback={"mood": 0.5, "tempo": 0.5},
         label_grid=0.25,
     )
     content = []
     for number in range(150):
         record = Record(0, f"song {number}", {"mood": 1.0, "tempo": 0.0}, "It focuses on tempo.", "")
-        content.append(training_line(record, student_prompt(taxonomy)))
-    report = examine(content, taxonomy)
+        content.append(training_line(record, student_prompt(channel_config)))
+    report = examine(content, channel_config)
     assert report.finding_counts["reasoning_contradicts"] == 150
-    assert of(report, "thin_facet")[0].message.startswith("tempo is dominant in 0 of 150")
+    assert of(report, "underrepresented_channel")[0].message.startswith("tempo is dominant in 0 of 150")
     json.loads(report.model_dump_json())

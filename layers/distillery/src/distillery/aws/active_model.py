@@ -36,7 +36,7 @@ def parse_active_model(text: str) -> ActiveModel:
     except ValidationError as error:
         raise BadInput(
             f"The active-model parameter cannot be read: {error.errors()[0]['msg']}.",
-            mend='Set it to {} for the baseline, or to {"run_id", "model_id", "prompt", "promoted_at"}.',
+            fix='Set it to {} for the baseline, or to {"run_id", "model_id", "prompt", "promoted_at"}.',
         ) from error
 
 

@@ -127,4 +127,4 @@ def read_parsed(bucket: Bucket, key: str, parse: Callable[[bytes], ParsedT]) -> 
     try:
         return parse(content)
     except BadInput as error:
-        raise BadInput(f"{key}: {error.message}", mend=error.mend) from error
+        raise BadInput(f"{key}: {error.message}", fix=error.fix) from error

@@ -48,7 +48,7 @@ class Queue:
         with ThreadPoolExecutor(SENT_AT_ONCE) as pool:
             list(pool.map(one, bodies))
 
-    def bury(self, body: str, reason: str, attributes: Mapping[str, str] | None = None) -> None:
+    def dead_letter(self, body: str, reason: str, attributes: Mapping[str, str] | None = None) -> None:
         """Keep a message as it came, with the reason why it cannot be dealt with (dead-letter queues)."""
         texts = {**(attributes or {}), "reason": reason[:LONGEST_REASON]}
         values: dict[str, MessageAttributeValueTypeDef] = {

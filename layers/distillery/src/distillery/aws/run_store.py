@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from distillery.runs.states import Approval
 
 
-class Ledger:
+class RunStore:
     """The runs table."""
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:

@@ -1,48 +1,83 @@
-"""The stack's configuration in the data bucket: the taxonomy and the price list, or those shipped.
+"""The configuration that the data bucket holds: the channel configuration and the price list.
 
-Each run keeps a copy of the taxonomy it was validated with, so that a change of the stack's reaches neither
-a run that is under way nor the active model.
+Without an object of its own a stack uses the files shipped with the package. A run or a generation keeps a copy
+of the channel configuration it began with, so that a later change reaches neither it nor the active model.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from distillery.aws import clients
 from distillery.aws.bucket import read_parsed, run_key
 from distillery.cost.prices import PriceList, parse_prices, price_list
-from distillery.task.channels import Taxonomy, default_taxonomy, dump_taxonomy, parse_taxonomy
+from distillery.earlier_names import CHANNEL_CONFIG_FILE
+from distillery.generation.states import generation_key
+from distillery.task.channels import (
+    ChannelConfig,
+    default_channel_config,
+    dump_channel_config,
+    parse_channel_config,
+)
 
 if TYPE_CHECKING:
     from distillery.aws.bucket import Bucket
 
-TAXONOMY_KEY = "config/taxonomy.yaml"
+CHANNEL_CONFIG_KEY = "config/channels.yaml"
 PRICES_KEY = "config/prices.yaml"
-RUN_COPY = "taxonomy.yaml"
+COPY = "channels.yaml"
+"""Name of the copy that a run or a generation keeps."""
+
+logger = logging.getLogger(__name__)
 
 
-def stack_taxonomy(bucket: Bucket) -> Taxonomy:
-    """The stack's own taxonomy or, without one, the shipped one; BadInput when it cannot be used."""
-    return _read(bucket, TAXONOMY_KEY) or default_taxonomy()
+def stack_channel_config(bucket: Bucket) -> ChannelConfig:
+    """The stack's channel configuration or, without one, the shipped one.
+
+    Raises BadInput when the object cannot be used.
+    """
+    return read_channel_config(bucket, CHANNEL_CONFIG_KEY) or default_channel_config()
 
 
-def run_taxonomy(bucket: Bucket, run_id: str) -> Taxonomy:
-    """The taxonomy that a run was validated with."""
-    # A run from before copies were kept was validated with the shipped one.
-    return _read(bucket, run_key(run_id, RUN_COPY)) or default_taxonomy()
+def run_channel_config(bucket: Bucket, run_id: str) -> ChannelConfig:
+    """The channel configuration that a run was validated with."""
+    # A run that is older than the copies was validated with the shipped configuration.
+    return read_channel_config(bucket, run_key(run_id, COPY)) or default_channel_config()
 
 
-def pin_taxonomy(bucket: Bucket, run_id: str) -> Taxonomy:
-    """The run's taxonomy; at first the stack's, of which the run then keeps a copy."""
-    key = run_key(run_id, RUN_COPY)
-    kept = _read(bucket, key)
+def pin_channel_config(bucket: Bucket, run_id: str) -> ChannelConfig:
+    """The run's copy of the channel configuration; the first call makes it from the stack's."""
+    key = run_key(run_id, COPY)
+    kept = read_channel_config(bucket, key)
     if kept is None:
-        kept = stack_taxonomy(bucket)
-        bucket.put(key, dump_taxonomy(kept).encode(), "application/yaml")
+        kept = stack_channel_config(bucket)
+        bucket.put(key, dump_channel_config(kept).encode(), "application/yaml")
     return kept
 
 
-def _read(bucket: Bucket, key: str) -> Taxonomy | None:
-    return read_parsed(bucket, key, parse_taxonomy)
+def generation_channel_config(bucket: Bucket, generation_id: str) -> ChannelConfig:
+    """The channel configuration that a generation was planned with; raises Missing where its copy is gone."""
+    key = generation_key(generation_id, COPY)
+    found = read_channel_config(bucket, key)
+    if found is None:
+        raise clients.Missing(f"{bucket.uri(key)} does not exist.")
+    return found
+
+
+def read_channel_config(bucket: Bucket, key: str) -> ChannelConfig | None:
+    """The channel configuration at a key or, where there is none, at the key of earlier versions.
+
+    Returns None where there is neither. Raises BadInput when the object cannot be used.
+    """
+    found = read_parsed(bucket, key, parse_channel_config)
+    if found is not None:
+        return found
+    earlier = f"{key.rpartition('/')[0]}/{CHANNEL_CONFIG_FILE}"
+    found = read_parsed(bucket, earlier, parse_channel_config)
+    if found is not None and key == CHANNEL_CONFIG_KEY:
+        logger.warning("%s is read in place of %s. Rename the object.", earlier, key)
+    return found
 
 
 def stack_prices(bucket: Bucket) -> PriceList:

@@ -71,7 +71,7 @@ class Entries:
 
     def find(self, name: str) -> dict[str, Any] | None:
         """The entry as it is now (a consistent read)."""
-        with clients.explained("read the ledger"):
+        with clients.explained("read the run table"):
             answer = self._client.get_item(
                 TableName=self._table, Key={self._key: {"S": name}}, ConsistentRead=True
             )
@@ -125,7 +125,7 @@ class Entries:
     def _write(
         self, name: str, expression: str, condition: str, names: Iterable[str], bound: dict[str, Any]
     ) -> dict[str, Any] | None:
-        with clients.explained("write to the ledger"):
+        with clients.explained("write to the run table"):
             try:
                 answer = self._client.update_item(
                     TableName=self._table,

@@ -1,4 +1,4 @@
-"""What a run may cost before anything is paid: quote.json.
+"""What a run may cost before anything is paid: estimate.json.
 
 Everything is a low and a high, from counts of characters and the price list; what has no price is named and
 never guessed. Tokens are estimated, since nobody publishes how the models cut text: 3 to 5 ASCII characters a
@@ -19,7 +19,7 @@ from distillery.cost.prices import MILLION
 from distillery.dataset.scan import MAX_RECORDS
 from distillery.dataset.statistics import Characters, beyond_ascii
 from distillery.messages import usd
-from distillery.runs.states import QuotedCost
+from distillery.runs.states import EstimatedCost
 from distillery.task.channels import REASONING
 from distillery.task.prompts import judge_instructions, student_prompt, teacher_prompt
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from distillery.cost.prices import Price, PriceList
     from distillery.dataset.validation import DatasetReport
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 ASCII_PER_TOKEN = (5.0, 3.0)
 TOKENS_PER_OTHER = (0.4, 2.0)
@@ -102,8 +102,8 @@ class BreakEven(BaseModel):
     high: int | None
 
 
-class Quote(BaseModel):
-    """quote.json. `known` is the sum of the lines with a price, `unknown` the names of those without.
+class Estimate(BaseModel):
+    """estimate.json. `known` is the sum of the lines with a price, `unknown` the names of those without.
 
     `unpriced` names the models without a price. `pays_off_after` is None where a price of the router's calls
     is missing.
@@ -123,7 +123,7 @@ class Quote(BaseModel):
     estimate: str = ESTIMATE
 
     def sentence(self) -> str:
-        """The quote for people."""
+        """The estimate for people."""
         unknown = f", without {', '.join(self.unknown)}, whose price is not known" if self.unknown else ""
         return f"The run costs {dollars(self.known)}{unknown}. {self._routing()} {self._paying_off()}"
 
@@ -145,13 +145,13 @@ class Quote(BaseModel):
             return f"{known} has paid for itself after {after.low:,} queries at the earliest, or never."
         return f"{known} has paid for itself after {after.low:,} to {after.high:,} queries."
 
-    def short(self, limit: float) -> QuotedCost:
-        """What the ledger keeps, and whether a person has to approve it: above the limit, in USD."""
-        return QuotedCost(
+    def short(self, limit: float) -> EstimatedCost:
+        """What the run table keeps, and whether a person has to approve it: above the limit, in USD."""
+        return EstimatedCost(
             low=round(self.known.low, 4),
             high=round(self.known.high, 4),
             unknown=self.unknown,
-            waits_because=self._waits_because(limit),
+            approval_reason=self._waits_because(limit),
         )
 
     def _waits_because(self, limit: float) -> str:
@@ -181,27 +181,31 @@ def text_tokens(text: str) -> Span:
     return tokens(Characters(total=len(text), beyond_ascii=beyond_ascii(text)))
 
 
-def make_quote(
-    report: DatasetReport, taxonomy: Taxonomy, models: Mapping[str, str], prices: PriceList
-) -> Quote:
-    """The quote for a validated dataset; `models` are the ids by role: teacher, student, baseline, judge."""
-    return _Quoter(report, taxonomy, models, prices).quote()
+def make_estimate(
+    report: DatasetReport, channel_config: ChannelConfig, models: Mapping[str, str], prices: PriceList
+) -> Estimate:
+    """The estimate for a validated dataset; `models` are the ids by role: teacher, student, baseline, judge."""
+    return _Estimator(report, channel_config, models, prices).estimate()
 
 
-class _Quoter:
+class _Estimator:
     def __init__(
-        self, report: DatasetReport, taxonomy: Taxonomy, models: Mapping[str, str], prices: PriceList
+        self,
+        report: DatasetReport,
+        channel_config: ChannelConfig,
+        models: Mapping[str, str],
+        prices: PriceList,
     ) -> None:
         self._report, self._models, self._prices = report, models, prices
         statistics = report.statistics
-        shape = text_tokens(json.dumps({**taxonomy.fallback, REASONING: ""}))
+        shape = text_tokens(json.dumps({**channel_config.fallback, REASONING: ""}))
         self._query = _mean(statistics.query_characters, statistics.records)
         self._label = shape + _mean(statistics.reasoning_characters, statistics.labelled)
         self._answer = shape + _of_a_model(_mean(statistics.reasoning_characters, statistics.labelled))
-        self._student_prompt = text_tokens(student_prompt(taxonomy)) + self._query
-        self._teacher_prompt = text_tokens(teacher_prompt(taxonomy)) + self._query
+        self._student_prompt = text_tokens(student_prompt(channel_config)) + self._query
+        self._teacher_prompt = text_tokens(teacher_prompt(channel_config)) + self._query
         self._judged = (
-            text_tokens(judge_instructions(taxonomy))
+            text_tokens(judge_instructions(channel_config))
             + Span(low=JUDGE_FRAME_TOKENS[0], high=JUDGE_FRAME_TOKENS[1])
             + self._student_prompt
             + self._label
@@ -211,16 +215,16 @@ class _Quoter:
         student, baseline = models["student"], models["baseline"]
         self._respondents: dict[str, tuple[str, Price | None, Span]] = {
             "distilled": (student, prices.find(student, customised=True), self._student_prompt),
-            "base": (student, prices.find(student), self._student_prompt),
+            "untuned": (student, prices.find(student), self._student_prompt),
             "baseline": (baseline, prices.find(baseline), self._teacher_prompt),
         }
 
-    def quote(self) -> Quote:
+    def estimate(self) -> Estimate:
         lines = [self._teaching(), self._training(), self._storage(), *self._evaluation(), self._judging()]
         priced = [line.usd for line in lines if line.usd is not None]
         known = sum(priced, start=NOTHING).rounded(USD_DIGITS)
         per_thousand = {"student": self._routing("distilled"), "baseline": self._routing("baseline")}
-        return Quote(
+        return Estimate(
             run_id=self._report.run_id,
             models=dict(self._models),
             prices_as_of=self._prices.as_of,

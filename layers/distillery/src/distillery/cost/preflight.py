@@ -88,8 +88,8 @@ def check_pair(teacher: str, student: str) -> Check:
     if student in STUDENTS_OF.get(teacher, frozenset()):
         return Check(name="pair", verdict="met", sentence=f"{teacher} is a documented teacher of {student}.")
     others = " or ".join(teachers_of(student))
-    mend = f"set TeacherModelId to {others}" if others else "set StudentModelId to a model that can be taught"
-    sentence = f"{teacher} is no documented teacher of {student}: {mend}."
+    fix = f"set TeacherModelId to {others}" if others else "set StudentModelId to a model that can be taught"
+    sentence = f"{teacher} is no documented teacher of {student}: {fix}."
     return Check(name="pair", verdict="refused", sentence=sentence)
 
 
@@ -102,7 +102,7 @@ def check_trust(role_arn: str, trust: Mapping[str, Any] | None, account: str, so
         return Check(name="role", verdict="met", sentence=f"Bedrock may assume the role {role_arn}.")
     sentence = (
         f"The trust policy of {role_arn} does not let {SERVICE} assume it for customization jobs of this "
-        "account. Deploy the stack again, or mend the policy."
+        "account. Deploy the stack again, or fix the policy."
     )
     return Check(name="role", verdict="refused", sentence=sentence)
 
@@ -152,12 +152,12 @@ def check_access(role_arn: str, action: str, resource: str, *, allowed: bool) ->
     if allowed:
         return Check(name=name, verdict="met", sentence=f"The role {role_arn} may {action} on {resource}.")
     sentence = (
-        f"The role {role_arn} may not {action} on {resource}. Deploy the stack again, or mend its policy."
+        f"The role {role_arn} may not {action} on {resource}. Deploy the stack again, or fix its policy."
     )
     return Check(name=name, verdict="refused", sentence=sentence)
 
 
-def check_quota(name: str, used: int, most: int, *, parameter: str, passes: bool, mend: str = "") -> Check:
+def check_quota(name: str, used: int, most: int, *, parameter: str, passes: bool, fix: str = "") -> Check:
     """Whether one more fits; where room comes by itself (`passes`) a full house is waited for."""
     quota = f"quota of {name}"
     if used < most:
@@ -165,7 +165,7 @@ def check_quota(name: str, used: int, most: int, *, parameter: str, passes: bool
     if passes:
         sentence = f"{used} of {most} {name} are used; the run waits until one has ended."
         return Check(name=quota, verdict="waits", sentence=sentence)
-    sentence = f"{used} of {most} {name} are used. {mend}, or have the quota raised and set {parameter}."
+    sentence = f"{used} of {most} {name} are used. {fix}, or have the quota raised and set {parameter}."
     return Check(name=quota, verdict="refused", sentence=sentence)
 
 

@@ -96,7 +96,7 @@ def _name_and_version(model_id: str) -> str:
 
 def parse_prices(content: str | bytes) -> PriceList:
     """Read a price list from YAML; raise BadInput with one sentence when it cannot be used."""
-    return parse_yaml(PriceList, content, what="price list", mend="The shipped prices.yaml shows the form.")
+    return parse_yaml(PriceList, content, what="price list", fix="The shipped prices.yaml shows the form.")
 
 
 @cache

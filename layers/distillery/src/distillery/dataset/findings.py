@@ -1,4 +1,4 @@
-"""What the doctor may find in a dataset: every code with its severity, what it means, and the mend."""
+"""What the doctor may find in a dataset: every code with its severity, what it means, and the fix."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ LINES_SHOWN = 20
 
 
 class Code(NamedTuple):
-    """A kind of finding. `mended` says that the doctor writes the line without this flaw."""
+    """A kind of finding. `fixed` says that the doctor writes the line without this flaw."""
 
     severity: Severity
     meaning: str
-    mend: str
-    mended: bool = False
+    fix: str
+    fixed: bool = False
 
 
 _ONE_OBJECT = "Write one JSON object a line, without commas or brackets around the lines."
 _ONE_TURN = "Give one user turn, and after it at most one assistant turn with the label."
-_BARE_OBJECT = "Answer with one JSON object of the facets and, if wanted, a reasoning."
+_BARE_OBJECT = "Answer with one JSON object of the channels and, if wanted, a reasoning."
 _TEXT_LIST = 'Write "content": [{"text": "..."}].'
-_FACETS = "Name exactly the taxonomy's facets, and give 0 where one is of no use."
+_CHANNELS = "Name exactly the channel configuration's channels, and give 0 where one is of no use."
 _NUMBER = "Give a number from 0 to 1."
 _MORE_OF_THEM = "Add queries of this kind if the router will be asked them."
 
@@ -41,7 +41,7 @@ CODES: dict[str, Code] = {
     "compressed_file": Code("error", "The file is compressed.", "Unpack it, and drop the JSON lines in it."),
     "file_too_large": Code("error", "The file is over 2 GB.", "Split it into several datasets."),
     "bad_lines": Code(
-        "error", "More lines are bad than the stack tolerates.", "Mend or remove the lines found."
+        "error", "More lines are bad than the stack tolerates.", "Fix or remove the lines found."
     ),
     "too_few_distinct": Code("error", "Fewer than 100 distinct queries are usable.", "Add other queries."),
     "too_many_records": Code(
@@ -89,8 +89,10 @@ CODES: dict[str, Code] = {
     ),
     "label_not_json": Code("error", "The label is not JSON.", _BARE_OBJECT),
     "label_not_object": Code("error", "The label is JSON, but not an object.", _BARE_OBJECT),
-    "unknown_facet": Code("error", "The label names a facet that the taxonomy has not.", _FACETS),
-    "missing_facet": Code("error", "The label lacks a facet.", _FACETS),
+    "unknown_channel": Code(
+        "error", "The label names a channel that the channel configuration has not.", _CHANNELS
+    ),
+    "missing_channel": Code("error", "The label lacks a channel.", _CHANNELS),
     "weight_not_number": Code("error", "A weight is no number.", "Write it as a bare number."),
     "weight_not_finite": Code("error", "A weight is NaN or infinite.", _NUMBER),
     "negative_weight": Code("error", "A weight is below 0.", _NUMBER),
@@ -98,41 +100,41 @@ CODES: dict[str, Code] = {
     "weights_sum": Code(
         "error",
         "The weights sum to something more than 0.05 off 1.",
-        "Scale them to a sum of 1 (up to 0.05 off is mended).",
+        "Scale them to a sum of 1 (up to 0.05 off is fixed).",
     ),
     "reasoning_not_text": Code("error", "The reasoning is no text.", "Write it as a text."),
-    # What is mended
+    # What is fixed
     "byte_order_mark": Code(
         "warning",
         "The file starts with a byte order mark.",
         "Save the file as UTF-8 without a byte order mark.",
-        mended=True,
+        fixed=True,
     ),
     "unknown_field": Code(
         "warning",
         "A line has fields that Bedrock does not know; they are left out.",
         "Keep to the fields known.",
-        mended=True,
+        fixed=True,
     ),
     "control_characters": Code(
         "warning",
         "A text holds control characters; they are removed.",
         "Nothing to do, unless they stand for something.",
-        mended=True,
+        fixed=True,
     ),
     "weights_renormalised": Code(
         "warning",
         "Weights that sum to 1 within 0.05, but not within rounding, are scaled to a sum of 1.",
         "Look at the label: a weight may be wrong.",
-        mended=True,
+        fixed=True,
     ),
     "weights_rounded": Code(
         "note",
         "Weights that miss a sum of 1 by rounding (0.011 at most) are scaled to it.",
         "Nothing to do.",
-        mended=True,
+        fixed=True,
     ),
-    "blank_line": Code("note", "Blank lines are left out.", "Nothing to do.", mended=True),
+    "blank_line": Code("note", "Blank lines are left out.", "Nothing to do.", fixed=True),
     # What a person should look at
     "long_query": Code(
         "warning",
@@ -156,23 +158,23 @@ CODES: dict[str, Code] = {
     ),
     "near_conflicting_labels": Code(
         "warning",
-        "Near-copies have labels far apart.",
+        "Near-duplicates have labels far apart.",
         "Look which label is right; the difference should follow from the words that differ.",
     ),
     "near_duplicates": Code(
         "note",
-        "Queries are near-copies of each other; they stay on one side of the split.",
+        "Queries are near-duplicates of each other; they stay on one side of the split.",
         "Keep one of them, unless the spellings are meant to be learned.",
     ),
     "repeated_query": Code("note", "Records repeat the query of another; all are kept.", "Nothing to do."),
     "reasoning_contradicts": Code(
         "warning",
-        "The reasoning calls a facet the most important one, and its weight is not the largest.",
+        "The reasoning calls a channel the most important one, and its weight is not the largest.",
         "Make the weights and the reasoning agree.",
     ),
     "off_grid": Code(
         "note",
-        "Weights are no steps of the taxonomy's label grid.",
+        "Weights are no steps of the channel configuration's label grid.",
         "Nothing to do, unless the labels should come from the grid.",
     ),
     "no_reasoning": Code(
@@ -188,9 +190,9 @@ CODES: dict[str, Code] = {
         "A few shapes of query make up most of the dataset.",
         "Vary the wording: a student learns the template and not the search.",
     ),
-    "thin_facet": Code("warning", "A facet is dominant in very few labels.", _MORE_OF_THEM),
-    "thin_length": Code("note", "Queries of some length are very few.", _MORE_OF_THEM),
-    "thin_language": Code("note", "Queries of some language are very few.", _MORE_OF_THEM),
+    "underrepresented_channel": Code("warning", "A channel is dominant in very few labels.", _MORE_OF_THEM),
+    "underrepresented_length": Code("note", "Queries of some length are very few.", _MORE_OF_THEM),
+    "underrepresented_language": Code("note", "Queries of some language are very few.", _MORE_OF_THEM),
     "languages_unknown": Code(
         "note",
         "The model of languages cannot be loaded where this ran.",
@@ -215,13 +217,13 @@ CODES: dict[str, Code] = {
     "small_holdout": Code("warning", "Fewer records are held out than asked for.", "Add records."),
     "holdout_size": Code(
         "note",
-        "Equal queries and near-copies stay together, so that not exactly as many are held out as wanted.",
-        "Nothing to do, unless it is too few to judge by: then drop repeats and near-copies.",
+        "Equal queries and near-duplicates stay together, so that not exactly as many are held out as wanted.",
+        "Nothing to do, unless it is too few to judge by: then drop repeats and near-duplicates.",
     ),
     "diff_left_out": Code(
         "note",
-        "The file of mends is left out, as it would be too large.",
-        "Mend the lines found first, and validate again.",
+        "The file of fixes is left out, as it would be too large.",
+        "Fix the lines found first, and validate again.",
     ),
 }
 
@@ -237,26 +239,26 @@ class Finding:
     severity: Severity
     line: int | None
     message: str
-    mend: str
+    fix: str
     lines: tuple[int, ...] = ()
 
 
 def found(
-    code: str, line: int | None, message: str, *, mend: str | None = None, lines: Iterable[int] = ()
+    code: str, line: int | None, message: str, *, fix: str | None = None, lines: Iterable[int] = ()
 ) -> Finding:
-    """A finding with what the table says of its code; `mend` may be said more exactly."""
+    """A finding with what the table says of its code; `fix` may be said more exactly."""
     kind = CODES[code]
     shown = tuple(sorted(set(lines))[:LINES_SHOWN])
-    return Finding(code, kind.severity, line, message, kind.mend if mend is None else mend, shown)
+    return Finding(code, kind.severity, line, message, kind.fix if fix is None else fix, shown)
 
 
 class Flaw(Exception):
     """What makes a line unusable."""
 
-    def __init__(self, code: str, message: str, mend: str | None = None) -> None:
+    def __init__(self, code: str, message: str, fix: str | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.mend = code, message, mend
+        self.code, self.message, self.fix = code, message, fix
 
     def at(self, line: int) -> Finding:
         """The finding on the line that has it."""
-        return found(self.code, line, self.message, mend=self.mend)
+        return found(self.code, line, self.message, fix=self.fix)

@@ -1,7 +1,7 @@
-"""The file as it was dropped against the file as it is mended: a unified diff without context, and the file.
+"""The file as it was dropped against the file as it is fixed: a unified diff without context, and the file.
 
 `patch` applies the diff to the file that was dropped; it holds every line that was changed or left out, and
-nothing else. The mended file has every other line byte for byte.
+nothing else. The fixed file has every other line byte for byte.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_DIFF_BYTES = 100_000_000
-"""A larger diff is left out: whoever has so much to mend needs no list of it."""
+"""A larger diff is left out: whoever has so much to fix needs no list of it."""
 MOST_PENDING = 64 * 1024
 """Bytes of lines that follow each other and are put into one hunk."""
-_HEADER = b"--- dropped\n+++ mended\n"
+_HEADER = b"--- dropped\n+++ fixed\n"
 _NO_NEWLINE = b"\n\\ No newline at end of file\n"
 
 
-class Mends:
+class Fixes:
     """Told of every line in its order; lines are counted from 1."""
 
     def __init__(self, diff: IO[bytes] | None, fixed: IO[bytes] | None) -> None:
@@ -37,10 +37,10 @@ class Mends:
             self._fixed.write(raw)
             self._fixed.write(end)
 
-    def change(self, number: int, raw: bytes, mended: bytes | None, *, cut: bool = False) -> None:
+    def change(self, number: int, raw: bytes, fixed: bytes | None, *, cut: bool = False) -> None:
         """A line that is replaced, or left out; `cut` says that `raw` is not all of it."""
-        if self._fixed is not None and mended is not None:
-            self._fixed.write(mended)
+        if self._fixed is not None and fixed is not None:
+            self._fixed.write(fixed)
         if cut:
             self._give_up()
         if self._diff is None:
@@ -48,8 +48,8 @@ class Mends:
         if not self._old:
             self._first = number
         self._old.append(raw)
-        if mended is not None:
-            self._new.append(mended)
+        if fixed is not None:
+            self._new.append(fixed)
         self._pending += len(raw)
         if self._pending > MOST_PENDING:
             self._flush()

@@ -1,4 +1,4 @@
-"""What the assistant's turn of a line must say: a weight for every facet and, if wanted, a reasoning."""
+"""What the assistant's turn of a line must say: a weight for every channel and, if wanted, a reasoning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from distillery.task.weights import Weights
 
-MENDABLE_SUM = 0.05
+FIXABLE_SUM = 0.05
 """A sum this far off 1 is scaled, and said; beyond it a weight is missing or wrong."""
 MOST_KNOWN = 4_096
 LONGEST_KNOWN = 1_000
@@ -26,14 +26,14 @@ _BEFORE_REASONING = (f', "{REASONING}": "', f',"{REASONING}":"')
 
 
 class Label(NamedTuple):
-    """Weights in the taxonomy's order that sum to 1, and the reasoning (may be empty)."""
+    """Weights in the channel configuration's order that sum to 1, and the reasoning (may be empty)."""
 
     weights: Weights
     reasoning: str
 
 
 class _Weights(NamedTuple):
-    """Weights as they are used, and what was mended: the code and the sum; no code where nothing was."""
+    """Weights as they are used, and what was fixed: the code and the sum; no code where nothing was."""
 
     values: Weights
     code: str | None
@@ -41,17 +41,17 @@ class _Weights(NamedTuple):
 
 
 class LabelReader:
-    """Reads labels over the same facets.
+    """Reads labels over the same channels.
 
     Labels come from a grid, so few sets of weights are distinct: those of each spelling are checked once.
     """
 
-    def __init__(self, facets: Sequence[str]) -> None:
-        self._facets = tuple(facets)
+    def __init__(self, channels: Sequence[str]) -> None:
+        self._channels = tuple(channels)
         self._known: dict[str, _Weights] = {}
 
     def read(self, text: str, line: int, findings: list[Finding]) -> Label:
-        """The label of a line; raises Flaw, and appends what was mended to `findings`."""
+        """The label of a line; raises Flaw, and appends what was fixed to `findings`."""
         text = without_controls(text, "label", line, findings)
         weights, reasoning = self._read_known(text) or self._read_anew(text)
         if weights.code is not None:
@@ -94,19 +94,19 @@ class LabelReader:
                 self._known[head] = weights
 
     def _weights(self, content: dict[str, Any]) -> _Weights:
-        if len(content) != len(self._facets) + (REASONING in content):
-            raise _other_facets(content, self._facets)
-        if any(facet not in content for facet in self._facets):
-            raise _other_facets(content, self._facets)
-        values = {facet: _weight(facet, content[facet]) for facet in self._facets}
+        if len(content) != len(self._channels) + (REASONING in content):
+            raise _other_channels(content, self._channels)
+        if any(channel not in content for channel in self._channels):
+            raise _other_channels(content, self._channels)
+        values = {channel: _weight(channel, content[channel]) for channel in self._channels}
         total = math.fsum(values.values())
         off = abs(total - 1)
         if off <= TOLERANCE:
             return _Weights(values, None, total)
-        if off > MENDABLE_SUM + TOLERANCE:
+        if off > FIXABLE_SUM + TOLERANCE:
             raise Flaw("weights_sum", f"The weights sum to {total:.4g} instead of 1.")
         code = "weights_rounded" if off <= SUM_SLACK + TOLERANCE else "weights_renormalised"
-        return _Weights(normalise(values, self._facets), code, total)
+        return _Weights(normalise(values, self._channels), code, total)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -135,20 +135,20 @@ def _scaled(weights: _Weights, line: int) -> Finding:
     return found(weights.code or "", line, told)
 
 
-def _other_facets(content: dict[str, Any], facets: Sequence[str]) -> Flaw:
-    unknown = ", ".join(shown(name) for name in content if name not in facets and name != REASONING)
-    missing = ", ".join(facet for facet in facets if facet not in content)
-    known = f"The taxonomy's facets are {', '.join(facets)}."
+def _other_channels(content: dict[str, Any], channels: Sequence[str]) -> Flaw:
+    unknown = ", ".join(shown(name) for name in content if name not in channels and name != REASONING)
+    missing = ", ".join(channel for channel in channels if channel not in content)
+    known = f"The channel configuration's channels are {', '.join(channels)}."
     if unknown:
         lacking = f" and lacks {missing}" if missing else ""
-        return Flaw("unknown_facet", f"The label has the unknown facet {cut(unknown)}{lacking}.", known)
-    return Flaw("missing_facet", f"The label lacks {missing}.", f"{known} Give 0 where one is of no use.")
+        return Flaw("unknown_channel", f"The label has the unknown channel {cut(unknown)}{lacking}.", known)
+    return Flaw("missing_channel", f"The label lacks {missing}.", f"{known} Give 0 where one is of no use.")
 
 
-def _weight(facet: str, value: Any) -> float:
+def _weight(channel: str, value: Any) -> float:
     # Not isinstance: True is an int to Python, and no weight to anybody.
     if type(value) is not float and type(value) is not int:
-        raise Flaw("weight_not_number", f"The weight of {facet} is {kind(value)}.")
+        raise Flaw("weight_not_number", f"The weight of {channel} is {kind(value)}.")
     if 0 <= value <= 1:
         return float(value) + 0.0  # -0.0 becomes 0.0: the two are equal and would be written differently
     code, told = (
@@ -159,4 +159,4 @@ def _weight(facet: str, value: Any) -> float:
         if value < 0
         else ("weight_above_one", "above 1")
     )
-    raise Flaw(code, f"The weight of {facet} is {told}.")
+    raise Flaw(code, f"The weight of {channel} is {told}.")

@@ -1,6 +1,6 @@
 """Near-duplicate search: which queries a person would call copies of each other.
 
-Two queries are near-copies when the numbers in them are equal, in their order, and of the trigrams of
+Two queries are near-duplicates when the numbers in them are equal, in their order, and of the trigrams of
 their words (as a set, so the order of the words does not matter, nor do case, punctuation and accents'
 encoding)
 
@@ -48,7 +48,7 @@ _numbers = re.compile(r"\d+").findall
 
 
 def near_duplicate_clusters(queries: Sequence[str]) -> list[list[int]]:
-    """Indexes of queries that are near-copies of each other, directly or through others.
+    """Indexes of queries that are near-duplicates of each other, directly or through others.
 
     Clusters of two or more only, in the order of their first index. Depends on the queries, not on their
     order.
@@ -167,10 +167,10 @@ class _Search:
                 yield cluster
 
     def _near(self, place: int, among: int) -> int:
-        """Which of some queries are near-copies of one."""
+        """Which of some queries are near-duplicates of one."""
         own = self._trigrams[place]
         holders = sorted((self._holders[trigram] for trigram in own), key=int.bit_count)
-        # A near-copy lacks so many at most, so of twice as many it has one half: mostly none does.
+        # A near-duplicate lacks so many at most, so of twice as many it has one half: mostly none does.
         lacked = len(own) - ceil(ALIKE * len(own))
         counted = _Sum()
         counted.add(holders[: 2 * lacked])

@@ -31,7 +31,7 @@ MAX_QUERY_CHARACTERS = 1_000
 
 
 class Record(NamedTuple):
-    """A good line. `query` is trimmed, `label` holds every facet or is None, the texts may be empty."""
+    """A good line. `query` is trimmed, `label` holds every channel or is None, the texts may be empty."""
 
     line: int
     query: str
@@ -53,11 +53,11 @@ _MESSAGE_KEYS = frozenset({"role", "content"})
 
 
 class LineReader:
-    """Reads the lines of one file, over the same facets; what it remembers does not grow with the file."""
+    """Reads the lines of one file, over the same channels; what it remembers does not grow with the file."""
 
-    def __init__(self, facets: Sequence[str]) -> None:
+    def __init__(self, channels: Sequence[str]) -> None:
         self._frames = Frames()
-        self._labels = LabelReader(facets)
+        self._labels = LabelReader(channels)
 
     def check(self, raw: bytes, line: int) -> Checked:
         """Check one line (without its end); never raises, whatever the bytes are.
@@ -96,20 +96,20 @@ class LineReader:
         return texts
 
 
-def check_line(raw: bytes, line: int, facets: Sequence[str]) -> Checked:
+def check_line(raw: bytes, line: int, channels: Sequence[str]) -> Checked:
     """Check one line by itself, as LineReader does."""
-    return LineReader(facets).check(raw, line)
+    return LineReader(channels).check(raw, line)
 
 
-def is_mended(findings: Sequence[Finding]) -> bool:
+def is_fixed(findings: Sequence[Finding]) -> bool:
     """Whether what was made of a good line is something else than what it says."""
-    return any(CODES[finding.code].mended for finding in findings)
+    return any(CODES[finding.code].fixed for finding in findings)
 
 
 def training_line(record: Record, prompt: str, *, labelled: bool = True) -> bytes:
     """The record as Bedrock is given it, with `prompt` as its system prompt; ends in a newline.
 
-    Equal content gives equal bytes: keys, facets and numbers have one order and one spelling. An empty prompt
+    Equal content gives equal bytes: keys, channels and numbers have one order and one spelling. An empty prompt
     is none.
     """
     # Put together by hand: building the object and encoding it takes four times as long.
@@ -123,11 +123,11 @@ def training_line(record: Record, prompt: str, *, labelled: bool = True) -> byte
 
 
 @lru_cache(4_096)
-def _spelled(facets: tuple[str, ...], weights: tuple[float, ...]) -> str:
-    # A facet's name needs no escaping: the taxonomy allows lower-case letters, digits and "_" only.
+def _spelled(channels: tuple[str, ...], weights: tuple[float, ...]) -> str:
+    # A channel's name needs no escaping: the channel configuration allows lower-case letters, digits and "_" only.
     # The sum: to the cache 1 and 1.0 are the same, and 0.0 and -0.0; so they must have one spelling.
-    spelled = zip(facets, weights, strict=True)
-    return ", ".join(f'"{facet}": {weight + 0.0!r}' for facet, weight in spelled)
+    spelled = zip(channels, weights, strict=True)
+    return ", ".join(f'"{channel}": {weight + 0.0!r}' for channel, weight in spelled)
 
 
 @lru_cache(64)
@@ -229,7 +229,7 @@ def _misplaced(messages: Any) -> Flaw:
 def _unknown_fields(content: dict[str, Any], known: frozenset[str], where: str, line: int) -> Finding:
     names = cut(", ".join(shown(name) for name in sorted(content.keys() - known)[:4]))
     told = f"{where} has fields that Bedrock does not know, and they are left out: {names}."
-    return found("unknown_field", line, told, mend=f"Keep to {', '.join(sorted(known))}.")
+    return found("unknown_field", line, told, fix=f"Keep to {', '.join(sorted(known))}.")
 
 
 def _system(blocks: Any) -> str:

@@ -12,14 +12,14 @@ from array import array
 from collections import Counter
 from typing import IO, TYPE_CHECKING
 
-from distillery.dataset.checks.contradictions import Contradictions
+from distillery.dataset.contradictions import Contradictions
 from distillery.dataset.findings import SEVERITIES, Finding, Severity, found
 from distillery.dataset.lines import LONGEST_SEEN, Lines, Readable, Unreadable
 from distillery.dataset.records import (
     MAX_LINE_BYTES,
     LineReader,
     Record,
-    is_mended,
+    is_fixed,
     line_too_long,
     training_line,
 )
@@ -31,15 +31,15 @@ from distillery.task.weights import dominants
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from distillery.dataset.fixes import Mends
-    from distillery.task.channels import Taxonomy
+    from distillery.dataset.fixes import Fixes
+    from distillery.task.channels import ChannelConfig
 
 MAX_RECORDS = 15_000
 """Bedrock's limit for one job, not adjustable."""
 FINDINGS_PER_CODE = 50
 """Findings kept of each code; all are counted."""
 MAX_QUARANTINE_BYTES = 100_000_000
-"""Bad lines kept to be mended; whoever drops more junk than this still has it."""
+"""Bad lines kept to be fixed; whoever drops more junk than this still has it."""
 LONGEST_KEPT = 1_000
 """Characters of a query that are kept for what is asked of the dataset as a whole."""
 MOST_PROMPTS = 100
@@ -120,22 +120,22 @@ class Findings:
         return next((f for f in self._kept if f.severity == "error" and f.line), None)
 
 
-class Survey:
+class Scan:
     """The first pass: good records go to `spool` as Bedrock is given them, bad lines to `quarantine`."""
 
     def __init__(
-        self, taxonomy: Taxonomy, spool: IO[bytes], quarantine: IO[bytes] | None, mends: Mends
+        self, channel_config: ChannelConfig, spool: IO[bytes], quarantine: IO[bytes] | None, fixes: Fixes
     ) -> None:
         self.findings = Findings()
         self.kept = Kept()
         self.reasons: list[str] = []
-        self.lines = self.blank = self.bad = self.mended = self.bytes_read = 0
+        self.lines = self.blank = self.bad = self.fixed = self.bytes_read = 0
         self.other_prompts = self.without_reasoning = 0
         self.prompts: dict[str, int] = {}
-        self._prompt = student_prompt(taxonomy)
-        self._reader = LineReader(taxonomy.names)
-        self._contradictions = Contradictions(taxonomy.names)
-        self._spool, self._quarantine, self._mends = spool, quarantine, mends
+        self._prompt = student_prompt(channel_config)
+        self._reader = LineReader(channel_config.names)
+        self._contradictions = Contradictions(channel_config.names)
+        self._spool, self._quarantine, self._fixes = spool, quarantine, fixes
 
     @property
     def accepted(self) -> int:
@@ -150,13 +150,13 @@ class Survey:
                 self._take(number, raw, lines.end)
         except Unreadable as error:
             self.reject(error.finding)
-        self._mends.end()
+        self._fixes.end()
         self.bytes_read = lines.bytes_read
 
     def reject(self, finding: Finding) -> None:
         """Add a finding on which the dataset cannot be used."""
         self.findings.add(finding)
-        self.reasons.append(f"{finding.message} {finding.mend}".strip())
+        self.reasons.append(f"{finding.message} {finding.fix}".strip())
 
     def _take(self, number: int, dropped: bytes, end: bytes) -> None:
         raw = dropped.removesuffix(b"\r")
@@ -166,7 +166,7 @@ class Survey:
             self.findings.add(found("byte_order_mark", 1, "The file starts with a byte order mark."))
         if not raw or raw.isspace():
             self.blank += 1
-            self._mends.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
+            self._fixes.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
             return
         self.lines += 1
         record, findings = self._reader.check(raw, number)
@@ -181,14 +181,14 @@ class Survey:
         if record is None:
             self.bad += 1
             self._set_apart(number, raw, [finding for finding in findings if finding.severity == "error"])
-            self._mends.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
-        elif marked or (findings and is_mended(findings)):
-            self.mended += 1
+            self._fixes.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
+        elif marked or (findings and is_fixed(findings)):
+            self.fixed += 1
             ended = dropped[len(dropped.removesuffix(b"\r")) :] + end
-            mended = training_line(record, record.system)[:-1] if is_mended(findings) else raw
-            self._mends.change(number, dropped + end, mended + ended)
+            fixed = training_line(record, record.system)[:-1] if is_fixed(findings) else raw
+            self._fixes.change(number, dropped + end, fixed + ended)
         else:
-            self._mends.keep(dropped, end)
+            self._fixes.keep(dropped, end)
 
     def _keep(self, record: Record, line: bytes) -> None:
         self.kept.add(query_key(record.query), record, line)
@@ -216,7 +216,7 @@ class Survey:
             return
         entry = {
             "line": number,
-            "findings": [{"code": f.code, "message": f.message, "mend": f.mend} for f in findings],
+            "findings": [{"code": f.code, "message": f.message, "fix": f.fix} for f in findings],
             "raw": raw[:MAX_LINE_BYTES].decode(errors="replace"),
         }
         self._quarantine.write(f"{json.dumps(entry, ensure_ascii=False)}\n".encode())

@@ -1,7 +1,7 @@
-"""Which queries are held out: whole clusters of near-copies, in the mix of the dataset, chosen by hash.
+"""Which queries are held out: whole clusters of near-duplicates, in the mix of the dataset, chosen by hash.
 
-A unit is a cluster of near-copies, or a query that has none; it is on one side as a whole. Units are
-ordered by the hash of their normalised text, and of each dominant facet's units the holdout takes from the
+A unit is a cluster of near-duplicates, or a query that has none; it is on one side as a whole. Units are
+ordered by the hash of their normalised text, and of each dominant channel's units the holdout takes from the
 low end as many records as are its share. Neither the order of the lines nor anything else of the dataset
 enters. When records are added the cuts move a little along that order: queries near a cut change sides,
 all others stay; and those that a caller knows as held out before stay held out.
@@ -26,7 +26,7 @@ Reference = Literal["labels", "teacher"]
 
 @dataclass(slots=True)
 class Group:
-    """The records of one query; `dominants` counts the dominant facets of the labelled ones."""
+    """The records of one query; `dominants` counts the dominant channels of the labelled ones."""
 
     records: int = 0
     labelled: int = 0
@@ -40,8 +40,8 @@ class Split:
     `reference` says what the holdout is compared with: its labels, or the teacher's answers.
     `set_aside` is False where the held-out queries are trained on as well.
     `wanted` is the size in records that the rules ask for, `aim` what is left of it where 100 records must
-    be kept for training, `held` what it became. `strata` has facet -> (aimed at, held), in records.
-    `left_out` are near-copies of held-out queries that lack a label: they can be on neither side.
+    be kept for training, `held` what it became. `strata` has channel -> (aimed at, held), in records.
+    `left_out` are near-duplicates of held-out queries that lack a label: they can be on neither side.
     `kept` counts the queries that were held out before.
     """
 
@@ -78,7 +78,7 @@ class _Unit(NamedTuple):
     measured: tuple[bytes, ...]
     others: tuple[bytes, ...]
     size: int
-    facet: str
+    channel: str
 
 
 def plan_split(
@@ -124,7 +124,7 @@ def plan_split(
         strata, chosen = _chosen(kept, free, aim, labelled)
     held = Counter[str]()
     for unit in chosen:
-        held[unit.facet] += unit.size
+        held[unit.channel] += unit.size
     return Split(
         frozenset(key for unit in chosen for key in unit.measured),
         "labels",
@@ -132,7 +132,7 @@ def plan_split(
         wanted,
         aim=aim,
         held=held.total(),
-        strata={facet: (quota, held[facet]) for facet, quota in strata.items()},
+        strata={channel: (quota, held[channel]) for channel, quota in strata.items()},
         left_out=left_out,
         kept=len(before),
     )
@@ -158,46 +158,46 @@ def _unit(groups: Mapping[bytes, Group], keys: Sequence[bytes]) -> _Unit:
     measured = tuple(key for key in keys if _complete(groups[key]))
     dominants = sum((groups[key].dominants for key in measured), Counter[str]())
     # Of several the first by name, so that the order of the lines does not decide.
-    facet = min(dominants, key=lambda facet: (-dominants[facet], facet), default="")
+    channel = min(dominants, key=lambda channel: (-dominants[channel], channel), default="")
     others = tuple(key for key in keys if key not in measured)
-    return _Unit(keys[0], measured, others, sum(groups[key].records for key in measured), facet)
+    return _Unit(keys[0], measured, others, sum(groups[key].records for key in measured), channel)
 
 
 def _quotas(units: Iterable[_Unit], aim: int) -> dict[str, int]:
-    """How many of `aim` records each dominant facet is due: its share, by largest remainders."""
+    """How many of `aim` records each dominant channel is due: its share, by largest remainders."""
     sizes = Counter[str]()
     for unit in units:
-        sizes[unit.facet] += unit.size
+        sizes[unit.channel] += unit.size
     total = sizes.total()
     aim = max(min(aim, total), 0)
-    quotas = {facet: aim * size // total for facet, size in sorted(sizes.items()) if size}
-    by_remainder = sorted(quotas, key=lambda facet: (-(aim * sizes[facet] % total), facet))
-    for facet in by_remainder[: aim - sum(quotas.values())]:
-        quotas[facet] += 1
+    quotas = {channel: aim * size // total for channel, size in sorted(sizes.items()) if size}
+    by_remainder = sorted(quotas, key=lambda channel: (-(aim * sizes[channel] % total), channel))
+    for channel in by_remainder[: aim - sum(quotas.values())]:
+        quotas[channel] += 1
     return quotas
 
 
 def _chosen(
     kept: Sequence[_Unit], free: Sequence[_Unit], aim: int, most: int
 ) -> tuple[dict[str, int], list[_Unit]]:
-    """Each facet's quota; and the kept units, with free ones so that all together are `aim` records.
+    """Each channel's quota; and the kept units, with free ones so that all together are `aim` records.
 
-    Where the first units of each facet do not add up, others take the place of as few of them as possible.
+    Where the first units of each channel do not add up, others take the place of as few of them as possible.
     """
     quotas = _quotas([*kept, *free], aim)
     room = Counter(quotas)
     for unit in kept:
-        room[unit.facet] -= unit.size
+        room[unit.channel] -= unit.size
     first, rest = [], []
     for unit in free:
-        if unit.size <= room[unit.facet]:
-            room[unit.facet] -= unit.size
+        if unit.size <= room[unit.channel]:
+            room[unit.channel] -= unit.size
             first.append(unit)
         else:
             rest.append(unit)
     missing = aim - _size(kept)
     if _size(first) != missing:
-        rest.sort(key=lambda unit: (-room[unit.facet], unit.key))
+        rest.sort(key=lambda unit: (-room[unit.channel], unit.key))
         # One record too many is better than a holdout of none.
         first = _adding_up(first, rest, missing, most - _size(kept), least=0 if kept else 1)
     return quotas, [*kept, *first]

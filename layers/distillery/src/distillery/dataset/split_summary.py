@@ -1,4 +1,4 @@
-"""What a report says of the split and of near-copies."""
+"""What a report says of the split and of near-duplicates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Stratum(BaseModel):
-    """The held-out records of one dominant facet: how many it is due, and how many it has."""
+    """The held-out records of one dominant channel: how many it is due, and how many it has."""
 
     wanted: int
     held: int
@@ -25,8 +25,8 @@ class SplitReport(BaseModel):
     """How the holdout came about, in records.
 
     `wanted` is what the rules ask for, `aim` what is left of it where 100 records must be kept for
-    training. `strata` is by dominant facet, empty where labels are no reference. `kept` queries were held
-    out in an earlier version of the dataset; `left_out` queries are near-copies of them that lack a
+    training. `strata` is by dominant channel, empty where labels are no reference. `kept` queries were held
+    out in an earlier version of the dataset; `left_out` queries are near-duplicates of them that lack a
     label: on neither side.
     """
 
@@ -44,7 +44,7 @@ def split_report(split: Split) -> SplitReport:
         wanted=split.wanted,
         aim=split.aim,
         held=split.held,
-        strata={facet: Stratum(wanted=due, held=held) for facet, (due, held) in split.strata.items()},
+        strata={channel: Stratum(wanted=due, held=held) for channel, (due, held) in split.strata.items()},
         kept=split.kept,
         left_out=len(split.left_out),
     )
@@ -52,7 +52,7 @@ def split_report(split: Split) -> SplitReport:
 
 def near_duplicates(queries: Sequence[str], lines: Sequence[int]) -> Finding:
     """The finding on one cluster: its queries in the order of the file, and the lines that have them."""
-    told = f"{len(queries):,} queries are near-copies: {shown(queries[0])} and {shown(queries[1])}"
+    told = f"{len(queries):,} queries are near-duplicates: {shown(queries[0])} and {shown(queries[1])}"
     return found("near_duplicates", lines[0], f"{told}, in {told_lines(lines)}.", lines=lines)
 
 
@@ -71,7 +71,7 @@ def split_findings(split: Split, *, records: int, labelled: int) -> Iterator[Fin
             None,
             f"Bedrock needs {MIN_TRAINING_RECORDS} records to train on, so none can be set aside:"
             " the model is measured on records that it has seen, which flatters it.",
-            mend=f"Add {split.wanted} or more records.",
+            fix=f"Add {split.wanted} or more records.",
         )
     elif split.aim < split.wanted:
         yield found(
@@ -79,7 +79,7 @@ def split_findings(split: Split, *, records: int, labelled: int) -> Iterator[Fin
             None,
             f"{counted(split.held, 'record')} held out instead of {split.wanted:,}: Bedrock needs"
             f" {MIN_TRAINING_RECORDS} to train on.",
-            mend=f"Add {split.wanted - split.aim} or more records.",
+            fix=f"Add {split.wanted - split.aim} or more records.",
         )
     if split.reference == "labels" and abs(split.held - split.aim) > 1:
         kept = (
@@ -89,5 +89,5 @@ def split_findings(split: Split, *, records: int, labelled: int) -> Iterator[Fin
             "holdout_size",
             None,
             f"{counted(split.held, 'record')} held out where {split.aim:,} were wanted: equal queries and"
-            f" near-copies stay together{kept}.",
+            f" near-duplicates stay together{kept}.",
         )

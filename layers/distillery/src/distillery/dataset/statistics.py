@@ -13,10 +13,10 @@ from distillery.task.weights import dominant
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 LabelKey = tuple[float, ...]
-"""The weights of a label in the taxonomy's order."""
+"""The weights of a label in the channel configuration's order."""
 LENGTHS = (20, 40, 60, 80, 100, 150, 200, 300, 500, 1_000)
 """Upper ends, in characters and inclusive, of the bins of query lengths; one more bin lies beyond."""
 
@@ -45,8 +45,8 @@ class Shape(BaseModel):
 class Statistics(BaseModel):
     """Of the records kept; weights, dominants and means are of the labelled ones.
 
-    `weight_bins` are the label grid's steps from 0 to 1, `weight_histograms` counts per facet the labels
-    nearest to each; `dominant_counts` gives a tie to the facet that the taxonomy names first. `languages`
+    `weight_bins` are the label grid's steps from 0 to 1, `weight_histograms` counts per channel the labels
+    nearest to each; `dominant_counts` gives a tie to the channel that the channel configuration names first. `languages`
     and `shapes` are of `sampled` distinct queries, chosen by hash.
     """
 
@@ -65,20 +65,22 @@ class Statistics(BaseModel):
     reasoning_characters: Characters = Characters()
 
 
-def tally(taxonomy: Taxonomy, labels: Mapping[LabelKey, int], lengths: Iterable[int]) -> Statistics:
+def tally(
+    channel_config: ChannelConfig, labels: Mapping[LabelKey, int], lengths: Iterable[int]
+) -> Statistics:
     """Count; `labels` are distinct labels with their records, `lengths` those of all queries."""
-    facets = taxonomy.names
+    channels = channel_config.names
     labelled = sum(labels.values())
-    steps = max(round(1 / taxonomy.label_grid), 1)
-    histograms = {facet: [0] * (steps + 1) for facet in facets}
-    sums = dict.fromkeys(facets, 0.0)
-    dominants = dict.fromkeys(facets, 0)
+    steps = max(round(1 / channel_config.label_grid), 1)
+    histograms = {channel: [0] * (steps + 1) for channel in channels}
+    sums = dict.fromkeys(channels, 0.0)
+    dominants = dict.fromkeys(channels, 0)
     for weights, count in labels.items():
-        label = dict(zip(facets, weights, strict=True))
+        label = dict(zip(channels, weights, strict=True))
         dominants[dominant(label)] += count
-        for facet, weight in label.items():
-            sums[facet] += weight * count
-            histograms[facet][round(weight * steps)] += count
+        for channel, weight in label.items():
+            sums[channel] += weight * count
+            histograms[channel][round(weight * steps)] += count
     bins = [0] * (len(LENGTHS) + 1)
     records = 0
     for length, count in Counter(lengths).items():
@@ -90,7 +92,7 @@ def tally(taxonomy: Taxonomy, labels: Mapping[LabelKey, int], lengths: Iterable[
         labelled=labelled,
         weight_bins=[round(step / steps, 4) for step in range(steps + 1)],
         weight_histograms=histograms,
-        mean_weights={facet: round(total / labelled, 4) for facet, total in sums.items() if labelled},
+        mean_weights={channel: round(total / labelled, 4) for channel, total in sums.items() if labelled},
         dominant_counts=dominants,
         query_lengths=[LengthBin(up_to=end, queries=count) for end, count in zip(ends, bins, strict=True)],
     )

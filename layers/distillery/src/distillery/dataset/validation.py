@@ -9,19 +9,21 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
+from distillery import earlier_names
 from distillery.dataset.checks.whole_set import statistics_of, whole_findings
 from distillery.dataset.findings import Finding, found
-from distillery.dataset.fixes import Mends
+from distillery.dataset.fixes import Fixes
 from distillery.dataset.near_duplicates import near_duplicate_clusters
 from distillery.dataset.records import check_line, training_line
-from distillery.dataset.scan import MAX_RECORDS, Survey
+from distillery.dataset.scan import MAX_RECORDS, Scan
 from distillery.dataset.split import Group, Reference, Split, plan_split
 from distillery.dataset.split_summary import SplitReport, split_findings, split_report
 from distillery.dataset.statistics import Statistics
+from distillery.earlier_names import renamed
 from distillery.messages import counted
 from distillery.runs.states import Source
 from distillery.task.prompts import student_prompt
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from distillery.dataset.lines import Readable
     from distillery.dataset.scan import Kept
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 MIN_DISTINCT = 100
 """Bedrock wants 100 records; equal prompts teach it nothing, so distinct ones are counted."""
@@ -53,11 +55,11 @@ class Rules:
 class DatasetReport(BaseModel):
     """validation.json.
 
-    `lines` counts all but blank ones, `accepted` those without an error, `mended` those of them that are
+    `lines` counts all but blank ones, `accepted` those without an error, `fixed` those of them that are
     written otherwise than they say, `quarantined` those with an error. `distinct`, `labelled` and the
     statistics are of the records kept: the first 15,000. `train` and `holdout` are lines written, both 0
     unless `valid`; `reasons` says in sentences why a dataset is not. `clustered` distinct queries are in
-    `clusters` of near-copies. `findings` has the first 50 of each code, `finding_counts` counts all. What has
+    `clusters` of near-duplicates. `findings` has the first 50 of each code, `finding_counts` counts all. What has
     a default was not in the files of earlier versions, whose runs may still be under way.
     """
 
@@ -69,7 +71,7 @@ class DatasetReport(BaseModel):
     bytes_read: int
     lines: int
     accepted: int
-    mended: int = 0
+    fixed: int = 0
     quarantined: int = 0
     labelled: int
     distinct: int
@@ -87,11 +89,29 @@ class DatasetReport(BaseModel):
     split: SplitReport = SplitReport()
     statistics: Statistics
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        content = renamed(content, earlier_names.DATASET_REPORT)
+        if not isinstance(content, dict):
+            return content
+        counts = {"finding_counts": renamed(content.get("finding_counts"), earlier_names.FINDING_CODES)}
+        findings = {"findings": [_finding(entry) for entry in content.get("findings", ())]}
+        return {**content, **counts, **findings}
+
+
+def _finding(entry: Any) -> Any:
+    """A finding with the names of today, where it was stored under earlier ones."""
+    entry = renamed(entry, earlier_names.FINDING)
+    if isinstance(entry, dict) and entry.get("code") in earlier_names.FINDING_CODES:
+        return {**entry, "code": earlier_names.FINDING_CODES[entry["code"]]}
+    return entry
+
 
 def validate_dataset(
     stream: Readable,
     *,
-    taxonomy: Taxonomy,
+    channel_config: ChannelConfig,
     rules: Rules,
     train: IO[bytes],
     holdout: IO[bytes],
@@ -107,26 +127,24 @@ def validate_dataset(
 
     Whatever the bytes are, the answer is a report; only the stream and the files may raise. The spool
     needs as much room in the temporary directory as `train` does (240 MB at the very most). Bad lines go
-    to `quarantine` with their findings, what was mended to `diff`, each up to 100 MB; `fixed` becomes the
-    stream with its good lines only, mended where they had to be.
+    to `quarantine` with their findings, what was fixed to `diff`, each up to 100 MB; `fixed` becomes the
+    stream with its good lines only, fixed where they had to be.
     """
     with tempfile.TemporaryFile(buffering=SPOOL_BUFFER_BYTES) as spool:
-        mends = Mends(diff, fixed)
-        survey = Survey(taxonomy, spool, quarantine, mends)
-        survey.read(stream)
-        for finding in _refusals(survey, rules):
-            survey.reject(finding)
-        valid = not survey.reasons
-        statistics = statistics_of(survey.kept, taxonomy)
-        clusters = _clusters(survey.kept)
-        for finding in whole_findings(survey, taxonomy, statistics, clusters):
-            survey.findings.add(finding)
-        if not mends.complete:
-            survey.findings.add(
-                found("diff_left_out", None, "The file of mends is left out: it is too large.")
-            )
+        fixes = Fixes(diff, fixed)
+        scan = Scan(channel_config, spool, quarantine, fixes)
+        scan.read(stream)
+        for finding in _refusals(scan, rules):
+            scan.reject(finding)
+        valid = not scan.reasons
+        statistics = statistics_of(scan.kept, channel_config)
+        clusters = _clusters(scan.kept)
+        for finding in whole_findings(scan, channel_config, statistics, clusters):
+            scan.findings.add(finding)
+        if not fixes.complete:
+            scan.findings.add(found("diff_left_out", None, "The file of fixes is left out: it is too large."))
         split = plan_split(
-            _groups(survey.kept, taxonomy),
+            _groups(scan.kept, channel_config),
             clusters=clusters,
             held_before=held_before,
             share=rules.holdout_share,
@@ -137,28 +155,28 @@ def validate_dataset(
         if valid:
             records, labelled = statistics.records, statistics.labelled
             for finding in split_findings(split, records=records, labelled=labelled):
-                survey.findings.add(finding)
-            train_size, holdout_size = _write(spool, survey.kept, split, taxonomy, train, holdout)
+                scan.findings.add(finding)
+            train_size, holdout_size = _write(spool, scan.kept, split, channel_config, train, holdout)
             if held is not None:
                 held |= split.queries
     return DatasetReport(
         valid=valid,
-        reasons=survey.reasons,
-        bytes_read=survey.bytes_read,
-        lines=survey.lines,
-        accepted=survey.accepted,
-        mended=survey.mended,
-        quarantined=survey.bad,
+        reasons=scan.reasons,
+        bytes_read=scan.bytes_read,
+        lines=scan.lines,
+        accepted=scan.accepted,
+        fixed=scan.fixed,
+        quarantined=scan.bad,
         labelled=statistics.labelled,
-        distinct=len(survey.kept.queries),
+        distinct=len(scan.kept.queries),
         clusters=len(clusters),
         clustered=sum(map(len, clusters)),
-        errors=survey.findings.severities["error"],
-        warnings=survey.findings.severities["warning"],
-        notes=survey.findings.severities["note"],
-        findings=list(survey.findings),
-        finding_counts=dict(survey.findings.counts),
-        fingerprint=survey.kept.fingerprint() if valid else None,
+        errors=scan.findings.severities["error"],
+        warnings=scan.findings.severities["warning"],
+        notes=scan.findings.severities["note"],
+        findings=list(scan.findings),
+        finding_counts=dict(scan.findings.counts),
+        fingerprint=scan.kept.fingerprint() if valid else None,
         reference=split.reference,
         train=train_size,
         holdout=holdout_size,
@@ -167,64 +185,69 @@ def validate_dataset(
     )
 
 
-def _refusals(survey: Survey, rules: Rules) -> Iterator[Finding]:
+def _refusals(scan: Scan, rules: Rules) -> Iterator[Finding]:
     """Why the file as a whole is no dataset."""
-    if survey.bad > rules.error_tolerance * survey.lines:
-        first = survey.findings.first_error()
+    if scan.bad > rules.error_tolerance * scan.lines:
+        first = scan.findings.first_error()
         yield found(
             "bad_lines",
             None,
-            f"{counted(survey.bad, 'line')} of {survey.lines:,} cannot be used"
+            f"{counted(scan.bad, 'line')} of {scan.lines:,} cannot be used"
             f" (share tolerated: {rules.error_tolerance:g})."
             + (f" The first is line {first.line}: {first.message}" if first else ""),
         )
-    if survey.accepted > MAX_RECORDS:
-        told = f"{survey.accepted:,} records; Bedrock takes up to {MAX_RECORDS:,} in a job."
+    if scan.accepted > MAX_RECORDS:
+        told = f"{scan.accepted:,} records; Bedrock takes up to {MAX_RECORDS:,} in a job."
         yield found("too_many_records", None, told)
-    distinct = len(survey.kept.queries)
-    if not survey.lines:
-        if not survey.reasons:
+    distinct = len(scan.kept.queries)
+    if not scan.lines:
+        if not scan.reasons:
             yield found("empty_file", None, "The file has no lines.")
     elif distinct < MIN_DISTINCT:
         yield found(
             "too_few_distinct",
             None,
             f"{counted(distinct, 'distinct query', 'distinct queries')} in"
-            f" {counted(survey.accepted, 'usable record')}; at least {MIN_DISTINCT} are needed.",
-            mend=f"Add {MIN_DISTINCT - distinct} or more other queries.",
+            f" {counted(scan.accepted, 'usable record')}; at least {MIN_DISTINCT} are needed.",
+            fix=f"Add {MIN_DISTINCT - distinct} or more other queries.",
         )
 
 
 def _clusters(kept: Kept) -> list[list[bytes]]:
-    """The keys of queries that are near-copies of each other."""
+    """The keys of queries that are near-duplicates of each other."""
     keys = list(kept.queries)
     found = near_duplicate_clusters(list(kept.queries.values()))
     return [[keys[place] for place in cluster] for cluster in found]
 
 
-def _groups(kept: Kept, taxonomy: Taxonomy) -> dict[bytes, Group]:
-    facets = {
-        label: dominant(dict(zip(taxonomy.names, label, strict=True)))
+def _groups(kept: Kept, channel_config: ChannelConfig) -> dict[bytes, Group]:
+    channels = {
+        label: dominant(dict(zip(channel_config.names, label, strict=True)))
         for label in set(kept.labels)
         if label is not None
     }
-    # Most queries have one record, and those of one facet share what is said of it.
-    single = {facet: Counter([facet]) for facet in taxonomy.names}
+    # Most queries have one record, and those of one channel share what is said of it.
+    single = {channel: Counter([channel]) for channel in channel_config.names}
     groups: dict[bytes, Group] = {}
     for key, label in zip(kept.keys, kept.labels, strict=True):
         group = groups.get(key)
         if group is None:
-            groups[key] = Group(1, 1, single[facets[label]]) if label is not None else Group(1)
+            groups[key] = Group(1, 1, single[channels[label]]) if label is not None else Group(1)
             continue
         group.records += 1
         if label is not None:
             group.labelled += 1
-            group.dominants = group.dominants + single[facets[label]]
+            group.dominants = group.dominants + single[channels[label]]
     return groups
 
 
 def _write(
-    spool: IO[bytes], kept: Kept, split: Split, taxonomy: Taxonomy, train: IO[bytes], holdout: IO[bytes]
+    spool: IO[bytes],
+    kept: Kept,
+    split: Split,
+    channel_config: ChannelConfig,
+    train: IO[bytes],
+    holdout: IO[bytes],
 ) -> tuple[int, int]:
     """The second pass; returns the number of lines written to each side."""
     spool.seek(0)
@@ -240,9 +263,9 @@ def _write(
             held += 1
         elif key in prompts:
             # The teacher is asked once for each query, and few labels are no reference.
-            record = check_line(line, 0, taxonomy.names).record
+            record = check_line(line, 0, channel_config.names).record
             if record is not None:
-                holdout.write(training_line(record, student_prompt(taxonomy), labelled=False))
+                holdout.write(training_line(record, student_prompt(channel_config), labelled=False))
                 held += 1
             prompts.discard(key)
     return trained, held

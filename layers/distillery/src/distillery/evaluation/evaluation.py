@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from distillery.cost.prices import Price
     from distillery.evaluation.answers import Answer
     from distillery.evaluation.judging import JudgeGrades
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 WORST_QUERIES = 10
 SHOWN_CHARACTERS = 300
@@ -40,7 +40,7 @@ class WorstQuery(BaseModel):
     query: str
     reference: Weights
     predicted: Weights | None
-    rubric: int
+    weight_score: int
     largest_error: float | None
     reasoning: str = ""
     text: str = ""
@@ -63,9 +63,9 @@ class Evaluation(BaseModel):
     prices_as_of: date
 
     def scores(self) -> dict[str, dict[str, Any]]:
-        """The few figures per candidate that the ledger keeps; what was not measured is left out."""
+        """The few figures per candidate that the run table keeps; what was not measured is left out."""
         kept = {
-            "rubric": "rubric_mean",
+            "weight_score": "weight_score_mean",
             "judge": "judge_mean",
             "valid_json": "valid_json_rate",
             "latency_p50_ms": "latency_p50_ms",
@@ -93,7 +93,7 @@ class Subject(NamedTuple):
 def evaluate(
     run_id: str,
     subjects: Mapping[Candidate, Subject],
-    taxonomy: Taxonomy,
+    channel_config: ChannelConfig,
     rules: GateRules,
     *,
     served_by: Iterable[str],
@@ -102,17 +102,17 @@ def evaluate(
     at: datetime,
 ) -> Evaluation:
     """Measure every candidate, compare, decide."""
-    graded = {name: grade_answers(subject.answers, taxonomy) for name, subject in subjects.items()}
+    graded = {name: grade_answers(subject.answers, channel_config) for name, subject in subjects.items()}
     baseline = graded.get("baseline", [])
     candidates = {}
     for name, subject in subjects.items():
         ahead = None if name == "baseline" else lead(graded[name], baseline)
-        metrics = candidate_metrics(subject.answers, taxonomy, subject.price, subject.grades)
+        metrics = candidate_metrics(subject.answers, channel_config, subject.price, subject.grades)
         candidates[name] = metrics.model_copy(
             update={
                 "model_id": subject.model_id,
-                "rubric_lead": ahead[0] if ahead else None,
-                "rubric_lead_ci95": ahead[1] if ahead else None,
+                "weight_score_lead": ahead[0] if ahead else None,
+                "weight_score_lead_ci95": ahead[1] if ahead else None,
             }
         )
     return Evaluation(
@@ -130,10 +130,10 @@ def evaluate(
 
 
 def _worst(graded: Sequence[Graded]) -> tuple[WorstQuery, ...]:
-    """The lowest rubrics, among equals the largest error; unreadable answers come first."""
+    """The lowest weight scores, among equals the largest error; unreadable answers come first."""
     queries = []
     for entry in graded:
-        if entry.rubric is None or entry.answer.reference is None:
+        if entry.weight_score is None or entry.answer.reference is None:
             continue
         routing = entry.routing
         errors = entry.errors(tuple(entry.answer.reference)) if routing else None
@@ -142,13 +142,13 @@ def _worst(graded: Sequence[Graded]) -> tuple[WorstQuery, ...]:
                 query=entry.answer.query,
                 reference=entry.answer.reference,
                 predicted=routing.weights if routing else None,
-                rubric=entry.rubric,
+                weight_score=entry.weight_score,
                 largest_error=max(errors.values()) if errors else None,
                 reasoning=routing.reasoning if routing else "",
                 text="" if routing else (entry.answer.text or entry.answer.error or "")[:SHOWN_CHARACTERS],
             )
         )
     queries.sort(
-        key=lambda q: (q.rubric, -math.inf if q.largest_error is None else -q.largest_error, q.query)
+        key=lambda q: (q.weight_score, -math.inf if q.largest_error is None else -q.largest_error, q.query)
     )
     return tuple(queries[:WORST_QUERIES])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_DECIMALS = 6
 
-RuleName = Literal["rubric", "rubric_loss", "valid_json", "cost"]
+RuleName = Literal["weight_score", "weight_score_loss", "valid_json", "cost"]
 
 
 class GateRules(BaseModel):
@@ -27,8 +27,8 @@ class GateRules(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    min_rubric: float = Field(default=3.5, ge=1, le=5)
-    max_rubric_loss: float = Field(default=0.2, ge=0, le=4)
+    min_weight_score: float = Field(default=3.5, ge=1, le=5)
+    max_weight_score_loss: float = Field(default=0.2, ge=0, le=4)
     min_valid_json: float = Field(default=0.98, ge=0, le=1)
     max_cost_share: float | None = Field(default=1.0, gt=0)
 
@@ -65,8 +65,8 @@ def decide(metrics: Mapping[Candidate, CandidateMetrics], rules: GateRules) -> V
     """
     distilled, baseline = metrics.get("distilled"), metrics.get("baseline")
     checks = [
-        _rubric(distilled, rules.min_rubric),
-        _rubric_loss(distilled, baseline, rules.max_rubric_loss),
+        _weight_score(distilled, rules.min_weight_score),
+        _weight_score_loss(distilled, baseline, rules.max_weight_score_loss),
         _valid_json(distilled, rules.min_valid_json),
     ]
     if rules.max_cost_share is not None:
@@ -74,25 +74,31 @@ def decide(metrics: Mapping[Candidate, CandidateMetrics], rules: GateRules) -> V
     return Verdict(promote=all(check.met for check in checks), checks=tuple(checks))
 
 
-def _rubric(distilled: CandidateMetrics | None, least: float) -> Check:
-    mean = distilled.rubric_mean if distilled else None
+def _weight_score(distilled: CandidateMetrics | None, least: float) -> Check:
+    mean = distilled.weight_score_mean if distilled else None
     if distilled is None or mean is None:
-        return Check(rule="rubric", met=False, reason="The distilled model's rubric was not measured.")
+        return Check(
+            rule="weight_score", met=False, reason="The distilled model's weight score was not measured."
+        )
     met = mean >= least - TOLERANCE
     shown, limit = _apart(mean, least)
     reason = (
-        f"The distilled model's mean rubric is {shown}{_spread(distilled.rubric_ci95)} over "
+        f"The distilled model's mean weight score is {shown}{_spread(distilled.weight_score_ci95)} over "
         f"{distilled.compared} answers, {'at least' if met else 'below'} the {limit} asked for."
     )
-    return Check(rule="rubric", met=met, reason=reason)
+    return Check(rule="weight_score", met=met, reason=reason)
 
 
-def _rubric_loss(distilled: CandidateMetrics | None, baseline: CandidateMetrics | None, most: float) -> Check:
-    mine = distilled.rubric_mean if distilled else None
-    theirs = baseline.rubric_mean if baseline else None
+def _weight_score_loss(
+    distilled: CandidateMetrics | None, baseline: CandidateMetrics | None, most: float
+) -> Check:
+    mine = distilled.weight_score_mean if distilled else None
+    theirs = baseline.weight_score_mean if baseline else None
     if distilled is None or mine is None or theirs is None:
         return Check(
-            rule="rubric_loss", met=False, reason="The rubric cannot be compared with the baseline's."
+            rule="weight_score_loss",
+            met=False,
+            reason="The weight score cannot be compared with the baseline's.",
         )
     loss = theirs - mine
     met = loss <= most + TOLERANCE
@@ -102,12 +108,12 @@ def _rubric_loss(distilled: CandidateMetrics | None, baseline: CandidateMetrics 
     else:
         shown, limit = _apart(loss, most)
         said = f"{shown} below the baseline's {theirs:.2f}"
-    lead = distilled.rubric_lead_ci95
+    lead = distilled.weight_score_lead_ci95
     spread = f" (95 % interval of the difference {lead.low:+.2f} to {lead.high:+.2f})" if lead else ""
     open_end = lead is not None and lead.low < -most - TOLERANCE <= lead.high
     doubt = " The interval spans that limit: another holdout might decide otherwise." if open_end else ""
-    reason = f"Its rubric is {said}{spread}; a loss of up to {limit} is allowed.{doubt}"
-    return Check(rule="rubric_loss", met=met, reason=reason)
+    reason = f"Its weight score is {said}{spread}; a loss of up to {limit} is allowed.{doubt}"
+    return Check(rule="weight_score_loss", met=met, reason=reason)
 
 
 def _valid_json(distilled: CandidateMetrics | None, least: float) -> Check:

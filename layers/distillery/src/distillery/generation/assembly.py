@@ -1,6 +1,6 @@
 """Assembling a dataset from labelled queries: which are chosen, and how they are written.
 
-As many records as the spec asks for, or as there are; the facets that lead their labels keep the spec's mix
+As many records as the spec asks for, or as there are; the channels that lead their labels keep the spec's mix
 as far as the labels allow. The choice follows from plan and labels alone.
 """
 
@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distillery.generation.planner import apportion, near_copies
+from distillery.generation.planner import apportion, near_duplicates
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominant
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from distillery.generation.planner import Planned
     from distillery.generation.spec import Spec
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
     from distillery.task.weights import Weights
 
 LEEWAY = 0.02
-"""How far a facet's share may lie from the mix before it is said."""
+"""How far a channel's share may lie from the mix before it is said."""
 FEWEST = 100
 """Bedrock distils no smaller dataset."""
 
@@ -41,46 +41,46 @@ class Labelled:
 
     @property
     def leads(self) -> str:
-        """The facet with the largest weight."""
+        """The channel with the largest weight."""
         return dominant(self.weights)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What goes into the dataset, its share by leading facet, and what about it a person should know."""
+    """What goes into the dataset, its share by leading channel, and what about it a person should know."""
 
     chosen: list[Labelled]
     mix: dict[str, float]
-    near_copies: int
+    near_duplicates: int
     remarks: list[str]
 
 
-def choose(labelled: Sequence[Labelled], spec: Spec, taxonomy: Taxonomy) -> Choice:
+def choose(labelled: Sequence[Labelled], spec: Spec, channel_config: ChannelConfig) -> Choice:
     """Choose `spec.records` of the labelled queries, or all that there are."""
     pool, copies = _within_limit(labelled, spec)
-    by_facet: dict[str, list[Labelled]] = {facet: [] for facet in taxonomy.names}
+    by_channel: dict[str, list[Labelled]] = {channel: [] for channel in channel_config.names}
     for one in pool:
-        by_facet[one.leads].append(one)
-    counts = _counts({facet: len(found) for facet, found in by_facet.items()}, spec)
-    chosen = [one for facet, found in by_facet.items() for one in found[: counts[facet]]]
+        by_channel[one.leads].append(one)
+    counts = _counts({channel: len(found) for channel, found in by_channel.items()}, spec)
+    chosen = [one for channel, found in by_channel.items() for one in found[: counts[channel]]]
     chosen.sort(key=lambda one: one.planned.number)
     kept = [one for one in chosen if one.planned.number in copies]
-    too_many = len(kept) - math.floor(spec.near_copies * len(chosen) + 1e-9)
+    too_many = len(kept) - math.floor(spec.near_duplicates * len(chosen) + 1e-9)
     if too_many > 0:
         dropped = {one.planned.number for one in kept[-too_many:]}
         chosen = [one for one in chosen if one.planned.number not in dropped]
     leading = Counter(one.leads for one in chosen)
-    mix = {facet: leading[facet] / len(chosen) if chosen else 0.0 for facet in taxonomy.names}
+    mix = {channel: leading[channel] / len(chosen) if chosen else 0.0 for channel in channel_config.names}
     copies_kept = len(kept) - max(0, too_many)
     return Choice(chosen, mix, copies_kept, _remarks(mix, len(chosen), spec))
 
 
-def record_line(query: str, weights: Weights, reasoning: str, taxonomy: Taxonomy) -> str:
+def record_line(query: str, weights: Weights, reasoning: str, channel_config: ChannelConfig) -> str:
     """One labelled line of a distillation dataset (bedrock-conversation-2024), with its end."""
     label = json.dumps({**weights, "reasoning": reasoning}, ensure_ascii=False)
     record = {
         "schemaVersion": "bedrock-conversation-2024",
-        "system": [{"text": student_prompt(taxonomy)}],
+        "system": [{"text": student_prompt(channel_config)}],
         "messages": [
             {"role": "user", "content": [{"text": query}]},
             {"role": "assistant", "content": [{"text": label}]},
@@ -89,10 +89,10 @@ def record_line(query: str, weights: Weights, reasoning: str, taxonomy: Taxonomy
     return f"{json.dumps(record, ensure_ascii=False)}\n"
 
 
-def dataset_bytes(chosen: Iterable[Labelled], taxonomy: Taxonomy) -> bytes:
+def dataset_bytes(chosen: Iterable[Labelled], channel_config: ChannelConfig) -> bytes:
     """The dataset's file."""
     return "".join(
-        record_line(one.planned.query, one.weights, one.reasoning, taxonomy) for one in chosen
+        record_line(one.planned.query, one.weights, one.reasoning, channel_config) for one in chosen
     ).encode()
 
 
@@ -102,28 +102,30 @@ def dataset_key(dataset: str, content: bytes) -> str:
 
 
 def _within_limit(labelled: Sequence[Labelled], spec: Spec) -> tuple[list[Labelled], set[int]]:
-    """The labelled queries without near-copies beyond the limit, and the numbers of those that stay."""
-    copies = near_copies([one.planned.query for one in labelled])
-    most = math.floor(spec.near_copies * min(spec.records, len(labelled)) + 1e-9)
+    """The labelled queries without near-duplicates beyond the limit, and the numbers of those that stay."""
+    copies = near_duplicates([one.planned.query for one in labelled])
+    most = math.floor(spec.near_duplicates * min(spec.records, len(labelled)) + 1e-9)
     beyond = set(copies[most:])
     pool = [one for index, one in enumerate(labelled) if index not in beyond]
     return pool, {labelled[index].planned.number for index in copies[:most]}
 
 
 def _counts(available: Mapping[str, int], spec: Spec) -> dict[str, int]:
-    """How many of each leading facet: the mix; where it lacks labels, others, first within the leeway."""
+    """How many of each leading channel: the mix; where it lacks labels, others, first within the leeway."""
     wanted = min(spec.records, sum(available.values()))
     asked = apportion(spec.mix, wanted)
-    counts = {facet: min(asked.get(facet, 0), found) for facet, found in available.items()}
-    leeway = {facet: math.floor((spec.mix.get(facet, 0.0) + LEEWAY) * wanted + 1e-9) for facet in available}
+    counts = {channel: min(asked.get(channel, 0), found) for channel, found in available.items()}
+    leeway = {
+        channel: math.floor((spec.mix.get(channel, 0.0) + LEEWAY) * wanted + 1e-9) for channel in available
+    }
     for most in (leeway, available):
         while (lacking := wanted - sum(counts.values())) > 0:
             room = {f: min(most[f], available[f]) - counts[f] for f in counts}
-            room = {facet: free for facet, free in room.items() if free > 0}
+            room = {channel: free for channel, free in room.items() if free > 0}
             if not room:
                 break
-            for facet, more in apportion(room, min(lacking, sum(room.values()))).items():
-                counts[facet] += more
+            for channel, more in apportion(room, min(lacking, sum(room.values()))).items():
+                counts[channel] += more
     return counts
 
 

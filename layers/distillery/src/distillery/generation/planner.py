@@ -1,7 +1,7 @@
 """Planning a generation: the queries that a spec asks for, the same on every machine for the same spec.
 
-Facets and hard cases are shared out exactly (largest remainder); queries are drawn until all are distinct and
-no more of them are near-copies of others than the spec allows. Drawing always ends: when the material has no
+Channels and hard cases are shared out exactly (largest remainder); queries are drawn until all are distinct and
+no more of them are near-duplicates of others than the spec allows. Drawing always ends: when the material has no
 more to give, the spec is refused with a sentence.
 """
 
@@ -14,10 +14,12 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from distillery import earlier_names
 from distillery.dataset.near_duplicates import near_duplicate_clusters
 from distillery.dataset.records import MAX_QUERY_CHARACTERS
 from distillery.dataset.split import query_key
 from distillery.dataset.texts import RESERVED
+from distillery.earlier_names import renamed
 from distillery.errors import BadInput
 from distillery.generation.spec import OTHER, QUERY, SLOT, WORN, Hard, check_against
 
@@ -25,15 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from distillery.generation.spec import Spec
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 TEACHER = "teacher"
-"""The family of queries that the teacher invented."""
+"""The template group of queries that the teacher invented."""
 TRIES = 100
-"""Draws without a new query after which a family is taken to be used up."""
+"""Draws without a new query after which a template group is taken to be used up."""
 ROUNDS = 20
-"""How often near-copies are drawn anew."""
-MORE_MATERIAL = "Add words or templates, ask for fewer records or less spare, or allow more near_copies."
+"""How often near-duplicates are drawn anew."""
+MORE_MATERIAL = (
+    "Add words or templates, ask for fewer records or less oversample, or allow more near_duplicates."
+)
 _LONG_WORD = re.compile(r"\b[^\W\d_]{6,}\b")
 _A_BEFORE_VOWEL = re.compile(r"\ba (?!uni)(?=[aeiou])")
 _LIST = re.compile(r"\[.*\]", re.DOTALL)
@@ -47,36 +51,36 @@ class Planned:
 
     number: int
     query: str
-    family: str
-    facet: str
+    template_group: str
+    channel: str
     hard: str | None = None
 
 
 def plan(
-    spec: Spec, taxonomy: Taxonomy, invented: Mapping[str, Sequence[str]] | None = None
+    spec: Spec, channel_config: ChannelConfig, invented: Mapping[str, Sequence[str]] | None = None
 ) -> list[Planned]:
     """Every query to be labelled, in the order of their numbers; `spec.planned` of them at most.
 
-    `invented` holds the teacher's own queries by facet, at most as many as `to_invent` says; they pass the
+    `invented` holds the teacher's own queries by channel, at most as many as `to_invent` says; they pass the
     same checks as all others, and those that fail are left out. Raises BadInput when the material is too
     little for so many distinct queries.
     """
-    check_against(spec, taxonomy)
+    check_against(spec, channel_config)
     places = _places(spec)
     drawer = _Drawer(spec)
     drawn = [
-        Planned(0, query, TEACHER, facet)
-        for facet, count in to_invent(spec).items()
-        for query in drawer.accepted((invented or {}).get(facet, ()), count)
+        Planned(0, query, TEACHER, channel)
+        for channel, count in to_invent(spec).items()
+        for query in drawer.accepted((invented or {}).get(channel, ()), count)
     ]
     drawn += [drawer.draw(place) for place in places]
-    drawn = _without_near_copies(drawn, drawer, spec)
+    drawn = _without_near_duplicates(drawn, drawer, spec)
     drawer.rng.shuffle(drawn)
     return [replace(one, number=number) for number, one in enumerate(drawn, start=1)]
 
 
 def to_invent(spec: Spec) -> dict[str, int]:
-    """How many queries the teacher may invent, by facet."""
+    """How many queries the teacher may invent, by channel."""
     return apportion(spec.mix, round(spec.teacher_queries * spec.planned))
 
 
@@ -93,8 +97,8 @@ def apportion(shares: Mapping[T, float], total: int) -> dict[T, int]:
     return counts
 
 
-def near_copies(queries: Sequence[str]) -> list[int]:
-    """Indexes of the queries that are near-copies of an earlier one."""
+def near_duplicates(queries: Sequence[str]) -> list[int]:
+    """Indexes of the queries that are near-duplicates of an earlier one."""
     return sorted(index for cluster in near_duplicate_clusters(queries) for index in sorted(cluster)[1:])
 
 
@@ -105,7 +109,11 @@ def dump_plan(planned: Iterable[Planned]) -> bytes:
 
 def load_plan(content: bytes) -> list[Planned]:
     """What `dump_plan` wrote."""
-    return [Planned(**json.loads(line)) for line in content.decode().split("\n") if line]
+    return [
+        Planned(**renamed(json.loads(line), earlier_names.PLANNED))
+        for line in content.decode().split("\n")
+        if line
+    ]
 
 
 def parse_invented(text: str) -> list[str]:
@@ -122,60 +130,69 @@ def parse_invented(text: str) -> list[str]:
 class _Place:
     """A query that is still to be drawn."""
 
-    facet: str
+    channel: str
     hard: Hard | None
-    family: str
+    template_group: str
 
 
 def _places(spec: Spec) -> list[_Place]:
-    """What is to be drawn, shared out over facets, hard cases and families."""
+    """What is to be drawn, shared out over channels, hard cases and template groups."""
     invented = to_invent(spec)
-    left = {facet: count - invented[facet] for facet, count in apportion(spec.mix, spec.planned).items()}
+    left = {
+        channel: count - invented[channel] for channel, count in apportion(spec.mix, spec.planned).items()
+    }
     hard: dict[Hard | None, float] = {case: spec.hard.of(case) for case in Hard}
     hard[None] = max(0.0, 1 - math.fsum(hard.values()))
     counts = apportion(hard, spec.planned)
     places = []
     for case in Hard:
-        able = {facet: left[facet] for facet in left if case in WORN or spec.templates_of(case, facet)}
+        able = {
+            channel: left[channel] for channel in left if case in WORN or spec.templates_of(case, channel)
+        }
         if sum(able.values()) < counts[case]:
             raise BadInput(
-                f"hard.{case.value} asks for {counts[case]} queries, and its material is for facets that "
+                f"hard.{case.value} asks for {counts[case]} queries, and its material is for channels that "
                 f"have {sum(able.values())} left.",
-                mend="Give it material for more facets, or a smaller share.",
+                fix="Give it material for more channels, or a smaller share.",
             )
-        for facet, count in apportion(able, counts[case]).items():
-            left[facet] -= count
-            places += _by_family(spec, facet, case, count)
-    for facet, count in left.items():
-        places += _by_family(spec, facet, None, count)
+        for channel, count in apportion(able, counts[case]).items():
+            left[channel] -= count
+            places += _by_template_group(spec, channel, case, count)
+    for channel, count in left.items():
+        places += _by_template_group(spec, channel, None, count)
     return places
 
 
-def _by_family(spec: Spec, facet: str, case: Hard | None, count: int) -> list[_Place]:
+def _by_template_group(spec: Spec, channel: str, case: Hard | None, count: int) -> list[_Place]:
     if case and case not in WORN:
-        return [_Place(facet, case, case.value)] * count
-    shares = {name: family.share for name, family in spec.families.items() if family.facet == facet}
+        return [_Place(channel, case, case.value)] * count
+    shares = {
+        name: template_group.share
+        for name, template_group in spec.template_groups.items()
+        if template_group.channel == channel
+    }
     counts = apportion(shares, count)
-    return [_Place(facet, case, name) for name in shares for _ in range(counts[name])]
+    return [_Place(channel, case, name) for name in shares for _ in range(counts[name])]
 
 
-def _without_near_copies(drawn: list[Planned], drawer: _Drawer, spec: Spec) -> list[Planned]:
-    """The queries with near-copies beyond the limit drawn anew; the teacher's are left out instead."""
-    most = math.floor(spec.near_copies * spec.planned + 1e-9)
+def _without_near_duplicates(drawn: list[Planned], drawer: _Drawer, spec: Spec) -> list[Planned]:
+    """The queries with near-duplicates beyond the limit drawn anew; the teacher's are left out instead."""
+    most = math.floor(spec.near_duplicates * spec.planned + 1e-9)
     for _ in range(ROUNDS):
-        beyond = near_copies([one.query for one in drawn])[most:]
+        beyond = near_duplicates([one.query for one in drawn])[most:]
         if not beyond:
             return drawn
-        again = [drawn[index] for index in beyond if drawn[index].family != TEACHER]
+        again = [drawn[index] for index in beyond if drawn[index].template_group != TEACHER]
         refused = frozenset(beyond)
         drawn = [one for index, one in enumerate(drawn) if index not in refused]
         drawn += [
-            drawer.draw(_Place(one.facet, Hard(one.hard) if one.hard else None, one.family)) for one in again
+            drawer.draw(_Place(one.channel, Hard(one.hard) if one.hard else None, one.template_group))
+            for one in again
         ]
     raise BadInput(
-        f"The spec's material gives too few queries that are no near-copies of each other: of "
-        f"{spec.planned} planned, {len(beyond)} remain beyond what near_copies allows.",
-        mend=MORE_MATERIAL,
+        f"The spec's material gives too few queries that are no near-duplicates of each other: of "
+        f"{spec.planned} planned, {len(beyond)} remain beyond what near_duplicates allows.",
+        fix=MORE_MATERIAL,
     )
 
 
@@ -193,32 +210,34 @@ class _Drawer:
         return [query for query in queries if self._take(query)][:most]
 
     def draw(self, place: _Place) -> Planned:
-        """A query for a place, of another family of its facet where its own is used up."""
-        for family in self._families(place):
-            query = self._new(place, family)
+        """A query for a place, of another template group of its channel where its own is used up."""
+        for template_group in self._template_groups(place):
+            query = self._new(place, template_group)
             if query is not None:
-                return Planned(0, query, family, place.facet, place.hard.value if place.hard else None)
+                return Planned(
+                    0, query, template_group, place.channel, place.hard.value if place.hard else None
+                )
         kind = f" as {place.hard.value}" if place.hard else ""
         raise BadInput(
             f"The spec's material is too little: no further distinct query can be made for "
-            f"{place.facet!r}{kind}, and {self._spec.planned} are wanted in all.",
-            mend=MORE_MATERIAL,
+            f"{place.channel!r}{kind}, and {self._spec.planned} are wanted in all.",
+            fix=MORE_MATERIAL,
         )
 
-    def _families(self, place: _Place) -> list[str]:
+    def _template_groups(self, place: _Place) -> list[str]:
         if place.hard and place.hard not in WORN:
-            return [place.family]
-        others = [name for name in self._of_facet(place.facet) if name != place.family]
-        return [place.family, *others]
+            return [place.template_group]
+        others = [name for name in self._of_channel(place.channel) if name != place.template_group]
+        return [place.template_group, *others]
 
-    def _new(self, place: _Place, family: str) -> str | None:
-        if (f"{place.facet}/{family}", place.hard) in self._used_up:
+    def _new(self, place: _Place, template_group: str) -> str | None:
+        if (f"{place.channel}/{template_group}", place.hard) in self._used_up:
             return None
         for _ in range(TRIES):
-            query = self._query(place, family)
+            query = self._query(place, template_group)
             if self._take(query):
                 return query
-        self._used_up.add((f"{place.facet}/{family}", place.hard))
+        self._used_up.add((f"{place.channel}/{template_group}", place.hard))
         return None
 
     def _take(self, query: str) -> bool:
@@ -230,48 +249,56 @@ class _Drawer:
         self._taken.add(key)
         return True
 
-    def _query(self, place: _Place, family: str) -> str:
+    def _query(self, place: _Place, template_group: str) -> str:
         match place.hard:
             case None:
-                return self._ordinary(family)
+                return self._ordinary(template_group)
             case Hard.TYPOS:
-                return _with_typo(self._ordinary(family), self.rng)
+                return _with_typo(self._ordinary(template_group), self.rng)
             case Hard.LOWER_CASE:
-                return self._with_capitals(family).lower()
+                return self._with_capitals(template_group).lower()
             case hard:
-                return self._of_material(hard, place.facet)
+                return self._of_material(hard, place.channel)
 
-    def _ordinary(self, family: str) -> str:
-        return _in_english(self._filled(self.rng.choice(self._spec.families[family].templates)))
+    def _ordinary(self, template_group: str) -> str:
+        return _in_english(
+            self._filled(self.rng.choice(self._spec.template_groups[template_group].templates))
+        )
 
-    def _with_capitals(self, family: str) -> str:
-        """An ordinary query that lower case changes, where the family has any."""
+    def _with_capitals(self, template_group: str) -> str:
+        """An ordinary query that lower case changes, where the template group has any."""
         for _ in range(TRIES):
-            query = self._ordinary(family)
+            query = self._ordinary(template_group)
             if query.lower() != query:
                 break
         return query
 
-    def _of_material(self, hard: Hard, facet: str) -> str:
+    def _of_material(self, hard: Hard, channel: str) -> str:
         def whole(slot: re.Match[str]) -> str:
             if slot[1] not in {QUERY, OTHER}:
                 return slot[0]
-            return self._ordinary(self._any_family(facet if slot[1] == QUERY else self._other(facet)))
+            return self._ordinary(
+                self._any_template_group(channel if slot[1] == QUERY else self._other(channel))
+            )
 
-        template = self.rng.choice(self._spec.templates_of(hard, facet))
+        template = self.rng.choice(self._spec.templates_of(hard, channel))
         query = self._filled(SLOT.sub(whole, template))
         return query if hard is Hard.OTHER_LANGUAGES else _in_english(query)
 
-    def _any_family(self, facet: str) -> str:
-        names = self._of_facet(facet)
-        return self.rng.choices(names, [self._spec.families[name].share for name in names])[0]
+    def _any_template_group(self, channel: str) -> str:
+        names = self._of_channel(channel)
+        return self.rng.choices(names, [self._spec.template_groups[name].share for name in names])[0]
 
-    def _other(self, facet: str) -> str:
-        others = [name for name, share in self._spec.mix.items() if share and name != facet]
-        return self.rng.choice(others) if others else facet
+    def _other(self, channel: str) -> str:
+        others = [name for name, share in self._spec.mix.items() if share and name != channel]
+        return self.rng.choice(others) if others else channel
 
-    def _of_facet(self, facet: str) -> list[str]:
-        return [name for name, family in self._spec.families.items() if family.facet == facet]
+    def _of_channel(self, channel: str) -> list[str]:
+        return [
+            name
+            for name, template_group in self._spec.template_groups.items()
+            if template_group.channel == channel
+        ]
 
     def _filled(self, text: str) -> str:
         """The text with every slot drawn; empty when it grows beyond any query."""

@@ -1,9 +1,9 @@
 """What a dataset to be generated looks like: `specs/<dataset>.yaml`, checked before anything is planned.
 
-A spec says how many records, which facets are to lead in what share, from which templates and words the
+A spec says how many records, which channels are to lead in what share, from which templates and words the
 queries are made, how large a share are hard cases, and what the labels may cost. A name in braces is a slot:
 `{colour}` stands for an entry of the word list `colour`, which may hold slots of its own. In the material of
-hard cases `{query}` stands for an ordinary query of the planned facet and `{other}` for one of another facet.
+hard cases `{query}` stands for an ordinary query of the planned channel and `{other}` for one of another channel.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ import hashlib
 import math
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distillery import earlier_names
 from distillery.dataset.records import MAX_QUERY_CHARACTERS
 from distillery.dataset.texts import RESERVED
+from distillery.earlier_names import renamed
 from distillery.errors import BadInput
 from distillery.yaml_loader import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 LARGEST_SPEC = 1_000_000
 """Bytes; two hundred times the sample's."""
 SLOT = re.compile(r"\{(\w+)\}")
 QUERY, OTHER = "query", "other"
 """The slots of hard cases that stand for a whole query."""
-MEND = "The README shows the form of the file."
+FIX = "The README shows the form of the file."
 SUM_SLACK = 1e-6
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -82,12 +84,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Family(_Strict):
-    """Queries of one kind, meant for one facet; `share` is among the families of that facet."""
+class TemplateGroup(_Strict):
+    """Queries of one kind, meant for one channel; `share` is among the template groups of that channel."""
 
-    facet: str
+    channel: str
     share: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     templates: Texts
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        return renamed(content, earlier_names.TEMPLATE_GROUP)
 
 
 class HardShares(_Strict):
@@ -114,15 +121,20 @@ class Spec(_Strict):
     records: int = Field(ge=100, le=15_000)
     seed: int = 0
     mix: dict[str, Share] = Field(min_length=1)
-    families: dict[str, Family] = Field(min_length=1)
+    template_groups: dict[str, TemplateGroup] = Field(min_length=1)
     words: dict[str, Texts] = Field(default_factory=dict)
     hard: HardShares = HardShares()
     material: dict[Hard, Texts | dict[str, Texts]] = Field(default_factory=dict)
     teacher_queries: Share = 0.0
-    near_copies: Share = 0.0
-    spare: float = Field(default=0.2, ge=0, le=2)
+    near_duplicates: Share = 0.0
+    oversample: float = Field(default=0.2, ge=0, le=2)
     max_cost_usd: float = Field(gt=0, le=100_000, allow_inf_nan=False)
     deadline_minutes: int = Field(default=240, ge=1, le=10_080)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        return renamed(content, earlier_names.SPEC)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -131,14 +143,14 @@ class Spec(_Strict):
         hard = math.fsum(self.hard.of(case) for case in Hard)
         if hard + self.teacher_queries > 1 + SUM_SLACK:
             raise ValueError(f"hard cases and teacher_queries take {hard + self.teacher_queries:g} of 1")
-        facets = {family.facet for family in self.families.values()}
-        for facet in self.mix:
-            if self.mix[facet] and facet not in facets:
-                raise ValueError(f"no family is meant for {facet!r}, which mix asks for")
-        for name, family in self.families.items():
-            if family.facet not in self.mix:
+        channels = {template_group.channel for template_group in self.template_groups.values()}
+        for channel in self.mix:
+            if self.mix[channel] and channel not in channels:
+                raise ValueError(f"no template group is meant for {channel!r}, which mix asks for")
+        for name, template_group in self.template_groups.items():
+            if template_group.channel not in self.mix:
                 raise ValueError(
-                    f"the family {name!r} is meant for {family.facet!r}, which mix does not name"
+                    f"the template group {name!r} is meant for {template_group.channel!r}, which mix does not name"
                 )
         self._check_material()
         self._check_texts()
@@ -147,12 +159,12 @@ class Spec(_Strict):
     @property
     def planned(self) -> int:
         """How many queries are labelled, so that a balanced choice of `records` can be kept."""
-        return math.ceil(self.records * (1 + self.spare) - SUM_SLACK)
+        return math.ceil(self.records * (1 + self.oversample) - SUM_SLACK)
 
-    def templates_of(self, case: Hard, facet: str) -> tuple[str, ...]:
-        """The material for one hard case of one facet; empty where there is none."""
+    def templates_of(self, case: Hard, channel: str) -> tuple[str, ...]:
+        """The material for one hard case of one channel; empty where there is none."""
         given = self.material.get(case, DEFAULT_MATERIAL.get(case, ()))
-        return given.get(facet, ()) if isinstance(given, dict) else tuple(given)
+        return given.get(channel, ()) if isinstance(given, dict) else tuple(given)
 
     def identity(self) -> str:
         """What determines the queries, as text; the limits of cost and time have no part in it."""
@@ -164,12 +176,14 @@ class Spec(_Strict):
                 if case in self.material:
                     raise ValueError(f"material.{case.value}: it is made of ordinary queries and takes none")
                 continue
-            if self.hard.of(case) and not any(self.templates_of(case, facet) for facet in self.mix):
+            if self.hard.of(case) and not any(self.templates_of(case, channel) for channel in self.mix):
                 raise ValueError(f"hard.{case.value} asks for queries, and material.{case.value} has none")
             given = self.material.get(case)
-            for facet in given if isinstance(given, dict) else ():
-                if facet not in self.mix:
-                    raise ValueError(f"material.{case.value} names the facet {facet!r}, which mix does not")
+            for channel in given if isinstance(given, dict) else ():
+                if channel not in self.mix:
+                    raise ValueError(
+                        f"material.{case.value} names the channel {channel!r}, which mix does not"
+                    )
 
     def _check_texts(self) -> None:
         for place, text, hard in self._texts():
@@ -187,8 +201,8 @@ class Spec(_Strict):
 
     def _texts(self) -> Iterator[tuple[str, str, bool]]:
         """Every text with its place, and whether it is material of a hard case."""
-        for name, family in self.families.items():
-            yield from ((f"families.{name}", text, False) for text in family.templates)
+        for name, template_group in self.template_groups.items():
+            yield from ((f"template_groups.{name}", text, False) for text in template_group.templates)
         for name, entries in self.words.items():
             yield from ((f"words.{name}", text, False) for text in entries)
         for case, given in self.material.items():
@@ -208,17 +222,17 @@ class Spec(_Strict):
 def parse_spec(text: str | bytes) -> Spec:
     """Read a spec from YAML; raise BadInput with the place and one sentence when it cannot be used."""
     if len(text) > LARGEST_SPEC:
-        raise BadInput(f"The spec is larger than {LARGEST_SPEC:,} bytes.", mend="Shorten its word lists.")
-    return parse_yaml(Spec, text, what="spec", mend=MEND)
+        raise BadInput(f"The spec is larger than {LARGEST_SPEC:,} bytes.", fix="Shorten its word lists.")
+    return parse_yaml(Spec, text, what="spec", fix=FIX)
 
 
-def check_against(spec: Spec, taxonomy: Taxonomy) -> None:
-    """Raise BadInput when the spec plans for facets that the taxonomy does not have."""
-    foreign = [facet for facet in spec.mix if facet not in taxonomy.names]
+def check_against(spec: Spec, channel_config: ChannelConfig) -> None:
+    """Raise BadInput when the spec plans for channels that the channel configuration does not have."""
+    foreign = [channel for channel in spec.mix if channel not in channel_config.names]
     if foreign:
         raise BadInput(
-            f"mix: the taxonomy has no facet {', '.join(map(repr, foreign))}.",
-            mend=f"Its facets are {', '.join(taxonomy.names)}.",
+            f"mix: the channel configuration has no channel {', '.join(map(repr, foreign))}.",
+            fix=f"Its channels are {', '.join(channel_config.names)}.",
         )
 
 

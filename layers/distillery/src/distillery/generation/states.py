@@ -19,7 +19,7 @@ from distillery.runs.states import Source, slug
 
 if TYPE_CHECKING:
     from distillery.generation.spec import Spec
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 
 class GenerationState(StrEnum):
@@ -125,9 +125,9 @@ def spec_key(dataset: str) -> str:
     return f"specs/{slug(dataset)}.yaml"
 
 
-def generation_id(dataset: str, spec: Spec, taxonomy: Taxonomy, teacher: str) -> str:
+def generation_id(dataset: str, spec: Spec, channel_config: ChannelConfig, teacher: str) -> str:
     """`<dataset slug>-<12 hex>`, from all that determines the queries and their labels."""
-    digest = identity_digest(dataset, spec.identity(), taxonomy.digest(), teacher)
+    digest = identity_digest(dataset, spec.identity(), channel_config.digest(), teacher)
     return f"{slug(dataset)}-{digest}"
 
 

@@ -1,19 +1,19 @@
-"""The student: a small linear router that any function can hold, in standard-library Python.
+"""The linear model: a small linear router that any function can hold, in standard-library Python.
 
 Method. A query becomes two sets of n-grams: one to three words (as written in lower case, and with names
 and numbers blurred to their shape), and two to four characters within a word. Each set is scaled to length
 one, and a linear model gives, for each of the teacher's own frequent weight vectors (at most
-`MOST_CANDIDATES`, taken from its labels), the *expected weight rubric* of answering with that vector; the
+`MOST_CANDIDATES`, taken from its labels), the *expected weight score* of answering with that vector; the
 best one is the answer. So the sum is 1, the weights lie on the teacher's grid, and what is maximised is what
 is measured (with a slight pull towards the expected weights): regressing the weights and taking the nearest
-vector costs 0.2 of rubric. The model also has one column per facet, the expected weight; those add up word
+vector costs 0.2 of weight score. The model also has one column per channel, the expected weight; those add up word
 by word and give the explanation.
 
 Coefficients are whole numbers of eight bits. Those of one n-gram sit side by side in one long integer, so
 that adding a query's n-grams is one addition each, however many columns there are.
 
 Fitting is in `student_training` (numpy and scipy, which no function carries); its choices and the figures
-behind them are told there, and `benchmarks/bench_student.py` measures them anew.
+behind them are told there, and `benchmarks/bench_linear.py` measures them anew.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from distillery.task.weights import Weights
 
-MAGIC = b"distillery-student 1 "
+MAGIC = b"distillery-linear 1 "
 MOST_CANDIDATES = 96
-"""Weight vectors the student can answer with; 64 are as good as all 98 that the real teacher used."""
+"""Weight vectors the linear model can answer with; 64 are as good as all 98 that the real teacher used."""
 MOST_BYTES = 2_400_000
 """Coefficients of a model, one byte each; with the n-grams the file stays under 3 MB, uncompressed."""
 ZERO = 128
@@ -45,9 +45,9 @@ ZERO = 128
 LANE = 4
 """Bytes of a column in the sum: room for the n-grams of the longest query."""
 NAMED_WORDS = 2
-"""Words named for a raised facet; for a lowered one, at whose cost others were raised, one is enough."""
+"""Words named for a raised channel; for a lowered one, at whose cost others were raised, one is enough."""
 MOVED = 0.03
-"""A facet whose expected weight is within this of the average was not moved by the query."""
+"""A channel whose expected weight is within this of the average was not moved by the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +65,22 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything a student consists of, as it is stored.
+    """Everything a linear model consists of, as it is stored.
 
-    Columns are the candidates, then the facets. `candidates` are in steps of the grid (`steps` make 1);
-    `base` is every column's value for a query without a known n-gram; `blocks` are words and characters.
+    Columns are the candidates, then the channels. `candidates` are in steps of the grid (`steps` make 1);
+    `intercepts` is every column's value for a query without a known n-gram; `blocks` are words and characters.
     """
 
-    facets: tuple[str, ...]
+    channels: tuple[str, ...]
     steps: int
     candidates: tuple[tuple[int, ...], ...]
-    base: tuple[float, ...]
+    intercepts: tuple[float, ...]
     blocks: tuple[Block, Block]
 
     @property
     def columns(self) -> int:
-        """Candidates and facets together."""
-        return len(self.candidates) + len(self.facets)
+        """Candidates and channels together."""
+        return len(self.candidates) + len(self.channels)
 
 
 class _Table(NamedTuple):
@@ -90,21 +90,21 @@ class _Table(NamedTuple):
     scales: tuple[float, ...]
 
 
-class Student:
-    """A fitted student. It answers any string, is not changed by answering, and may be shared by threads."""
+class LinearModel:
+    """A fitted linear model. It answers any string, is not changed by answering, and may be shared by threads."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._tables = tuple(_table(block, parts.columns) for block in parts.blocks)
         self._unpack = struct.Struct(f"<{parts.columns}I").unpack
         self._answers = [
-            dict(zip(parts.facets, (step / parts.steps for step in candidate), strict=True))
+            dict(zip(parts.channels, (step / parts.steps for step in candidate), strict=True))
             for candidate in parts.candidates
         ]
 
     def predict(self, query: str) -> Weights:
         """The weights expected to score best against the teacher: on its grid, sum 1."""
-        columns = list(self.parts.base)[: len(self._answers)]
+        columns = list(self.parts.intercepts)[: len(self._answers)]
         for table, grams in zip(self._tables, features(query), strict=True):
             found = [table.rows[gram] for gram in grams if gram in table.rows]
             if found:
@@ -116,23 +116,23 @@ class Student:
         return dict(self._answers[columns.index(max(columns))])
 
     def explain(self, query: str) -> str:
-        """One sentence: the words that raised or lowered each facet's expected weight most."""
+        """One sentence: the words that raised or lowered each channel's expected weight most."""
         weights = self.predict(query)
         moves = self._moves(query)
         said = [
-            f"{facet} {weight:.2g} ({_cause([(word, by[place]) for word, by in moves.items()])})"
-            for place, (facet, weight) in enumerate(weights.items())
+            f"{channel} {weight:.2g} ({_cause([(word, by[place]) for word, by in moves.items()])})"
+            for place, (channel, weight) in enumerate(weights.items())
         ]
         return f"{', '.join(said)}."
 
     def save(self, path: str | Path) -> None:
-        """Write the model file: equal students give equal bytes."""
+        """Write the model file: equal linear models give equal bytes."""
         parts = self.parts
         head = {
-            "facets": parts.facets,
+            "channels": parts.channels,
             "steps": parts.steps,
             "candidates": parts.candidates,
-            "base": parts.base,
+            "intercepts": parts.intercepts,
             "grams": [block.grams for block in parts.blocks],
             "scales": [block.scales for block in parts.blocks],
         }
@@ -149,7 +149,7 @@ class Student:
         return columns
 
     def _moves(self, query: str) -> dict[str, list[float]]:
-        """Word -> how far it moved each facet's expected weight; an n-gram counts for its words alike."""
+        """Word -> how far it moved each channel's expected weight; an n-gram counts for its words alike."""
         first = len(self.parts.candidates)
         moves: dict[str, list[float]] = {}
         for table, grams in zip(self._tables, features(query), strict=True):
@@ -186,28 +186,28 @@ def _cause(moves: Sequence[tuple[str, float]]) -> str:
     return f"raised by {' and '.join(named)}" if total > 0 else f"lowered by {named[0]}"
 
 
-def load(path: str | Path) -> Student:
+def load(path: str | Path) -> LinearModel:
     """Read a model file; raises BadInput with one sentence when it is missing, foreign or damaged."""
     name = Path(path).name
     try:
         stored = Path(path).read_bytes()
     except OSError as error:
-        raise BadInput(f"The student {name} cannot be read: {error.strerror or error}.") from error
+        raise BadInput(f"The linear model {name} cannot be read: {error.strerror or error}.") from error
     head, _, packed = stored.partition(b"\n")
     if not head.startswith(MAGIC):
-        raise BadInput(f"{name} is not a student of this version.", mend="Fit it again and save it.")
+        raise BadInput(f"{name} is not a linear model of this version.", fix="Fit it again and save it.")
     if hashlib.sha256(packed).hexdigest().encode() != head.removeprefix(MAGIC):
-        raise BadInput(f"The student {name} is damaged: its content does not match its digest.")
+        raise BadInput(f"The linear model {name} is damaged: its content does not match its digest.")
     try:
-        return Student(_parts(zlib.decompress(packed)))
+        return LinearModel(_parts(zlib.decompress(packed)))
     except (zlib.error, struct.error, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"The student {name} is damaged: its content cannot be read.") from error
+        raise BadInput(f"The linear model {name} is damaged: its content cannot be read.") from error
 
 
 def _parts(content: bytes) -> Parts:
     (length,) = struct.unpack_from("<I", content)
     head: dict[str, Any] = json.loads(content[4 : 4 + length])
-    columns = len(head["candidates"]) + len(head["facets"])
+    columns = len(head["candidates"]) + len(head["channels"])
     blocks: list[Block] = []
     start = 4 + length
     for grams, scales in zip(head["grams"], head["scales"], strict=True):
@@ -215,12 +215,12 @@ def _parts(content: bytes) -> Parts:
         blocks.append(Block(tuple(grams), content[start:end], tuple(scales)))
         start = end
     words, characters = blocks
-    if start != len(content) or not head["candidates"] or len(head["base"]) != columns:
+    if start != len(content) or not head["candidates"] or len(head["intercepts"]) != columns:
         raise ValueError("sizes do not agree")
     return Parts(
-        tuple(head["facets"]),
+        tuple(head["channels"]),
         head["steps"],
         tuple(tuple(candidate) for candidate in head["candidates"]),
-        tuple(head["base"]),
+        tuple(head["intercepts"]),
         (words, characters),
     )

@@ -1,13 +1,13 @@
-"""Fitting the student (see `student` for the model itself). Needs numpy and scipy; no function imports this.
+"""Fitting the linear model (see `model` for the model itself). Needs numpy and scipy; no function imports this.
 
-Ridge regression from n-grams to columns: for each candidate the rubric that answering it would have earned
+Ridge regression from n-grams to columns: for each candidate the weight score that answering it would have earned
 on the record, less a little of the squared error (averaged over a query's copies, which count as often as
-they occur), for each facet the label's weight. Conjugate gradients on the sparse matrix, because then
+they occur), for each channel the label's weight. Conjugate gradients on the sparse matrix, because then
 neither the n-grams' nor the queries' Gram matrix of 15,000 records need fit in memory.
 
 Where the choices come from: five-fold cross-validation over the distinct queries of 1,388 records labelled
-by Amazon Nova Premier. Mean rubric of the vector nearest to ridge weights 4.18, of multinomial regression
-over the vectors 4.28, of the rubric regressed on TF-IDF 4.35, of this 4.37 (six random divisions, which
+by Amazon Nova Premier. Mean weight score of the vector nearest to ridge weights 4.18, of multinomial regression
+over the vectors 4.28, of the weight score regressed on TF-IDF 4.35, of this 4.37 (six random divisions, which
 differ by about 0.01). Nothing finer was chosen by it: `RIDGE` is flat from 0.35 to 0.8; n-grams of one
 query, inverse document frequencies and longer n-grams add nothing.
 """
@@ -25,15 +25,15 @@ from scipy import sparse
 
 from distillery.errors import BadInput
 from distillery.linear.features import features
-from distillery.linear.model import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, Parts, Student
-from distillery.task.weights import rubric
+from distillery.linear.model import MOST_BYTES, MOST_CANDIDATES, ZERO, Block, LinearModel, Parts
+from distillery.task.weights import weight_score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
     Steps = tuple[int, ...]
     Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ RIDGE = 0.5
 LEAST_QUERIES = 2
 """Distinct queries an n-gram must occur in."""
 NEARNESS = 4
-"""Rubric points that a squared error of 1 costs. The rubric alone hardly tells answers far from the label
+"""Weight score points that a squared error of 1 costs. The weight score alone hardly tells answers far from the label
 apart, so that it teaches little where records are few: this costs nothing on the real labels (4.379 without,
 4.377 with it) and gives 4.88 for 4.74 on 100 records of a simple made-up teacher."""
 POOL = 400
@@ -55,48 +55,50 @@ LARGEST = 127
 """A coefficient's largest byte, counted from ZERO."""
 
 
-def fit(examples: Iterable[tuple[str, Mapping[str, float]]], taxonomy: Taxonomy) -> Student:
-    """Fit a student on labelled queries, in any order (needs numpy and scipy, which no function carries).
+def fit(examples: Iterable[tuple[str, Mapping[str, float]]], channel_config: ChannelConfig) -> LinearModel:
+    """Fit a linear model on labelled queries, in any order (needs numpy and scipy, which no function carries).
 
-    Raises BadInput when there is no example, or a label is not weights over the taxonomy's facets.
+    Raises BadInput when there is no example, or a label is not weights over the channel configuration's channels.
     """
-    return Student(train(examples, taxonomy))
+    return LinearModel(train(examples, channel_config))
 
 
-def train(examples: Iterable[tuple[str, Mapping[str, float]]], taxonomy: Taxonomy) -> Parts:
+def train(examples: Iterable[tuple[str, Mapping[str, float]]], channel_config: ChannelConfig) -> Parts:
     """Fit on (query, weights) pairs in any order; the same pairs give the same parts.
 
-    Raises BadInput when there is no example, or a label is not weights over the taxonomy's facets.
+    Raises BadInput when there is no example, or a label is not weights over the channel configuration's channels.
     """
-    steps = max(2, round(1 / taxonomy.label_grid))
+    steps = max(2, round(1 / channel_config.label_grid))
     labels: dict[str, Counter[Steps]] = {}
     for query, weights in examples:
         surface = " ".join(unicodedata.normalize("NFKC", query).split())
-        labels.setdefault(surface, Counter())[_on_grid(weights, taxonomy.names, steps)] += 1
+        labels.setdefault(surface, Counter())[_on_grid(weights, channel_config.names, steps)] += 1
     if not labels:
-        raise BadInput("The student has nothing to learn from.", mend="Give at least one labelled record.")
+        raise BadInput(
+            "The linear model has nothing to learn from.", fix="Give at least one labelled record."
+        )
     labels = dict(sorted(labels.items()))
 
     frequency: Counter[Steps] = Counter()
     for of_query in labels.values():
         frequency.update(of_query)
-    candidates = _candidates(frequency, taxonomy.names, steps)
-    targets, copies = _targets(list(labels.values()), candidates, taxonomy.names, steps)
-    base = (targets * copies[:, None]).sum(axis=0) / copies.sum()
+    candidates = _candidates(frequency, channel_config.names, steps)
+    targets, copies = _targets(list(labels.values()), candidates, channel_config.names, steps)
+    intercepts = (targets * copies[:, None]).sum(axis=0) / copies.sum()
 
     kept = _kept(labels, MOST_BYTES // targets.shape[1])
-    coefficients = _ridge(_matrix(labels, kept), targets - base, copies)
+    coefficients = _ridge(_matrix(labels, kept), targets - intercepts, copies)
     border = len(kept[0])
     blocks = (_block(kept[0], coefficients[:border]), _block(kept[1], coefficients[border:]))
-    return Parts(taxonomy.names, steps, tuple(candidates), tuple(base.tolist()), blocks)
+    return Parts(channel_config.names, steps, tuple(candidates), tuple(intercepts.tolist()), blocks)
 
 
-def _on_grid(weights: Mapping[str, float], facets: Sequence[str], steps: int) -> Steps:
+def _on_grid(weights: Mapping[str, float], channels: Sequence[str], steps: int) -> Steps:
     """Weights as whole steps that add up to `steps`; what rounding leaves goes to the largest remainders."""
     try:
-        values = [float(weights[facet]) for facet in facets]
+        values = [float(weights[channel]) for channel in channels]
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"A label needs a number for each of {', '.join(facets)}.") from error
+        raise BadInput(f"A label needs a number for each of {', '.join(channels)}.") from error
     total = math.fsum(values)
     if not math.isfinite(total) or total <= 0 or min(values) < 0:
         raise BadInput("A label's weights must be finite, non-negative and not all zero.")
@@ -108,27 +110,27 @@ def _on_grid(weights: Mapping[str, float], facets: Sequence[str], steps: int) ->
     return tuple(whole)
 
 
-def _earned(label: Steps, answer: Steps, facets: Sequence[str], steps: int) -> int:
-    """The rubric of an answer against a label, both in steps of the grid."""
-    reference = {facet: step / steps for facet, step in zip(facets, label, strict=True)}
-    return rubric(
-        reference, {facet: step / steps for facet, step in zip(facets, answer, strict=True)}, facets
+def _earned(label: Steps, answer: Steps, channels: Sequence[str], steps: int) -> int:
+    """The weight score of an answer against a label, both in steps of the grid."""
+    reference = {channel: step / steps for channel, step in zip(channels, label, strict=True)}
+    return weight_score(
+        reference, {channel: step / steps for channel, step in zip(channels, answer, strict=True)}, channels
     )
 
 
-def _worth(label: Steps, answer: Steps, facets: Sequence[str], steps: int) -> int:
-    """What an answer's column learns, times `steps` squared: the rubric less NEARNESS x squared error."""
+def _worth(label: Steps, answer: Steps, channels: Sequence[str], steps: int) -> int:
+    """What an answer's column learns, times `steps` squared: the weight score less NEARNESS x squared error."""
     distance = sum((given - wanted) ** 2 for given, wanted in zip(answer, label, strict=True))
-    return _earned(label, answer, facets, steps) * steps**2 - NEARNESS * distance
+    return _earned(label, answer, channels, steps) * steps**2 - NEARNESS * distance
 
 
-def _candidates(frequency: Counter[Steps], facets: Sequence[str], steps: int) -> list[Steps]:
+def _candidates(frequency: Counter[Steps], channels: Sequence[str], steps: int) -> list[Steps]:
     """The vectors to answer with: all labels or, of many, those that together serve the others best."""
     pool = sorted(frequency, key=lambda label: (-frequency[label], label))
     if len(pool) <= MOST_CANDIDATES:
         return pool
     pool = pool[:POOL]
-    earned = np.array([[_earned(label, answer, facets, steps) for answer in pool] for label in pool])
+    earned = np.array([[_earned(label, answer, channels, steps) for answer in pool] for label in pool])
     counts = np.array([frequency[label] for label in pool])
     best = np.zeros(len(pool), dtype=earned.dtype)
     chosen: list[int] = []
@@ -141,18 +143,18 @@ def _candidates(frequency: Counter[Steps], facets: Sequence[str], steps: int) ->
 
 
 def _targets(
-    labels: Sequence[Counter[Steps]], candidates: Sequence[Steps], facets: Sequence[str], steps: int
+    labels: Sequence[Counter[Steps]], candidates: Sequence[Steps], channels: Sequence[str], steps: int
 ) -> tuple[Floats, Floats]:
     """What each query should give (queries x columns), and how many copies of it there are.
 
     Whole numbers are added before anything is divided, so that no order of the copies can change the result.
     """
     rows: dict[Steps, NDArray[np.int64]] = {}
-    sums = np.zeros((len(labels), len(candidates) + len(facets)), dtype=np.int64)
+    sums = np.zeros((len(labels), len(candidates) + len(channels)), dtype=np.int64)
     for place, of_query in enumerate(labels):
         for label, count in of_query.items():
             if label not in rows:
-                worths = (_worth(label, answer, facets, steps) for answer in candidates)
+                worths = (_worth(label, answer, channels, steps) for answer in candidates)
                 rows[label] = np.array([*worths, *label])
             sums[place] += count * rows[label]
     copies = np.array([of_query.total() for of_query in labels], dtype=np.float64)

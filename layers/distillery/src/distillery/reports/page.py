@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from distillery.dataset.statistics import Statistics
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 UNKNOWN = "unknown"
 
@@ -34,19 +34,19 @@ class Picture(NamedTuple):
     note: str = ""
 
 
-def weight_pictures(statistics: Statistics, taxonomy: Taxonomy) -> list[Picture]:
-    """How often each weight stands in the labels, facet by facet; empty without labels."""
+def weight_pictures(statistics: Statistics, channel_config: ChannelConfig) -> list[Picture]:
+    """How often each weight stands in the labels, channel by channel; empty without labels."""
     if not statistics.labelled:
         return []
     bins = [f"{step:g}" for step in statistics.weight_bins]
     return [
         Picture(
-            facet,
-            charts.histogram(f"Labels by weight of {facet}", bins, statistics.weight_histograms[facet]),
-            f"mean {statistics.mean_weights[facet]:.2f}, dominant in "
-            f"{statistics.dominant_counts[facet] / statistics.labelled:.0%}",
+            channel,
+            charts.histogram(f"Labels by weight of {channel}", bins, statistics.weight_histograms[channel]),
+            f"mean {statistics.mean_weights[channel]:.2f}, dominant in "
+            f"{statistics.dominant_counts[channel] / statistics.labelled:.0%}",
         )
-        for facet in taxonomy.names
+        for channel in channel_config.names
     ]
 
 

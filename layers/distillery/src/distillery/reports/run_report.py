@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery.evaluation.metrics import RUBRIC_SCALE
+from distillery.evaluation.metrics import WEIGHT_SCORE_SCALE
 from distillery.reports import charts
 from distillery.reports.page import (
     UNKNOWN,
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from distillery.evaluation.evaluation import Evaluation, WorstQuery
     from distillery.evaluation.metrics import CandidateMetrics
     from distillery.runs.states import Candidate, Run
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 TOP_GRADE = 5.0
-SPREADS = {"rubric_mean": "rubric_ci95", "judge_mean": "judge_ci95"}
+SPREADS = {"weight_score_mean": "weight_score_ci95", "judge_mean": "judge_ci95"}
 MEANINGS: Mapping[Candidate, str] = {
     "distilled": "the student after distillation",
-    "base": "the same model before it",
+    "untuned": "the same model before it",
     "baseline": "the model in use today, with the teacher prompt",
 }
-GRADE_COLOURS = {f"{grade}": f"grade{grade}" for grade in RUBRIC_SCALE}
+GRADE_COLOURS = {f"{grade}": f"grade{grade}" for grade in WEIGHT_SCORE_SCALE}
 
 
 class Span(NamedTuple):
@@ -52,7 +52,7 @@ class Span(NamedTuple):
     lasted: float | None
 
 
-def render(evaluation: Evaluation, run: Run, validation: DatasetReport, taxonomy: Taxonomy) -> str:
+def render(evaluation: Evaluation, run: Run, validation: DatasetReport, channel_config: ChannelConfig) -> str:
     """The page. `run` may still be on its way to the verdict; the timeline then ends with the evaluation."""
     measured = {name: evaluation.candidates[name] for name in CANDIDATES if name in evaluation.candidates}
     spans = timeline(run, evaluation.evaluated_at)
@@ -63,16 +63,16 @@ def render(evaluation: Evaluation, run: Run, validation: DatasetReport, taxonomy
             evaluation=evaluation,
             run=run,
             validation=validation,
-            facets=taxonomy.names,
+            channels=channel_config.names,
             basis=basis(evaluation, validation),
             measured=measured,
             meanings=MEANINGS,
             tiles=_tiles(measured),
-            weight_pictures=weight_pictures(validation.statistics, taxonomy),
+            weight_pictures=weight_pictures(validation.statistics, channel_config),
             candidate_pictures=_candidate_pictures(measured),
-            facet_errors=_facet_errors(measured, taxonomy),
-            rubric_mix=_rubric_mix(measured),
-            worst=[(query, _worst_picture(query, taxonomy)) for query in evaluation.worst],
+            channel_errors=_channel_errors(measured, channel_config),
+            weight_score_mix=_weight_score_mix(measured),
+            worst=[(query, _worst_picture(query, channel_config)) for query in evaluation.worst],
             spans=spans,
             timeline=_timeline_picture(spans),
             lineage=_lineage(evaluation, run, validation),
@@ -125,7 +125,7 @@ def _tiles(measured: Mapping[Candidate, CandidateMetrics]) -> list[tuple[str, st
     if mine is None:
         return []
     figures: tuple[tuple[str, Callable[[float | None], str], str], ...] = (
-        ("mean rubric of 5", grade, "rubric_mean"),
+        ("mean weight score of 5", grade, "weight_score_mean"),
         ("valid JSON", percent, "valid_json_rate"),
         ("median latency", milliseconds, "latency_p50_ms"),
         ("per 1,000 queries", dollars, "cost_per_1000_usd"),
@@ -155,8 +155,8 @@ def _candidate_pictures(measured: Mapping[Candidate, CandidateMetrics]) -> list[
     judged = f"1 to 5 by a model as judge{missing and f'; without a grade: {missing}'}"
     return [
         chart(
-            "Mean rubric",
-            "rubric_mean",
+            "Mean weight score",
+            "weight_score_mean",
             grade,
             "1 to 5 against the reference; lines: 95 % interval",
             TOP_GRADE,
@@ -195,14 +195,16 @@ def _latency_picture(measured: Mapping[Candidate, CandidateMetrics]) -> Picture:
     return Picture("Latency", svg, note) if drawn else Picture("Latency", None, "No candidate answered.")
 
 
-def _facet_errors(measured: Mapping[Candidate, CandidateMetrics], taxonomy: Taxonomy) -> Markup | None:
-    if not any(metrics.mae_per_facet for metrics in measured.values()):
+def _channel_errors(
+    measured: Mapping[Candidate, CandidateMetrics], channel_config: ChannelConfig
+) -> Markup | None:
+    if not any(metrics.mae_per_channel for metrics in measured.values()):
         return None
     return charts.grouped_bars(
-        "Mean absolute error per facet",
-        taxonomy.names,
+        "Mean absolute error per channel",
+        channel_config.names,
         {
-            name: [metrics.mae_per_facet.get(facet) for facet in taxonomy.names]
+            name: [metrics.mae_per_channel.get(channel) for channel in channel_config.names]
             for name, metrics in measured.items()
         },
         colours={name: name for name in measured},
@@ -211,16 +213,16 @@ def _facet_errors(measured: Mapping[Candidate, CandidateMetrics], taxonomy: Taxo
     )
 
 
-def _rubric_mix(measured: Mapping[Candidate, CandidateMetrics]) -> Markup | None:
+def _weight_score_mix(measured: Mapping[Candidate, CandidateMetrics]) -> Markup | None:
     compared = {name: metrics for name, metrics in measured.items() if metrics.compared}
     if not compared:
         return None
     return charts.stacked_rows(
-        "Share of answers by rubric",
+        "Share of answers by weight score",
         list(compared),
         {
-            f"{grade}": [100 * m.rubric_counts[grade] / m.compared for m in compared.values()]
-            for grade in RUBRIC_SCALE
+            f"{grade}": [100 * m.weight_score_counts[grade] / m.compared for m in compared.values()]
+            for grade in WEIGHT_SCORE_SCALE
         },
         colours=GRADE_COLOURS,
         formatter=lambda value: f"{value:.0f} %",
@@ -228,15 +230,15 @@ def _rubric_mix(measured: Mapping[Candidate, CandidateMetrics]) -> Markup | None
     )
 
 
-def _worst_picture(query: WorstQuery, taxonomy: Taxonomy) -> Markup:
+def _worst_picture(query: WorstQuery, channel_config: ChannelConfig) -> Markup:
     series: dict[str, list[float | None]] = {
-        "reference": [query.reference.get(facet) for facet in taxonomy.names]
+        "reference": [query.reference.get(channel) for channel in channel_config.names]
     }
     if query.predicted is not None:
-        series["distilled"] = [query.predicted.get(facet) for facet in taxonomy.names]
+        series["distilled"] = [query.predicted.get(channel) for channel in channel_config.names]
     return charts.grouped_bars(
         "Reference and predicted weights",
-        taxonomy.names,
+        channel_config.names,
         series,
         colours={"reference": "reference", "distilled": "distilled"},
         formatter=lambda value: f"{value:g}",
@@ -271,7 +273,7 @@ def _lineage(evaluation: Evaluation, run: Run, validation: DatasetReport) -> lis
         ("object version", source.version_id),
         ("fingerprint of the content", validation.fingerprint or run.fingerprint or UNKNOWN),
         ("records trained on, held out", f"{validation.train:,}, {validation.holdout:,}"),
-        ("taxonomy digest", run.taxonomy_digest or UNKNOWN),
+        ("channel configuration digest", run.channel_config_digest or UNKNOWN),
         *((f"{name} prompt digest", digest) for name, digest in sorted(run.prompt_digests.items())),
         *((f"{name} model", model) for name, model in run.models.items()),
         ("customization job", run.job_arn or UNKNOWN),

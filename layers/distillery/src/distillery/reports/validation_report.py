@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from distillery.dataset.findings import Code, Finding, Severity
     from distillery.dataset.validation import DatasetReport
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 OFFENDERS = 10
 """Findings of one code that are shown; validation.json has more."""
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     first: list[Finding]
 
 
-def render_validation(report: DatasetReport, taxonomy: Taxonomy) -> str:
+def render_validation(report: DatasetReport, channel_config: ChannelConfig) -> str:
     """The page. It holds nothing that is not in the report, and is the same each time it is drawn."""
     return (
         environment()
@@ -40,7 +40,7 @@ def render_validation(report: DatasetReport, taxonomy: Taxonomy) -> str:
         .render(
             report=report,
             tiles=_tiles(report),
-            weight_pictures=weight_pictures(report.statistics, taxonomy),
+            weight_pictures=weight_pictures(report.statistics, channel_config),
             coverage=_coverage(report),
             codes=_codes_picture(found_by_code(report)),
             strata=_strata_picture(report),
@@ -65,7 +65,7 @@ def _tiles(report: DatasetReport) -> list[tuple[str, str, str]]:
     return [
         (f"{report.accepted:,}", "lines accepted", share(report.accepted, report.lines)),
         (f"{report.quarantined:,}", "lines set aside", share(report.quarantined, report.lines)),
-        (f"{report.mended:,}", "lines mended", share(report.mended, report.lines)),
+        (f"{report.fixed:,}", "lines fixed", share(report.fixed, report.lines)),
         (f"{report.labelled:,}", "labels", share(report.labelled, report.statistics.records)),
         (f"{report.distinct:,}", "distinct queries", share(report.distinct, report.statistics.records)),
         (f"{report.holdout:,}", "held out", f"{report.train:,} to train on"),
@@ -78,9 +78,9 @@ def _coverage(report: DatasetReport) -> list[Picture]:
     if statistics.labelled:
         pictures.append(
             Picture(
-                "Dominant facet",
-                _bars("Labels by dominant facet", statistics.dominant_counts),
-                f"of {statistics.labelled:,} labels; a tie counts for the facet named first",
+                "Dominant channel",
+                _bars("Labels by dominant channel", statistics.dominant_counts),
+                f"of {statistics.labelled:,} labels; a tie counts for the channel named first",
             )
         )
     if statistics.records:
@@ -124,7 +124,7 @@ def _strata_picture(report: DatasetReport) -> Markup | None:
     if not report.split.strata or not report.holdout:
         return None
     return charts.grouped_bars(
-        "Records held out by dominant facet",
+        "Records held out by dominant channel",
         list(report.split.strata),
         {
             "wanted": [float(part.wanted) for part in report.split.strata.values()],

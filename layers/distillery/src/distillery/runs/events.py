@@ -48,7 +48,7 @@ class ApprovalNeeded(OwnEvent):
 
 
 class RunApproved(OwnEvent):
-    """The doorbell for a run that a person has approved; the ledger holds who and when."""
+    """The doorbell for a run that a person has approved; the run table holds who and when."""
 
     detail_type: ClassVar[str] = "Run Approved"
 
@@ -192,7 +192,7 @@ class DistillationFinishedEvent(BaseModel):
         return self.detail.job_arn
 
 
-JobDoorbell = Annotated[BedrockJobEvent | DistillationFinishedEvent, Field(discriminator="source")]
+JobWakeUp = Annotated[BedrockJobEvent | DistillationFinishedEvent, Field(discriminator="source")]
 """Whoever rings for a customization job: Bedrock or the watch."""
 
 
@@ -205,7 +205,7 @@ class WatchMessage(BaseModel):
 
 
 class GenerationWatch(BaseModel):
-    """The wait of one generation; the deadline in force is the ledger's, which a second drop may move."""
+    """The wait of one generation; the deadline in force is the run table's, which a second drop may move."""
 
     generation_id: str
     deadline: AwareDatetime

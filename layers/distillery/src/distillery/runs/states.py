@@ -12,7 +12,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from distillery import earlier_names
+from distillery.earlier_names import renamed
 
 SLUG_LENGTH = 40
 """Leaves room, within Bedrock's 63 characters, for `-<12 hex>` and `-<candidate>`."""
@@ -78,8 +81,8 @@ def stage_of(state: State) -> Stage | None:
     return next((stage for stage, states in STAGE_STATES.items() if state in states), None)
 
 
-Candidate = Literal["distilled", "base", "baseline"]
-CANDIDATES: tuple[Candidate, ...] = ("distilled", "base", "baseline")
+Candidate = Literal["distilled", "untuned", "baseline"]
+CANDIDATES: tuple[Candidate, ...] = ("distilled", "untuned", "baseline")
 Weigher = Literal["student", "teacher"]
 
 
@@ -115,16 +118,21 @@ class Failure(BaseModel):
     cause: str
 
 
-class QuotedCost(BaseModel):
-    """The short form of a run's quote: USD of what is known, and the names of what is not.
+class EstimatedCost(BaseModel):
+    """The short form of a run's estimate: USD of what is known, and the names of what is not.
 
-    `waits_because` says why a person has to approve it, in words; empty where nobody has to.
+    `approval_reason` says why a person has to approve it, in words; empty where nobody has to.
     """
 
     low: float
     high: float
     unknown: list[str] = Field(default_factory=list)
-    waits_because: str = ""
+    approval_reason: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        return renamed(content, earlier_names.ESTIMATED_COST)
 
 
 class Approval(BaseModel):
@@ -133,11 +141,16 @@ class Approval(BaseModel):
     by: str
     at: datetime
     decision: Literal["approved", "rejected"]
-    because: str = ""
+    reason: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        return renamed(content, earlier_names.APPROVAL)
 
     def __str__(self) -> str:
-        because = f": {self.because}" if self.because else ""
-        return f"{self.decision} by {self.by} at {self.at:%F %T} UTC{because}"
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.decision} by {self.by} at {self.at:%F %T} UTC{reason}"
 
 
 class Run(BaseModel):
@@ -155,9 +168,9 @@ class Run(BaseModel):
     fingerprint: str | None = None
     duplicate_of: str | None = None
     counts: dict[str, int] = Field(default_factory=dict)
-    taxonomy_digest: str | None = None
+    channel_config_digest: str | None = None
     prompt_digests: dict[str, str] = Field(default_factory=dict)
-    quote: QuotedCost | None = None
+    estimate: EstimatedCost | None = None
     warnings: list[str] = Field(default_factory=list)
     approve_by: datetime | None = None
     approval: Approval | None = None
@@ -175,6 +188,24 @@ class Run(BaseModel):
     report_key: str | None = None
     failure: Failure | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        content = renamed(content, earlier_names.RUN)
+        if not isinstance(content, dict):
+            return content
+        by_candidate = {
+            name: renamed(content[name], earlier_names.CANDIDATES)
+            for name in ("evaluation_jobs", "scores")
+            if name in content
+        }
+        if "scores" in by_candidate:
+            by_candidate["scores"] = {
+                candidate: renamed(scores, earlier_names.SCORES)
+                for candidate, scores in by_candidate["scores"].items()
+            }
+        return {**content, **by_candidate}
+
     @property
     def is_being_judged(self) -> bool:
         """Whether every candidate has its judge job."""
@@ -182,7 +213,7 @@ class Run(BaseModel):
 
     @property
     def is_approved(self) -> bool:
-        """Whether a person has said that it may cost what was quoted."""
+        """Whether a person has said that it may cost what was estimated."""
         return self.approval is not None and self.approval.decision == "approved"
 
     def entered(self, state: State) -> datetime | None:
@@ -215,5 +246,5 @@ def evaluation_job_name(run: str, candidate: str) -> str:
 
 
 def now() -> datetime:
-    """The time in UTC, to the millisecond, as the ledger keeps it."""
+    """The time in UTC, to the millisecond, as the run table keeps it."""
     return datetime.now(UTC)

@@ -42,7 +42,7 @@ class _QueuedQueries(BaseModel):
 
 
 def parse_message(body: str, message_id: str) -> list[Query]:
-    """The queries of an SQS message's body; BadInput, with a mend, when it can never be answered.
+    """The queries of an SQS message's body; BadInput, with a fix, when it can never be answered.
 
     A query without an id takes the message's, in a list with its number (`<message id>.<number from 1>`).
     """
@@ -50,11 +50,11 @@ def parse_message(body: str, message_id: str) -> list[Query]:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadInput(
-            "The message is not JSON.", mend='Send {"query": "..."} or {"queries": [{...}]}.'
+            "The message is not JSON.", fix='Send {"query": "..."} or {"queries": [{...}]}.'
         ) from error
     if not isinstance(content, dict):
         raise BadInput(
-            "The message is not a JSON object.", mend='Send {"query": "..."} or {"queries": [{...}]}.'
+            "The message is not a JSON object.", fix='Send {"query": "..."} or {"queries": [{...}]}.'
         )
     try:
         if "queries" in content:
@@ -69,7 +69,7 @@ def parse_message(body: str, message_id: str) -> list[Query]:
         place = ".".join(str(part) for part in first["loc"]) or "the message"
         raise BadInput(
             f"{place}: {first['msg']}.",
-            mend="A query has 1 to 1,000 characters; a query_id has 1 to 128 of A-Z a-z 0-9 . _ : -; "
+            fix="A query has 1 to 1,000 characters; a query_id has 1 to 128 of A-Z a-z 0-9 . _ : -; "
             f"a message holds at most {MOST_QUERIES} queries.",
         ) from error
     return [Query(query_id=queued.query_id or message_id, query=queued.query)]

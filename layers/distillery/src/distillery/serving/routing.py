@@ -1,7 +1,7 @@
 """How one query is answered.
 
 Models are asked in order (the active model, then the baseline); a model that cannot be used is passed
-over, an answer that cannot be read is asked for once more, and what is left is the taxonomy's fallback.
+over, an answer that cannot be read is asked for once more, and what is left is the channel configuration's fallback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from distillery.serving.messages import Query
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 READS = 2
 """How often a model is asked before its answer is given up as unreadable."""
@@ -81,7 +81,7 @@ class Spent:
 
 
 def route(
-    query: str, targets: Sequence[Target], ask: Callable[[Target, str], Reply], taxonomy: Taxonomy
+    query: str, targets: Sequence[Target], ask: Callable[[Target, str], Reply], channel_config: ChannelConfig
 ) -> Routed:
     """Answer one query; raises Transient when the query should go back to the queue."""
     unusable: list[str] = []
@@ -90,7 +90,7 @@ def route(
     routing = None
     for target in targets:
         try:
-            routing, answering = readable(query, target, ask, taxonomy, spent), target
+            routing, answering = readable(query, target, ask, channel_config, spent), target
             break
         except UnreadableRouting as error:
             unusable.append(error.message)
@@ -98,7 +98,7 @@ def route(
         except Permanent as error:
             unusable.append(error.message)
     return Routed(
-        weights=routing.weights if routing else dict(taxonomy.fallback),
+        weights=routing.weights if routing else dict(channel_config.fallback),
         reasoning=routing.reasoning if routing else "No model could answer; these are the fallback weights.",
         source="model" if routing else "fallback",
         model_id=answering.model_id,
@@ -112,17 +112,21 @@ def route(
 
 
 def readable(
-    query: str, target: Target, ask: Callable[[Target, str], Reply], taxonomy: Taxonomy, spent: Spent
+    query: str,
+    target: Target,
+    ask: Callable[[Target, str], Reply],
+    channel_config: ChannelConfig,
+    spent: Spent,
 ) -> Routing:
     """Ask until an answer can be read, `READS` times at most."""
     for _ in range(READS - 1):
         reply = ask(target, query)
         spent.add(reply)
         with suppress(UnreadableRouting):
-            return parse_routing(reply.text, taxonomy.names)
+            return parse_routing(reply.text, channel_config.names)
     reply = ask(target, query)
     spent.add(reply)
-    return parse_routing(reply.text, taxonomy.names)
+    return parse_routing(reply.text, channel_config.names)
 
 
 def result_entry(query: Query, routed: Routed, *, at: datetime, expires_at: int) -> dict[str, Any]:

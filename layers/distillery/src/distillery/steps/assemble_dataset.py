@@ -52,14 +52,14 @@ def assemble_dataset(generation_id: str, generating: Generating) -> Generation:
 def _assemble(generation: Generation, why: str, generating: Generating) -> None:
     """Done twice it writes the same: the dataset is named after its content, and put only once."""
     name = generation.generation_id
-    spec, taxonomy = generating.spec(name), generating.taxonomy(name)
+    spec, channel_config = generating.spec(name), generating.channel_config(name)
     planned, labels = generating.plan(name), generating.labels.all(name)
-    choice = choose(_labelled(planned, labels), spec, taxonomy)
+    choice = choose(_labelled(planned, labels), spec, channel_config)
     enough = len(choice.chosen) >= FEWEST
     reasons = [*([why] if why else []), *choice.remarks]
     key = run = None
     if enough:
-        content = dataset_bytes(choice.chosen, taxonomy)
+        content = dataset_bytes(choice.chosen, channel_config)
         key = dataset_key(generation.dataset, content)
         version = generating.bucket.put_new(key, content, "application/jsonl")
         run = run_id(generating.bucket.name, key, version)
@@ -107,5 +107,5 @@ def _counts(planned: list[Planned], labels: list[Label], choice: Choice) -> dict
         "labelled": sum(label.weights is not None for label in labels),
         "unlabelled": sum(label.weights is None for label in labels),
         "records": len(choice.chosen),
-        "near_copies": choice.near_copies,
+        "near_duplicates": choice.near_duplicates,
     }

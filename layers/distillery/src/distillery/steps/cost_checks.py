@@ -1,4 +1,4 @@
-"""Between a validated dataset and the spend: the preflight, then the quote; both are kept with the run."""
+"""Between a validated dataset and the spend: the preflight, then the estimate; both are kept with the run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from distillery.aws.bedrock.models import FoundationModels
 from distillery.aws.bucket import Bucket, run_key, training_output_prefix
 from distillery.aws.clients import AccessDenied, Missing
 from distillery.aws.roles import Roles
-from distillery.aws.stack_config import run_taxonomy, stack_prices
+from distillery.aws.stack_config import run_channel_config, stack_prices
 from distillery.cost import preflight
-from distillery.cost.estimate import Quote, make_quote
+from distillery.cost.estimate import Estimate, make_estimate
 from distillery.cost.preflight import Check, Preflight
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import BadInput
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distillery.settings import StartSettings
     from distillery.steps.run_steps import Pipeline
 
-PREFLIGHT, QUOTE = "preflight.json", "quote.json"
+PREFLIGHT, ESTIMATE_KEY = "preflight.json", "estimate.json"
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Spending:
         """Make the preflight and keep it; returns its lineage, raises BadInput with every refusal."""
         if run.is_approved and run.models != self.wanted:
             raise BadInput(
-                "The stack's models are no longer those of the quote that was approved.",
-                mend="Drop the dataset again for a new quote.",
+                "The stack's models are no longer those of the estimate that was approved.",
+                fix="Drop the dataset again for a new estimate.",
             )
         found: dict[str, FoundationModel] = {}
         checks = [*self._check_models(found), *self._check_role(run.run_id), *self._check_quotas()]
@@ -77,15 +77,17 @@ class Spending:
             "warnings": done.warnings,
         }
 
-    def quote(self, run: Run) -> Quote:
-        """Make the quote and keep it."""
+    def estimate(self, run: Run) -> Estimate:
+        """Make the estimate and keep it."""
         bucket = Bucket(self.settings.data_bucket)
         report = DatasetReport.model_validate_json(bucket.read(run_key(run.run_id, "validation.json")))
-        made = make_quote(report, run_taxonomy(bucket, run.run_id), self.wanted, stack_prices(bucket))
-        self._keep(run.run_id, QUOTE, made)
+        made = make_estimate(
+            report, run_channel_config(bucket, run.run_id), self.wanted, stack_prices(bucket)
+        )
+        self._keep(run.run_id, ESTIMATE_KEY, made)
         return made
 
-    def _keep(self, run_id: str, name: str, document: Preflight | Quote) -> None:
+    def _keep(self, run_id: str, name: str, document: Preflight | Estimate) -> None:
         content = document.model_dump_json(indent=2).encode()
         Bucket(self.settings.data_bucket).put(run_key(run_id, name), content, "application/json")
 
@@ -139,7 +141,7 @@ class Spending:
             self.settings.max_custom_models,
             parameter="MaxCustomModels",
             passes=False,
-            mend="Delete custom models that are not needed",
+            fix="Delete custom models that are not needed",
         )
         yield preflight.check_quota(
             "custom model deployments",
@@ -147,7 +149,7 @@ class Spending:
             self.settings.max_deployments,
             parameter="MaxDeployments",
             passes=False,
-            mend="Delete deployments that are not needed",
+            fix="Delete deployments that are not needed",
         )
 
 

@@ -24,19 +24,19 @@ def deploy_model(job_arn: str, pipeline: Pipeline) -> Run | None:
     is left to the watch.
     """
     job = pipeline.jobs.find(job_arn)
-    run = pipeline.ledger.find(job.name) if job else None
+    run = pipeline.run_store.find(job.name) if job else None
     if job is None or run is None or run.job_arn not in {None, job.arn}:
         logger.info("not a job of this stack", job_arn=job_arn)
         return None
     if run.state is State.TRAINING and job.ended:
         with pipeline.failing(run.run_id, STEP):
             _claim(run, job, pipeline)
-        run = pipeline.ledger.get(run.run_id)
+        run = pipeline.run_store.get(run.run_id)
     if run.state is State.DEPLOYING and run.deployment_arn is None:
         with pipeline.failing(run.run_id, STEP):
             deployment = pipeline.deployments.start(run.run_id, run.model_arn or job.model_arn)
             pipeline.record(run.run_id, State.DEPLOYING, deployment_arn=deployment.arn)
-    return pipeline.ledger.get(run.run_id)
+    return pipeline.run_store.get(run.run_id)
 
 
 def _claim(run: Run, job: Job, pipeline: Pipeline) -> None:
@@ -49,4 +49,4 @@ def _claim(run: Run, job: Job, pipeline: Pipeline) -> None:
         logger.info("the model is not active yet", model_arn=job.model_arn, status=model)
         return
     pipeline.watch(run.run_id, Stage.DEPLOYMENT)
-    pipeline.ledger.move(run.run_id, State.DEPLOYING, step=STEP, job_arn=job.arn, model_arn=job.model_arn)
+    pipeline.run_store.move(run.run_id, State.DEPLOYING, step=STEP, job_arn=job.arn, model_arn=job.model_arn)

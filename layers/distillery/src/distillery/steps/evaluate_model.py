@@ -27,7 +27,7 @@ from distillery.aws.bucket import (
     run_key,
 )
 from distillery.aws.clients import AccessDenied, Missing
-from distillery.aws.stack_config import run_taxonomy
+from distillery.aws.stack_config import run_channel_config
 from distillery.cost.estimate import WARM_UPS
 from distillery.dataset.records import Record, check_line
 from distillery.errors import Permanent, Transient, UnreadableRouting
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from distillery.settings import EvaluateSettings
     from distillery.steps.run_steps import Pipeline
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 STEP = "evaluate_model"
 TRIES = 6
@@ -65,7 +65,7 @@ class Respondent:
 
 def ready_for_evaluation(run_id: str, pipeline: Pipeline) -> bool:
     """Whether the run's deployment is active and its evaluation is still to be started; moves it if so."""
-    run = pipeline.ledger.get(run_id)
+    run = pipeline.run_store.get(run_id)
     if run.state is State.DEPLOYING and run.deployment_arn:
         with pipeline.failing(run_id, STEP):
             deployment = pipeline.deployments.get(run.deployment_arn)
@@ -73,8 +73,8 @@ def ready_for_evaluation(run_id: str, pipeline: Pipeline) -> bool:
                 raise Permanent(f"The deployment failed. {deployment.failure}".strip())
             if deployment.status == "Active":
                 pipeline.watch(run_id, Stage.EVALUATION)
-                pipeline.ledger.move(run_id, State.EVALUATING, step=STEP)
-        run = pipeline.ledger.get(run_id)
+                pipeline.run_store.move(run_id, State.EVALUATING, step=STEP)
+        run = pipeline.run_store.get(run_id)
     return run.state is State.EVALUATING and not run.is_being_judged
 
 
@@ -86,11 +86,11 @@ def evaluate_model(
     converse: Converse | None = None,
 ) -> None:
     """Collect the answers and start one judge job per candidate; at most one caller at a time per run."""
-    run = pipeline.ledger.get(run_id)
+    run = pipeline.run_store.get(run_id)
     bucket = Bucket(settings.data_bucket)
     with pipeline.failing(run_id, STEP):
-        taxonomy = run_taxonomy(bucket, run_id)
-        _Examiner(run, settings, bucket, converse or Converse(), taxonomy).examine(pipeline)
+        channel_config = run_channel_config(bucket, run_id)
+        _Examiner(run, settings, bucket, converse or Converse(), channel_config).examine(pipeline)
 
 
 class _Examiner:
@@ -102,13 +102,13 @@ class _Examiner:
         settings: EvaluateSettings,
         bucket: Bucket,
         converse: Converse,
-        taxonomy: Taxonomy,
+        channel_config: ChannelConfig,
     ) -> None:
         self._run, self._settings, self._bucket = run, settings, bucket
-        self._converse, self._taxonomy = converse, taxonomy
+        self._converse, self._channel_config = converse, channel_config
 
     def examine(self, pipeline: Pipeline) -> None:
-        """Collect every candidate's answers, then start the judges; each is in the ledger as it starts."""
+        """Collect every candidate's answers, then start the judges; each is in the run table as it starts."""
         holdout = self._holdout()
         if any(record.label is None for record in holdout):
             holdout = self._labelled_by_teacher(holdout)
@@ -123,7 +123,7 @@ class _Examiner:
     def _holdout(self) -> list[Record]:
         content = self._bucket.read(run_key(self._run.run_id, "holdout.jsonl"))
         checked = [
-            check_line(line, i, self._taxonomy.names) for i, line in enumerate(content.splitlines(), 1)
+            check_line(line, i, self._channel_config.names) for i, line in enumerate(content.splitlines(), 1)
         ]
         records = [entry.record for entry in checked if entry.record is not None]
         if len(records) < len(checked) or not records:
@@ -131,21 +131,21 @@ class _Examiner:
         return records
 
     def _candidates(self) -> list[Respondent]:
-        student, teacher = student_prompt(self._taxonomy), teacher_prompt(self._taxonomy)
+        student, teacher = student_prompt(self._channel_config), teacher_prompt(self._channel_config)
         models = {
             "distilled": (self._run.deployment_arn or "", student),
-            "base": (on_demand_id(self._settings.student_model), student),
+            "untuned": (on_demand_id(self._settings.student_model), student),
             "baseline": (self._settings.baseline_model, teacher),
         }
         return [Respondent(name, *models[name]) for name in CANDIDATES]
 
     def _labelled_by_teacher(self, prompts: Sequence[Record]) -> list[Record]:
         """The holdout with the teacher's answers as labels; what it did not answer readably is left out."""
-        teacher = Respondent(TEACHER, self._settings.teacher_model, teacher_prompt(self._taxonomy))
+        teacher = Respondent(TEACHER, self._settings.teacher_model, teacher_prompt(self._channel_config))
         labelled = []
         for record, answer in zip(prompts, self._answers(teacher, holdout=prompts), strict=True):
             try:
-                routing = parse_routing(answer.text or "", self._taxonomy.names)
+                routing = parse_routing(answer.text or "", self._channel_config.names)
             except UnreadableRouting:
                 continue
             labelled.append(record._replace(label=routing.weights, reasoning=routing.reasoning))
@@ -195,7 +195,7 @@ class _Examiner:
     def _judge(self, candidate: str, answers: Sequence[Answer], pipeline: Pipeline) -> str:
         run_id = self._run.run_id
         key = judge_input_key(run_id, candidate)
-        records = judge_records(answers, candidate, student_prompt(self._taxonomy))
+        records = judge_records(answers, candidate, student_prompt(self._channel_config))
         self._bucket.put(key, records, JSONL, EXPIRING)
         return pipeline.evaluations.start(
             Judgement(
@@ -203,7 +203,7 @@ class _Examiner:
                 candidate=candidate,
                 role_arn=self._settings.bedrock_role_arn,
                 judge=self._settings.judge_model,
-                instructions=judge_instructions(self._taxonomy),
+                instructions=judge_instructions(self._channel_config),
                 dataset_uri=self._bucket.uri(key),
                 output_uri=self._bucket.uri(judge_output_prefix(run_id, candidate)),
             )

@@ -1,6 +1,6 @@
 """What the steps of a generation share: saying what became of it, failing it, watching it, queueing queries.
 
-As with runs, the ledger is written first and said aloud second, and whoever finds an end that was not
+As with runs, the run table is written first and said aloud second, and whoever finds an end that was not
 announced announces it.
 """
 
@@ -17,12 +17,12 @@ from distillery.aws.bucket import Bucket
 from distillery.aws.event_bus import Bus
 from distillery.aws.generation_store import Generations, Labels
 from distillery.aws.queues import Queue
+from distillery.aws.stack_config import generation_channel_config
 from distillery.errors import BadInput, Permanent
 from distillery.generation.planner import load_plan
 from distillery.generation.spec import parse_spec
 from distillery.generation.states import GENERATION_ENDED, Generation, GenerationState, generation_key
 from distillery.runs import events
-from distillery.task.channels import parse_taxonomy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from distillery.generation.planner import Planned
     from distillery.generation.spec import Spec
     from distillery.settings import GenerationSettings, WatchSettings
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 QUERIES_PER_MESSAGE = 10
-SPEC, TAXONOMY, PLAN, SUMMARY = "spec.yaml", "taxonomy.yaml", "plan.jsonl", "summary.json"
+SPEC, PLAN, SUMMARY = "spec.yaml", "plan.jsonl", "summary.json"
 logger = Logger(child=True)
 
 
@@ -130,9 +130,9 @@ class Generating:
         """The spec as it was dropped."""
         return parse_spec(self.bucket.read(generation_key(generation_id, SPEC)))
 
-    def taxonomy(self, generation_id: str) -> Taxonomy:
-        """The taxonomy that the generation was planned with."""
-        return parse_taxonomy(self.bucket.read(generation_key(generation_id, TAXONOMY)).decode())
+    def channel_config(self, generation_id: str) -> ChannelConfig:
+        """The channel configuration that the generation was planned with."""
+        return generation_channel_config(self.bucket, generation_id)
 
     def queue_missing(self, generation_id: str, planned: Collection[Planned]) -> int:
         """Queue every query that has no label yet; returns how many."""

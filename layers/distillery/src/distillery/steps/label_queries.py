@@ -20,13 +20,13 @@ from distillery.aws.clients import AccessDenied, Missing
 from distillery.aws.generation_store import Generations, Label, Labels
 from distillery.aws.idempotent_calls import PaidCalls, claims_of, put_back, received, require_time
 from distillery.aws.queues import Queue
+from distillery.aws.stack_config import generation_channel_config
 from distillery.errors import DistilleryError, Permanent, Transient, UnreadableRouting
-from distillery.generation.states import Generation, GenerationState, generation_key
+from distillery.generation.states import Generation, GenerationState
 from distillery.runs.states import now
 from distillery.serving.messages import QueryText
 from distillery.serving.routing import Spent, Target, readable
-from distillery.steps.generation_steps import QUERIES_PER_MESSAGE, TAXONOMY
-from distillery.task.channels import Taxonomy, parse_taxonomy
+from distillery.steps.generation_steps import QUERIES_PER_MESSAGE
 from distillery.task.prompts import teacher_prompt
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from distillery.aws.bedrock.converse import Reply
     from distillery.settings import LabelSettings
+    from distillery.task.channels import ChannelConfig
 
 logger = Logger(child=True)
 
@@ -76,10 +77,12 @@ class LabelBatch:
 class _Job:
     """One generation within a batch: its teacher, its prompt, and whether it still takes labels."""
 
-    def __init__(self, generation: Generation, taxonomy: Taxonomy, generations: Generations) -> None:
+    def __init__(
+        self, generation: Generation, channel_config: ChannelConfig, generations: Generations
+    ) -> None:
         self._generation, self._generations = generation, generations
-        self.taxonomy = taxonomy
-        self.target = Target(generation.teacher, teacher_prompt(taxonomy))
+        self.channel_config = channel_config
+        self.target = Target(generation.teacher, teacher_prompt(channel_config))
 
     def require_open(self) -> None:
         """Raise LetGo when no further call may be made, as far as this function knows."""
@@ -123,9 +126,7 @@ class Labeller:
         self._dead_letters = Queue(settings.dead_letter_queue_url)
         bucket = Bucket(settings.data_bucket)
         # A generation's copy never changes.
-        self._taxonomy = lru_cache(maxsize=8)(
-            lambda name: parse_taxonomy(bucket.read(generation_key(name, TAXONOMY)).decode())
-        )
+        self._channel_config = lru_cache(maxsize=8)(lambda name: generation_channel_config(bucket, name))
 
     def label(self, records: Iterable[SQSRecord], context: LambdaContext) -> LabelBatch:
         """Label every query of the batch that has no label yet, and store each label as it comes."""
@@ -158,7 +159,7 @@ class Labeller:
     def settle(self, record: SQSRecord, batch: LabelBatch) -> None:
         """Let a message go, or bury it with the reason; raises Transient when it must come back."""
         if record.message_id in batch.unusable:
-            self._bury(record, batch.unusable[record.message_id])
+            self._dead_letter(record, batch.unusable[record.message_id])
             return
         message = batch.messages[record.message_id]
         keys = [(message.generation_id, queued.number) for queued in message.queries]
@@ -166,18 +167,18 @@ class Labeller:
         for failure in failures:
             if isinstance(failure, Transient):
                 if received(record) >= self._settings.give_up_after:
-                    self._bury(record, f"Given up after {received(record)} tries. {failure}")
+                    self._dead_letter(record, f"Given up after {received(record)} tries. {failure}")
                     return
                 put_back(self._queue, record, failure)
                 raise failure
         lost = next((failure for failure in failures if not isinstance(failure, LetGo)), None)
         if lost is not None:
-            self._bury(record, str(lost))
+            self._dead_letter(record, str(lost))
 
     def _job(self, name: str) -> _Job | DistilleryError:
         try:
             generation = self._generations.get(name)
-            return _Job(generation, self._taxonomy(name), self._generations)
+            return _Job(generation, self._channel_config(name), self._generations)
         except DistilleryError as error:
             return error
 
@@ -232,15 +233,15 @@ class Labeller:
                 job.pay(paid)
         return Label(generation_id=generation, number=number, query=query, labelled_at=now(), **answer)
 
-    def _bury(self, record: SQSRecord, reason: str) -> None:
-        self._dead_letters.bury(record.body, reason)
+    def _dead_letter(self, record: SQSRecord, reason: str) -> None:
+        self._dead_letters.dead_letter(record.body, reason)
         logger.warning("message buried", message_id=record.message_id, reason=reason)
 
 
 def _answer(query: str, job: _Job, ask: Any, spent: Spent) -> dict[str, Any]:
     """The teacher's weights, or why this query has none; what stops every query passes through."""
     try:
-        routing = readable(query, job.target, ask, job.taxonomy, spent)
+        routing = readable(query, job.target, ask, job.channel_config, spent)
     except UnreadableRouting as error:
         return {"reason": error.message}
     except (AccessDenied, Missing):

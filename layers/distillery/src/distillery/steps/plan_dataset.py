@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from distillery.aws.stack_config import stack_prices, stack_taxonomy
+from distillery.aws.stack_config import COPY, stack_channel_config, stack_prices
 from distillery.errors import BadInput, Permanent
 from distillery.generation.planner import TEACHER, dump_plan, plan
 from distillery.generation.spec import LARGEST_SPEC, check_against, parse_spec
@@ -24,8 +24,8 @@ from distillery.generation.states import (
     spec_dataset,
 )
 from distillery.runs.states import now
-from distillery.steps.generation_steps import PLAN, SPEC, TAXONOMY
-from distillery.task.channels import dump_taxonomy
+from distillery.steps.generation_steps import PLAN, SPEC
+from distillery.task.channels import dump_channel_config
 
 if TYPE_CHECKING:
     from distillery.cost.prices import Price
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from distillery.runs.states import Source
     from distillery.steps.generation_steps import Generating
     from distillery.steps.teacher_queries import Inventor
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 STEP = "plan_dataset"
 logger = Logger(child=True)
@@ -45,18 +45,18 @@ def plan_dataset(source: Source, teacher: str, generating: Generating, inventor:
     dataset = spec_dataset(source.key)
     content = generating.bucket.stream(source.key, source.version_id).read(LARGEST_SPEC + 1)
     try:
-        spec, taxonomy = parse_spec(content), stack_taxonomy(generating.bucket)
-        check_against(spec, taxonomy)
+        spec, channel_config = parse_spec(content), stack_channel_config(generating.bucket)
+        check_against(spec, channel_config)
     except BadInput as error:
         name = rejected_id(dataset, content)
         generating.generations.receive(name, source, step=STEP)
         generating.end(name, GenerationState.REJECTED, STEP, str(error))
         return generating.generations.get(name)
-    name = generation_id(dataset, spec, taxonomy, teacher)
+    name = generation_id(dataset, spec, channel_config, teacher)
     generation = _take_up(name, source, spec, teacher, generating)
     if generation.state is GenerationState.PLANNING:
         with generating.failing(name, STEP):
-            _Planner(generation, spec, taxonomy, generating).plan(content, inventor)
+            _Planner(generation, spec, channel_config, generating).plan(content, inventor)
     generation = generating.generations.get(name)
     generating.announce(generation)
     return generation
@@ -100,10 +100,10 @@ class _Planner:
     """Plans one generation; done twice, it writes the same again and pays for nothing twice."""
 
     def __init__(
-        self, generation: Generation, spec: Spec, taxonomy: Taxonomy, generating: Generating
+        self, generation: Generation, spec: Spec, channel_config: ChannelConfig, generating: Generating
     ) -> None:
         self._name, self._teacher = generation.generation_id, generation.teacher
-        self._spec, self._taxonomy, self._generating = spec, taxonomy, generating
+        self._spec, self._channel_config, self._generating = spec, channel_config, generating
 
     def plan(self, content: bytes, inventor: Inventor) -> None:
         """Write the plan, move the generation to LABELLING, queue its queries."""
@@ -111,14 +111,14 @@ class _Planner:
         if price is None:
             raise Permanent(
                 f"No price is known for the teacher {self._teacher}, so max_cost_usd could not be kept.",
-                mend="Choose a teacher that prices.yaml lists.",
+                fix="Choose a teacher that prices.yaml lists.",
             )
         try:
             planned = self._planned(content, inventor, price)
         except BadInput as error:
             self._generating.end(self._name, GenerationState.REJECTED, STEP, str(error))
             return
-        invented = sum(one.family == TEACHER for one in planned)
+        invented = sum(one.template_group == TEACHER for one in planned)
         moved = self._generating.generations.move(
             self._name,
             GenerationState.LABELLING,
@@ -135,14 +135,14 @@ class _Planner:
         bucket = self._generating.bucket
         if bucket.has(self._key(PLAN)):
             return self._generating.plan(self._name)
-        planned = plan(self._spec, self._taxonomy)  # first without the teacher: a refusal costs nothing
+        planned = plan(self._spec, self._channel_config)  # first without the teacher: a refusal costs nothing
         if self._spec.teacher_queries:
-            invented = inventor.invent(self._name, self._spec, self._taxonomy, self._teacher, price)
-            planned = plan(self._spec, self._taxonomy, invented.queries)
+            invented = inventor.invent(self._name, self._spec, self._channel_config, self._teacher, price)
+            planned = plan(self._spec, self._channel_config, invented.queries)
             self._generating.generations.note(self._name, invented_usd=invented.usd)
         # The plan last: whoever finds it finds all that belongs to it.
         bucket.put(self._key(SPEC), content, "application/yaml")
-        bucket.put(self._key(TAXONOMY), dump_taxonomy(self._taxonomy).encode(), "application/yaml")
+        bucket.put(self._key(COPY), dump_channel_config(self._channel_config).encode(), "application/yaml")
         bucket.put(self._key(PLAN), dump_plan(planned), "application/jsonl")
         return planned
 

@@ -10,7 +10,7 @@ from distillery.aws.active_model import ActiveModel, ActiveModelParameter
 from distillery.aws.bedrock.evaluations import METRIC
 from distillery.aws.bedrock.models import on_demand_id
 from distillery.aws.bucket import Bucket, judge_output_prefix, predictions_key, run_key
-from distillery.aws.stack_config import run_taxonomy, stack_prices
+from distillery.aws.stack_config import run_channel_config, stack_prices
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import Permanent
 from distillery.evaluation.answers import load_answers
@@ -39,22 +39,22 @@ def promote_model(
 ) -> Run:
     """Decide on a run and return it as it is afterwards.
 
-    The verdict is in the ledger before the parameter moves, so that a run that is in charge is never one
+    The verdict is in the run table before the parameter moves, so that a run that is in charge is never one
     that may still fail. A run whose verdict was never announced was left by a function that died in between;
     what is left to do is done then.
     """
     parameter = active_model or ActiveModelParameter(settings.active_model_parameter)
     bucket = Bucket(settings.data_bucket)
-    run = pipeline.ledger.get(run_id)
+    run = pipeline.run_store.get(run_id)
     if run.state is State.EVALUATING and run.is_being_judged:
         with pipeline.failing(run_id, STEP):
             _decide(run, settings, pipeline, parameter, bucket)
-        run = pipeline.ledger.get(run_id)
+        run = pipeline.run_store.get(run_id)
     if run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state:
         run = _conclude(run, pipeline, parameter)
         _write_report(run, bucket)
         pipeline.announce(run)
-    return pipeline.ledger.get(run_id)
+    return pipeline.run_store.get(run_id)
 
 
 def _decide(
@@ -78,7 +78,7 @@ def _decide(
     document = evaluation.model_dump_json(indent=2).encode()
     bucket.put(run_key(run.run_id, EVALUATION), document, "application/json")
     _, version = parameter.read()
-    pipeline.ledger.move(
+    pipeline.run_store.move(
         run.run_id,
         State.PROMOTED if evaluation.verdict.promote else State.NOT_PROMOTED,
         step=STEP,
@@ -94,7 +94,7 @@ def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation
     student = settings.student_model
     models: dict[Candidate, tuple[str, Price | None]] = {
         "distilled": (run.deployment_arn or "", prices.find(student, customised=True)),
-        "base": (on_demand_id(student), prices.find(student)),
+        "untuned": (on_demand_id(student), prices.find(student)),
         "baseline": (settings.baseline_model, prices.find(settings.baseline_model)),
     }
     grades = read_judge_outputs(
@@ -112,10 +112,10 @@ def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation
     return evaluate(
         run.run_id,
         subjects,
-        run_taxonomy(bucket, run.run_id),
+        run_channel_config(bucket, run.run_id),
         GateRules(
-            min_rubric=settings.min_rubric,
-            max_rubric_loss=settings.max_rubric_loss,
+            min_weight_score=settings.min_weight_score,
+            max_weight_score_loss=settings.max_weight_score_loss,
             min_valid_json=settings.min_valid_json,
             max_cost_share=settings.max_cost_share,
         ),
@@ -153,11 +153,11 @@ def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> 
     elif run.run_id not in text:
         logger.warning("the active model was moved meanwhile and stays", run_id=run.run_id)
         pipeline.deployments.delete(run.run_id)
-        return pipeline.ledger.note(run.run_id, superseded=True) or run
-    return pipeline.ledger.note(run.run_id, active_model_version_after=version) or run
+        return pipeline.run_store.note(run.run_id, superseded=True) or run
+    return pipeline.run_store.note(run.run_id, active_model_version_after=version) or run
 
 
 def _write_report(run: Run, bucket: Bucket) -> None:
     evaluation = Evaluation.model_validate_json(bucket.read(run_key(run.run_id, EVALUATION)))
-    page = render(evaluation, run, _validation(run, bucket), run_taxonomy(bucket, run.run_id))
+    page = render(evaluation, run, _validation(run, bucket), run_channel_config(bucket, run.run_id))
     bucket.put(run_key(run.run_id, REPORT), page.encode(), "text/html; charset=utf-8")

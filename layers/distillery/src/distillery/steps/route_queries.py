@@ -25,7 +25,7 @@ from distillery.aws.bucket import Bucket
 from distillery.aws.idempotent_calls import PaidCalls, claims_of, put_back, received, require_time
 from distillery.aws.queues import Queue
 from distillery.aws.result_store import Results
-from distillery.aws.stack_config import run_taxonomy, stack_taxonomy
+from distillery.aws.stack_config import run_channel_config, stack_channel_config
 from distillery.errors import BadInput, DistilleryError, Transient
 from distillery.runs.states import now
 from distillery.serving.messages import Query, parse_message
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from distillery.settings import RouteSettings
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 logger = Logger(child=True)
 
@@ -102,8 +102,8 @@ class Router:
         self._parameters = parameters or SSMProvider(boto3_client=clients.client("ssm"))
         bucket = bucket or Bucket(settings.data_bucket)
         # A run's copy never changes; the stack's own is asked for once in each period.
-        self._run_taxonomy = lru_cache(maxsize=4)(partial(run_taxonomy, bucket))
-        self._stack_taxonomy = lru_cache(maxsize=1)(lambda _: stack_taxonomy(bucket))
+        self._run_channel_config = lru_cache(maxsize=4)(partial(run_channel_config, bucket))
+        self._stack_channel_config = lru_cache(maxsize=1)(lambda _: stack_channel_config(bucket))
         self._queue = Queue(settings.query_queue_url)
         self._dead_letters = Queue(settings.dead_letter_queue_url)
 
@@ -132,17 +132,17 @@ class Router:
         """An answer to each text; `firsts` names the query that pays for it."""
         try:
             active = self._active_model()
-            taxonomy = self._taxonomy_of(active)
+            channel_config = self._channel_config_of(active)
         except DistilleryError as error:
-            # Weights over other facets than those asked for would be worse than late ones.
-            self._metrics.add_metric("TaxonomyUnusable", MetricUnit.Count, 1)
-            logger.error("the taxonomy cannot be read; the queries go back", reason=str(error))
+            # Weights over other channels than those asked for would be worse than late ones.
+            self._metrics.add_metric("ChannelConfigUnusable", MetricUnit.Count, 1)
+            logger.error("the channel configuration cannot be read; the queries go back", reason=str(error))
             return dict.fromkeys(firsts, Transient(str(error)))
-        targets = self._targets(active, taxonomy)
+        targets = self._targets(active, channel_config)
         config = claims_of(context)
         with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
             answers = pool.map(
-                lambda text, query_id: self._answer(text, query_id, taxonomy, targets, config, context),
+                lambda text, query_id: self._answer(text, query_id, channel_config, targets, config, context),
                 firsts,
                 firsts.values(),
             )
@@ -151,18 +151,18 @@ class Router:
     def settle(self, record: SQSRecord, batch: Batch) -> None:
         """Store a message's results, or bury it; raises Transient when it must come back."""
         if record.message_id in batch.unusable:
-            self._bury(record, batch.unusable[record.message_id])
+            self._dead_letter(record, batch.unusable[record.message_id])
             return
         try:
             self._store(batch.queries[record.message_id], batch)
         except Transient as error:
             if received(record) >= self._settings.give_up_after:
-                self._bury(record, f"Given up after {received(record)} tries. {error}")
+                self._dead_letter(record, f"Given up after {received(record)} tries. {error}")
                 return
             put_back(self._queue, record, error)
             raise
         except DistilleryError as error:
-            self._bury(record, str(error))
+            self._dead_letter(record, str(error))
 
     def _store(self, queries: Sequence[Query], batch: Batch) -> None:
         failure: DistilleryError | None = None
@@ -180,18 +180,18 @@ class Router:
         if failure is not None:
             raise failure
 
-    def _bury(self, record: SQSRecord, reason: str) -> None:
-        self._dead_letters.bury(record.body, reason)
+    def _dead_letter(self, record: SQSRecord, reason: str) -> None:
+        self._dead_letters.dead_letter(record.body, reason)
         self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
         logger.warning("message buried", message_id=record.message_id, reason=reason)
 
-    def _targets(self, active: ActiveModel, taxonomy: Taxonomy) -> list[Target]:
+    def _targets(self, active: ActiveModel, channel_config: ChannelConfig) -> list[Target]:
         """The active model, then the baseline."""
-        baseline = Target(self._settings.baseline_model, teacher_prompt(taxonomy))
+        baseline = Target(self._settings.baseline_model, teacher_prompt(channel_config))
         if active.is_baseline:
             return [baseline]
         prompt = student_prompt if active.prompt == "student" else teacher_prompt
-        return [Target(active.model_id, prompt(taxonomy), active.run_id), baseline]
+        return [Target(active.model_id, prompt(channel_config), active.run_id), baseline]
 
     def _active_model(self) -> ActiveModel:
         """The model in charge; the baseline where the parameter cannot be read."""
@@ -205,17 +205,17 @@ class Router:
             logger.error("the active model cannot be read; asking the baseline", reason=str(error))
             return ActiveModel()
 
-    def _taxonomy_of(self, active: ActiveModel) -> Taxonomy:
-        """The taxonomy that the active model was trained with, for the baseline that helps it out too."""
+    def _channel_config_of(self, active: ActiveModel) -> ChannelConfig:
+        """The channel configuration that the active model was trained with, for the baseline that helps it out too."""
         if active.run_id:
-            return self._run_taxonomy(active.run_id)
-        return self._stack_taxonomy(time.monotonic() // self._settings.active_model_cache_seconds)
+            return self._run_channel_config(active.run_id)
+        return self._stack_channel_config(time.monotonic() // self._settings.active_model_cache_seconds)
 
     def _answer(
         self,
         text: str,
         query_id: str,
-        taxonomy: Taxonomy,
+        channel_config: ChannelConfig,
         targets: Sequence[Target],
         config: IdempotencyConfig,
         context: LambdaContext,
@@ -225,7 +225,7 @@ class Router:
             return self._converse.ask(target.model_id, target.system, query)
 
         def ask() -> dict[str, Any]:
-            routed = route(text, targets, in_time, taxonomy)
+            routed = route(text, targets, in_time, channel_config)
             if routed.source == "fallback":
                 raise _Fallback(routed)
             return {"routed": asdict(routed), "query_id": query_id}

@@ -18,11 +18,11 @@ from distillery.aws.bedrock.evaluations import EvaluationJobs
 from distillery.aws.bedrock.jobs import CustomizationJobs
 from distillery.aws.event_bus import Bus
 from distillery.aws.queues import Queue
-from distillery.aws.run_store import Ledger
+from distillery.aws.run_store import RunStore
 from distillery.errors import BadInput, Permanent
 from distillery.messages import usd
 from distillery.runs import events
-from distillery.runs.states import ENDED, QuotedCost, Run, Stage, State, now
+from distillery.runs.states import ENDED, EstimatedCost, Run, Stage, State, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,15 +107,15 @@ def approved(run: Run) -> events.RunApproved:
 
 
 def _approval_needed(run: Run, dataset: str) -> events.ApprovalNeeded:
-    quote = run.quote or QuotedCost(low=0.0, high=0.0)
-    unknown = f" (not known: {', '.join(quote.unknown)})" if quote.unknown else ""
+    estimate = run.estimate or EstimatedCost(low=0.0, high=0.0)
+    unknown = f" (not known: {', '.join(estimate.unknown)})" if estimate.unknown else ""
     until = f" It waits until {run.approve_by:%F %T} UTC." if run.approve_by else ""
     return events.ApprovalNeeded(
         run_id=run.run_id,
-        low=quote.low,
-        high=quote.high,
-        message=f"{dataset} waits for approval: {quote.waits_because}. Its cost is estimated at "
-        f"{usd(quote.low)} to {usd(quote.high)}{unknown}. To go on: distillery approve {run.run_id} - to end "
+        low=estimate.low,
+        high=estimate.high,
+        message=f"{dataset} waits for approval: {estimate.approval_reason}. Its cost is estimated at "
+        f"{usd(estimate.low)} to {usd(estimate.high)}{unknown}. To go on: distillery approve {run.run_id} - to end "
         f"it: distillery reject {run.run_id}.{until}",
     )
 
@@ -125,7 +125,7 @@ class Pipeline:
     """A run's surroundings, as every step needs them."""
 
     settings: PipelineSettings
-    ledger: Ledger
+    run_store: RunStore
     bus: Bus
     watch_queue: Queue
     jobs: CustomizationJobs = field(default_factory=CustomizationJobs)
@@ -137,7 +137,7 @@ class Pipeline:
         """The surroundings that the environment names."""
         return cls(
             settings=settings,
-            ledger=Ledger(settings.runs_table),
+            run_store=RunStore(settings.runs_table),
             bus=Bus(settings.event_bus),
             watch_queue=Queue(settings.watch_queue_url),
         )
@@ -145,7 +145,7 @@ class Pipeline:
     def announce(self, run: Run) -> None:
         """Say what state the run is in, and remember having said it."""
         self.bus.say(announcement(run))
-        self.ledger.note(run.run_id, announced=run.state)
+        self.run_store.note(run.run_id, announced=run.state)
         logger.info("announced", run_id=run.run_id, state=run.state)
 
     def record(self, run_id: str, state: State, **lineage: Any) -> None:
@@ -153,7 +153,7 @@ class Pipeline:
 
         A run that was failed meanwhile loses what was started for it.
         """
-        run = self.ledger.note(run_id, **lineage) or self.ledger.get(run_id)
+        run = self.run_store.note(run_id, **lineage) or self.run_store.get(run_id)
         if run.state is State.FAILED:
             self._clean_up(run)
         complete = state is not State.EVALUATING or run.is_being_judged
@@ -175,9 +175,9 @@ class Pipeline:
         Does nothing to a run that has ended otherwise or, with `since`, has left that state. Transient errors
         pass through: whoever failed the run tries again, and finds it FAILED but unannounced.
         """
-        run = self.ledger.move(
+        run = self.run_store.move(
             run_id, State.FAILED, step=step, since=since, failure={"step": step, "cause": cause}
-        ) or self.ledger.get(run_id)
+        ) or self.run_store.get(run_id)
         if run.state is State.FAILED and run.announced is not State.FAILED:
             logger.warning("run failed", run_id=run_id, step=step, cause=cause)
             self._clean_up(run)

@@ -30,15 +30,15 @@ def start_distillation(
 ) -> Run:
     """Start the run's job, or let the run wait for approval, and return the run as it is afterwards.
 
-    The move to TRAINING comes first: it is the claim, and it is in the ledger before Bedrock can say that
+    The move to TRAINING comes first: it is the claim, and it is in the run table before Bedrock can say that
     the job has ended. A run found in TRAINING without a job was left by a function that died or by a full
     quota; the job's name makes starting it again safe.
     """
-    run = pipeline.ledger.get(run_id)
+    run = pipeline.run_store.get(run_id)
     if run.state is State.VALIDATED or (run.state is State.AWAITING_APPROVAL and run.is_approved):
         with pipeline.failing(run_id, STEP):
             _claim(run, Spending.of(settings, pipeline, models, roles), pipeline)
-        run = pipeline.ledger.get(run_id)
+        run = pipeline.run_store.get(run_id)
     if run.state is State.AWAITING_APPROVAL and run.announced is not run.state:
         pipeline.announce(run)
     if run.state is State.TRAINING and run.job_arn is None:
@@ -55,24 +55,24 @@ def start_distillation(
                 )
             )
             pipeline.record(run_id, State.TRAINING, job_arn=job.arn)
-    return pipeline.ledger.get(run_id)
+    return pipeline.run_store.get(run_id)
 
 
 def _claim(run: Run, spending: Spending, pipeline: Pipeline) -> None:
     """Check, and move the run on: to TRAINING where its cost is within the limit or approved.
 
-    What was approved is what was quoted, so an approved run is checked again but not quoted again.
+    What was approved is what was estimated, so an approved run is checked again but not estimated again.
     """
     lineage = spending.check(run)
     if not run.is_approved:
-        quote = spending.quote(run)
-        logger.info("quoted", run_id=run.run_id, quote=quote.sentence())
-        short = quote.short(spending.settings.max_run_cost_usd)
-        lineage["quote"] = short.model_dump()
-        if short.waits_because:
+        estimate = spending.estimate(run)
+        logger.info("estimated", run_id=run.run_id, estimate=estimate.sentence())
+        short = estimate.short(spending.settings.max_run_cost_usd)
+        lineage["estimate"] = short.model_dump()
+        if short.approval_reason:
             lineage["approve_by"] = pipeline.watch(run.run_id, Stage.APPROVAL)
             to = State.AWAITING_APPROVAL
-            pipeline.ledger.move(run.run_id, to, since=State.VALIDATED, step=STEP, **lineage)
+            pipeline.run_store.move(run.run_id, to, since=State.VALIDATED, step=STEP, **lineage)
             return
     pipeline.watch(run.run_id, Stage.DISTILLATION)
-    pipeline.ledger.move(run.run_id, State.TRAINING, since=run.state, step=STEP, **lineage)
+    pipeline.run_store.move(run.run_id, State.TRAINING, since=run.state, step=STEP, **lineage)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from distillery.cost.prices import Price
     from distillery.generation.spec import Spec
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 PER_CALL = 20
 """Queries asked for in one call."""
 SURPLUS = 1.25
-"""So many more are asked for than needed: some are repeated, too long, or near-copies."""
+"""So many more are asked for than needed: some are repeated, too long, or near-duplicates."""
 LONGEST = 2_000
 """Tokens of an answer."""
 logger = Logger(child=True)
@@ -33,7 +33,7 @@ logger = Logger(child=True)
 
 @dataclass
 class Invented:
-    """The teacher's queries by facet, unchecked, and what they cost in USD."""
+    """The teacher's queries by channel, unchecked, and what they cost in USD."""
 
     queries: dict[str, list[str]] = field(default_factory=dict)
     usd: float = 0.0
@@ -48,19 +48,19 @@ class Inventor:
         self._converse = converse or Converse()
 
     def invent(
-        self, generation_id: str, spec: Spec, taxonomy: Taxonomy, teacher: str, price: Price
+        self, generation_id: str, spec: Spec, channel_config: ChannelConfig, teacher: str, price: Price
     ) -> Invented:
-        """Ask until there are enough for each facet, or the money is used up; raises what Converse raises."""
+        """Ask until there are enough for each channel, or the money is used up; raises what Converse raises."""
         found = Invented()
-        for facet, count in to_invent(spec).items():
-            system = invention_prompt(taxonomy, facet, PER_CALL)
+        for channel, count in to_invent(spec).items():
+            system = invention_prompt(channel_config, channel, PER_CALL)
             for part in range(1, math.ceil(count * SURPLUS / PER_CALL) + 1):
                 if found.usd >= spec.max_cost_usd:
                     logger.warning("the money is used up by inventing", generation_id=generation_id)
                     return found
                 claim = {"generation": generation_id, "system": text_digest(system), "part": part}
                 reply = self._paid.once(claim, partial(self._ask, teacher, system, part), self._claims)
-                found.queries.setdefault(facet, []).extend(parse_invented(reply["text"]))
+                found.queries.setdefault(channel, []).extend(parse_invented(reply["text"]))
                 found.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
         return found
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distillery.aws import clients
 from distillery.aws.bucket import Bucket, run_key
 from distillery.aws.run_store import Claims, Holdouts
-from distillery.aws.stack_config import pin_taxonomy
+from distillery.aws.stack_config import pin_channel_config
 from distillery.dataset import validation
 from distillery.dataset.validation import DatasetReport, Rules
 from distillery.reports.validation_report import render_validation
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from distillery.settings import ValidateSettings
     from distillery.steps.run_steps import Pipeline
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 STEP = "validate_dataset"
 
@@ -39,10 +39,10 @@ def validate_dataset(
     Everything written has a name that follows from the run, so doing it twice writes the same again.
     """
     name = run_id(source.bucket, source.key, source.version)
-    known = pipeline.ledger.find(name)
+    known = pipeline.run_store.find(name)
     if known is None or known.state is State.RECEIVED:
         pipeline.watch(name, Stage.VALIDATION)
-    run = pipeline.ledger.receive(name, source)
+    run = pipeline.run_store.receive(name, source)
     if run.state is State.RECEIVED:
         with pipeline.failing(name, STEP):
             _settle(
@@ -52,10 +52,10 @@ def validate_dataset(
                 claims or Claims(settings.claims_table),
                 holdouts or Holdouts(settings.claims_table),
             )
-        run = pipeline.ledger.get(name)
+        run = pipeline.run_store.get(name)
     if run.state in {State.VALIDATED, State.REJECTED, State.DUPLICATE} and run.announced is not run.state:
         pipeline.announce(run)
-    return pipeline.ledger.get(name)
+    return pipeline.run_store.get(name)
 
 
 def _settle(
@@ -63,26 +63,26 @@ def _settle(
 ) -> None:
     """Check the object and move its run; what is held out is remembered before anybody can train on it."""
     bucket = Bucket(settings.data_bucket)
-    taxonomy = pin_taxonomy(bucket, run.run_id)
+    channel_config = pin_channel_config(bucket, run.run_id)
     before, held = holdouts.read(run.dataset), set[bytes]()
-    report = _check(run, settings, bucket, taxonomy, before, held)
-    lineage = _lineage(report, taxonomy)
+    report = _check(run, settings, bucket, channel_config, before, held)
+    lineage = _lineage(report, channel_config)
     if not report.valid:
-        pipeline.ledger.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
+        pipeline.run_store.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
         return
     holder = _holder(f"fingerprint/{report.fingerprint}", run.run_id, pipeline, claims)
     if holder != run.run_id:
-        pipeline.ledger.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=holder, **lineage)
+        pipeline.run_store.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=holder, **lineage)
         return
     holdouts.add(run.dataset, held, known=before)
-    pipeline.ledger.move(run.run_id, State.VALIDATED, step=STEP, **lineage)
+    pipeline.run_store.move(run.run_id, State.VALIDATED, step=STEP, **lineage)
 
 
 def _check(
     run: Run,
     settings: ValidateSettings,
     bucket: Bucket,
-    taxonomy: Taxonomy,
+    channel_config: ChannelConfig,
     before: Collection[bytes],
     held: set[bytes],
 ) -> DatasetReport:
@@ -103,7 +103,7 @@ def _check(
         with clients.explained("read the dataset"):
             report = validation.validate_dataset(
                 stream,
-                taxonomy=taxonomy,
+                channel_config=channel_config,
                 rules=rules,
                 train=train,
                 holdout=holdout,
@@ -115,29 +115,29 @@ def _check(
         report = report.model_copy(
             update={"run_id": run.run_id, "dataset": dataset_name(run.source.key), "source": run.source}
         )
-        written = {"quarantine.jsonl": quarantine, "mends.diff": diff}
+        written = {"quarantine.jsonl": quarantine, "fixes.diff": diff}
         if report.valid:
             written |= {"train.jsonl": train, "holdout.jsonl": holdout}
         for name, file in written.items():
             if file.tell():
                 bucket.upload(run_key(run.run_id, name), file)
-        page = render_validation(report, taxonomy).encode()
+        page = render_validation(report, channel_config).encode()
         bucket.put(run_key(run.run_id, "validation.html"), page, "text/html; charset=utf-8")
         document = report.model_dump_json(indent=2).encode()
         bucket.put(run_key(run.run_id, "validation.json"), document, "application/json")
     return report
 
 
-def _lineage(report: DatasetReport, taxonomy: Taxonomy) -> dict[str, Any]:
-    """What the ledger keeps of a report."""
-    counts = ("lines", "accepted", "mended", "labelled", "distinct", "errors", "warnings", "train", "holdout")
+def _lineage(report: DatasetReport, channel_config: ChannelConfig) -> dict[str, Any]:
+    """What the run table keeps of a report."""
+    counts = ("lines", "accepted", "fixed", "labelled", "distinct", "errors", "warnings", "train", "holdout")
     return {
         "counts": {name: getattr(report, name) for name in counts},
         "fingerprint": report.fingerprint,
-        "taxonomy_digest": taxonomy.digest(),
+        "channel_config_digest": channel_config.digest(),
         "prompt_digests": {
-            "student": text_digest(student_prompt(taxonomy)),
-            "teacher": text_digest(teacher_prompt(taxonomy)),
+            "student": text_digest(student_prompt(channel_config)),
+            "teacher": text_digest(teacher_prompt(channel_config)),
         },
     }
 
@@ -147,7 +147,7 @@ def _holder(claim: str, run_id: str, pipeline: Pipeline, claims: Claims) -> str:
     holder = claims.claim(claim, run_id)
     if holder == run_id:
         return holder
-    first = pipeline.ledger.find(holder)
+    first = pipeline.run_store.find(holder)
     if first is None or first.state in {State.FAILED, State.REJECTED}:
         return claims.claim(claim, run_id, instead_of=holder)
     return holder

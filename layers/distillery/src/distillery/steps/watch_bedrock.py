@@ -42,12 +42,12 @@ logger = Logger(child=True)
 
 def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue) -> bool:
     """Poll one wait; True when it is over and the message may go."""
-    run = pipeline.ledger.find(message.run_id)
+    run = pipeline.run_store.find(message.run_id)
     if run is None:
         # Asked for just before the run is opened; one that never was is kept for a person to see.
         overdue = now() >= message.deadline
         if overdue:
-            dead_letters.bury(message.model_dump_json(), f"The ledger knows no run {message.run_id}.")
+            dead_letters.dead_letter(message.model_dump_json(), f"The ledger knows no run {message.run_id}.")
         return overdue
     if run.state not in STAGE_STATES[message.stage]:
         return _has_settled(run, message, pipeline, dead_letters)
@@ -65,7 +65,7 @@ def watch_bedrock(message: WatchMessage, pipeline: Pipeline, dead_letters: Queue
         cause = f"Nobody approved the run before {message.deadline:%F %T} UTC."
     # A run that went on in the last moment has another owner by now.
     if pipeline.fail(run.run_id, STEP, cause, since=run.state):
-        dead_letters.bury(message.model_dump_json(), cause)
+        dead_letters.dead_letter(message.model_dump_json(), cause)
     return True
 
 
@@ -78,11 +78,11 @@ def _has_settled(run: Run, message: WatchMessage, pipeline: Pipeline, dead_lette
         return overdue
     if run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state:
         if overdue:
-            dead_letters.bury(
+            dead_letters.dead_letter(
                 message.model_dump_json(), f"The run is {run.state}, but that was not acted upon."
             )
         elif _waited(run) > FUNCTION_SECONDS:
-            pipeline.bus.say(_evaluation_bell(run))
+            pipeline.bus.say(_evaluation_wake_up(run))
         return overdue
     pipeline.finish_announcing(run)
     return True
@@ -140,7 +140,7 @@ def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:
         case State.VALIDATED:
             return announcement(run) if _waited(run) > STEP_GRACE else None
         case State.AWAITING_APPROVAL:
-            return _approval_bell(run)
+            return _approval_wake_up(run)
         case State.TRAINING:
             return _poll_job(run, pipeline)
         case State.DEPLOYING:
@@ -151,7 +151,7 @@ def _poll(run: Run, pipeline: Pipeline) -> OwnEvent | None:
             return None
 
 
-def _approval_bell(run: Run) -> OwnEvent | None:
+def _approval_wake_up(run: Run) -> OwnEvent | None:
     """For a run that was approved without anybody going on with it, or whose wait was never told."""
     if run.approval is not None:
         return approved(run) if now() - run.approval.at > STEP_GRACE else None
@@ -167,10 +167,10 @@ def _poll_job(run: Run, pipeline: Pipeline) -> OwnEvent | None:
         return again if _waited(run) > STEP_GRACE else None
     if not pipeline.jobs.get(run.job_arn).ended:
         return None
-    return _job_bell(run, run.job_arn)
+    return _job_wake_up(run, run.job_arn)
 
 
-def _job_bell(run: Run, job_arn: str) -> OwnEvent:
+def _job_wake_up(run: Run, job_arn: str) -> OwnEvent:
     return DistillationFinished(
         run_id=run.run_id, job_arn=job_arn, message=f"The distillation of {run.dataset!r} has ended."
     )
@@ -178,14 +178,14 @@ def _job_bell(run: Run, job_arn: str) -> OwnEvent:
 
 def _poll_deployment(run: Run, pipeline: Pipeline) -> OwnEvent | None:
     if run.deployment_arn is None:
-        return _job_bell(run, run.job_arn or "") if _waited(run) > STEP_GRACE else None
+        return _job_wake_up(run, run.job_arn or "") if _waited(run) > STEP_GRACE else None
     deployment = pipeline.deployments.get(run.deployment_arn)
     if deployment.status == "Failed":
         raise Permanent(f"The deployment failed. {deployment.failure}".strip())
-    return _deployment_bell(run, deployment.arn) if deployment.status == "Active" else None
+    return _deployment_wake_up(run, deployment.arn) if deployment.status == "Active" else None
 
 
-def _deployment_bell(run: Run, deployment_arn: str) -> OwnEvent:
+def _deployment_wake_up(run: Run, deployment_arn: str) -> OwnEvent:
     return ModelDeployed(
         run_id=run.run_id, deployment_arn=deployment_arn, message=f"The model of {run.dataset!r} is deployed."
     )
@@ -193,14 +193,14 @@ def _deployment_bell(run: Run, deployment_arn: str) -> OwnEvent:
 
 def _poll_evaluation(run: Run, pipeline: Pipeline) -> OwnEvent | None:
     if not run.is_being_judged:
-        return _deployment_bell(run, run.deployment_arn or "") if _waited(run) > FUNCTION_SECONDS else None
+        return _deployment_wake_up(run, run.deployment_arn or "") if _waited(run) > FUNCTION_SECONDS else None
     jobs = [pipeline.evaluations.get(arn) for arn in run.evaluation_jobs.values()]
     if not all(job.ended for job in jobs):
         return None
-    return _evaluation_bell(run)
+    return _evaluation_wake_up(run)
 
 
-def _evaluation_bell(run: Run) -> OwnEvent:
+def _evaluation_wake_up(run: Run) -> OwnEvent:
     return EvaluationFinished(run_id=run.run_id, message=f"The judges of {run.dataset!r} have ended.")
 
 

@@ -32,7 +32,7 @@ def watch_generation(message: GenerationWatch, generating: Generating, dead_lett
         overdue = now() >= message.deadline
         if overdue:
             reason = f"The ledger knows no generation {message.generation_id}."
-            dead_letters.bury(message.model_dump_json(), reason)
+            dead_letters.dead_letter(message.model_dump_json(), reason)
         return overdue
     if generation.state in GENERATION_ENDED:
         generating.finish_announcing(generation)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from distillery.earlier_names import REPAIRS
 from distillery.errors import UnreadableRouting
 from distillery.task.weights import DECIMALS, SUM_SLACK, Weights, normalise
 
@@ -36,8 +37,13 @@ class Repair(StrEnum):
     KEY_SPELLING = "key_spelling"
     NUMBER_AS_TEXT = "number_as_text"
     PERCENTAGE = "percentage"
-    MISSING_FACET = "missing_facet"
+    MISSING_CHANNEL = "missing_channel"
     RENORMALISED = "renormalised"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Repair | None:
+        """A label stored by an earlier version may name a repair as it was called then."""
+        return cls(REPAIRS[value]) if value in REPAIRS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +55,18 @@ class Routing:
     repairs: tuple[Repair, ...] = ()
 
 
-def parse_routing(text: str, facets: Sequence[str]) -> Routing:
+def parse_routing(text: str, channels: Sequence[str]) -> Routing:
     """Read weights and reasoning out of whatever a model answered.
 
     Accepts bare JSON, fences and prose around it, trailing commas, other spellings of the keys, one level
-    of nesting, numbers as text, percentages, facets left out where the rest sums to 1. Raises
+    of nesting, numbers as text, percentages, channels left out where the rest sums to 1. Raises
     UnreadableRouting when no object with weights can be found.
     """
     for candidate, repairs in _objects(text[:LONGEST_ANSWER]):
-        routing = _read_object(candidate, facets, repairs)
+        routing = _read_object(candidate, channels, repairs)
         if routing is not None:
             return routing
-    raise UnreadableRouting(f"The answer holds no weights over {', '.join(facets)}: {text[:80]!r}.")
+    raise UnreadableRouting(f"The answer holds no weights over {', '.join(channels)}: {text[:80]!r}.")
 
 
 def _reject_constant(_: str) -> float:
@@ -92,27 +98,27 @@ def _objects(text: str) -> Iterator[tuple[Mapping[str, Any], list[Repair]]]:
 
 
 def _read_object(
-    content: Mapping[str, Any], facets: Sequence[str], found: Sequence[Repair]
+    content: Mapping[str, Any], channels: Sequence[str], found: Sequence[Repair]
 ) -> Routing | None:
     repairs = list(found)
-    values = _facet_values(content, facets, repairs)
+    values = _channel_values(content, channels, repairs)
     reasoning = content.get("reasoning")
     if not values:
         nested = next((inner for inner in content.values() if isinstance(inner, Mapping)), None)
         if nested is None:
             return None
         repairs.append(Repair.NESTED)
-        values = _facet_values(nested, facets, repairs)
+        values = _channel_values(nested, channels, repairs)
         reasoning = reasoning or nested.get("reasoning")
     numbers = _numbers(values, repairs)
     if not numbers:
         return None
-    if len(numbers) < len(facets):
+    if len(numbers) < len(channels):
         if abs(math.fsum(numbers.values()) - 1) > SUM_SLACK:
             return None
-        repairs.append(Repair.MISSING_FACET)
+        repairs.append(Repair.MISSING_CHANNEL)
     try:
-        weights = normalise(numbers, facets)
+        weights = normalise(numbers, channels)
     except ValueError:
         return None
     if abs(math.fsum(numbers.values()) - 1) > 10**-DECIMALS:
@@ -120,12 +126,16 @@ def _read_object(
     return Routing(weights, reasoning.strip() if isinstance(reasoning, str) else "", tuple(repairs))
 
 
-def _facet_values(content: Mapping[str, Any], facets: Sequence[str], repairs: list[Repair]) -> dict[str, Any]:
-    exact = {facet: content[facet] for facet in facets if facet in content}
-    if len(exact) == len(facets):
+def _channel_values(
+    content: Mapping[str, Any], channels: Sequence[str], repairs: list[Repair]
+) -> dict[str, Any]:
+    exact = {channel: content[channel] for channel in channels if channel in content}
+    if len(exact) == len(channels):
         return exact
     respelled = {_spelling(key): value for key, value in content.items()}
-    values = {facet: respelled[_spelling(facet)] for facet in facets if _spelling(facet) in respelled}
+    values = {
+        channel: respelled[_spelling(channel)] for channel in channels if _spelling(channel) in respelled
+    }
     if len(values) > len(exact):
         repairs.append(Repair.KEY_SPELLING)
     return values
@@ -139,7 +149,7 @@ def _spelling(key: str) -> str:
 def _numbers(values: Mapping[str, Any], repairs: list[Repair]) -> Weights:
     """Every value as a share of 1; empty when one of them cannot be read as a number."""
     numbers: Weights = {}
-    for facet, value in values.items():
+    for channel, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return {}
         if isinstance(value, str):
@@ -149,7 +159,7 @@ def _numbers(values: Mapping[str, Any], repairs: list[Repair]) -> Weights:
                 repairs.append(Repair.PERCENTAGE)
             repairs.append(Repair.NUMBER_AS_TEXT)
         try:
-            numbers[facet] = float(value)
+            numbers[channel] = float(value)
         except (ValueError, OverflowError):
             return {}
     if not all(math.isfinite(number) and number >= 0 for number in numbers.values()):
@@ -157,6 +167,6 @@ def _numbers(values: Mapping[str, Any], repairs: list[Repair]) -> Weights:
     total = math.fsum(numbers.values())
     if abs(total - 100) <= 100 * SUM_SLACK:
         repairs.append(Repair.PERCENTAGE)
-        numbers = {facet: number / 100 for facet, number in numbers.items()}
+        numbers = {channel: number / 100 for channel, number in numbers.items()}
     repairs[:] = list(dict.fromkeys(repairs))
     return numbers

@@ -1,7 +1,7 @@
-"""The facets a query is routed over, and what a labeller should know of them.
+"""The channels a query is routed over, and what a labeller should know of them.
 
-Everything that depends on facets (prompts, checks, metrics, charts, the student) takes a `Taxonomy`;
-no facet is named in code.
+Everything that depends on channels (prompts, checks, metrics, charts, the student) takes a `ChannelConfig`;
+no channel is named in code.
 """
 
 from __future__ import annotations
@@ -9,50 +9,57 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib import resources
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distillery import earlier_names
+from distillery.earlier_names import renamed
 from distillery.yaml_loader import parse_yaml
 
 SUM_TOLERANCE = 1e-6
 REASONING = "reasoning"
-"""The one key of an answer that is no facet."""
-_MEND = "The README shows the form of the file."
+"""The one key of an answer that is no channel."""
+_FIX = "The README shows the form of the file."
 
-FacetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
-class Facet(BaseModel):
+class Channel(BaseModel):
     """One retrieval channel."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: FacetName
+    name: ChannelName
     description: str
     cues: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
 
-class Taxonomy(BaseModel):
-    """The facets, the weights to fall back on, and the grid that labels are given on (0.1: tenths)."""
+class ChannelConfig(BaseModel):
+    """The channels, the weights to fall back on, and the grid that labels are given on (0.1: tenths)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     subject: str = Field(pattern=r"^\w[\w ,'-]{0,99}$")
-    facets: tuple[Facet, ...] = Field(min_length=2, max_length=12)
+    channels: tuple[Channel, ...] = Field(min_length=2, max_length=12)
     fallback: dict[str, float]
     label_grid: float = Field(gt=0, le=0.5)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        return renamed(content, earlier_names.CHANNEL_CONFIG)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(set(self.names)) != len(self.facets):
-            raise ValueError("two facets share a name")
+        if len(set(self.names)) != len(self.channels):
+            raise ValueError("two channels share a name")
         if REASONING in self.names:
-            raise ValueError(f"no facet can be called {REASONING!r}: an answer has a text of that name")
+            raise ValueError(f"no channel can be called {REASONING!r}: an answer has a text of that name")
         if set(self.fallback) != set(self.names):
-            raise ValueError("the fallback weights must name exactly the facets")
+            raise ValueError("the fallback weights must name exactly the channels")
         # Asked this way round, because NaN compares as false.
         if not (min(self.fallback.values()) >= 0 and abs(sum(self.fallback.values()) - 1) <= SUM_TOLERANCE):
             raise ValueError("the fallback weights must be non-negative and sum to 1")
@@ -60,11 +67,11 @@ class Taxonomy(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Facet names in the order of the file."""
-        return tuple(facet.name for facet in self.facets)
+        """Channel names in the order of the file."""
+        return tuple(channel.name for channel in self.channels)
 
     def digest(self) -> str:
-        """12 hex digits that change when anything in the taxonomy changes."""
+        """12 hex digits that change when anything in the channel configuration changes."""
         return text_digest(self.model_dump_json())
 
 
@@ -73,17 +80,21 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def parse_taxonomy(content: str | bytes) -> Taxonomy:
-    """Read a taxonomy from YAML; raise BadInput with one sentence when it cannot be used."""
-    return parse_yaml(Taxonomy, content, what="taxonomy", mend=_MEND)
+def parse_channel_config(content: str | bytes) -> ChannelConfig:
+    """Read a channel configuration from YAML; raise BadInput with one sentence when it cannot be used."""
+    return parse_yaml(ChannelConfig, content, what="channel configuration", fix=_FIX)
 
 
-def dump_taxonomy(taxonomy: Taxonomy) -> str:
-    """The taxonomy as YAML that `parse_taxonomy` reads back."""
-    return yaml.safe_dump(taxonomy.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+def dump_channel_config(channel_config: ChannelConfig) -> str:
+    """The channel configuration as YAML that `parse_channel_config` reads back."""
+    return yaml.safe_dump(
+        channel_config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
+    )
 
 
 @cache
-def default_taxonomy() -> Taxonomy:
-    """The taxonomy shipped with the package."""
-    return parse_taxonomy(resources.files("distillery.task").joinpath("channels.yaml").read_text("utf-8"))
+def default_channel_config() -> ChannelConfig:
+    """The channel configuration shipped with the package."""
+    return parse_channel_config(
+        resources.files("distillery.task").joinpath("channels.yaml").read_text("utf-8")
+    )

@@ -23,9 +23,9 @@ from distillery.task.weights import TOLERANCE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from distillery.dataset.scan import Kept, Survey
+    from distillery.dataset.scan import Kept, Scan
     from distillery.dataset.statistics import LabelKey
-    from distillery.task.channels import Taxonomy
+    from distillery.task.channels import ChannelConfig
 
 SAMPLE = 1_000
 """Distinct queries looked at for languages and shapes."""
@@ -33,9 +33,9 @@ LEAST_SAMPLE = 50
 """Fewer queries or labels say nothing of what is thin."""
 DOMINATION = 0.5
 """Share of the sample that ten templates may have before they dominate."""
-THIN_FACET = 0.2
-"""A facet is thin below this part of an even share: below 5 % of the labels with four facets."""
-THIN_SHARE = 0.02
+UNDERREPRESENTED_CHANNEL = 0.2
+"""A channel is thin below this part of an even share: below 5 % of the labels with four channels."""
+UNDERREPRESENTED_SHARE = 0.02
 """A length or a language is thin below this share."""
 LEAST_OF_LANGUAGE = 3
 """Fewer queries than this may be mistakes of the model of languages."""
@@ -46,15 +46,15 @@ NEAR_CONFLICT_STEPS = 2
 """Labels of nearly equal queries may be this many steps of the grid apart."""
 
 
-def statistics_of(kept: Kept, taxonomy: Taxonomy) -> Statistics:
+def statistics_of(kept: Kept, channel_config: ChannelConfig) -> Statistics:
     """The numbers of the records kept, with a sample's languages and shapes."""
     labels = Counter(label for label in kept.labels if label is not None)
-    off_grid = _off_grid(labels, taxonomy.label_grid)
+    off_grid = _off_grid(labels, channel_config.label_grid)
     sample = [kept.queries[key] for key in heapq.nsmallest(SAMPLE, kept.queries)]
     enough = len(sample) >= LEAST_SAMPLE
     counted_languages = languages(sample) if enough and not unavailable() else Counter[str]()
     shapes = top_shapes(sample) if enough else []
-    return tally(taxonomy, labels, kept.lengths).model_copy(
+    return tally(channel_config, labels, kept.lengths).model_copy(
         update={
             "off_grid": sum(labels[label] for label in off_grid),
             "sampled": len(sample),
@@ -71,33 +71,36 @@ def statistics_of(kept: Kept, taxonomy: Taxonomy) -> Statistics:
 
 
 def whole_findings(
-    survey: Survey, taxonomy: Taxonomy, statistics: Statistics, clusters: Collection[Sequence[bytes]] = ()
+    scan: Scan,
+    channel_config: ChannelConfig,
+    statistics: Statistics,
+    clusters: Collection[Sequence[bytes]] = (),
 ) -> Iterator[Finding]:
-    """Everything that no single line shows; `clusters` are the keys of near-copies."""
-    yield from _habits(survey)
-    yield from _off_grid_findings(survey.kept, taxonomy, statistics)
-    yield from _conflicts(survey.kept)
-    yield from _near_equal(survey.kept, taxonomy, clusters)
-    yield from _personal(survey.kept)
-    yield from _coverage(statistics, taxonomy)
+    """Everything that no single line shows; `clusters` are the keys of near-duplicates."""
+    yield from _habits(scan)
+    yield from _off_grid_findings(scan.kept, channel_config, statistics)
+    yield from _conflicts(scan.kept)
+    yield from _near_equal(scan.kept, channel_config, clusters)
+    yield from _personal(scan.kept)
+    yield from _coverage(statistics, channel_config)
 
 
-def _habits(survey: Survey) -> Iterator[Finding]:
-    kept = survey.kept
-    if survey.blank:
-        yield found("blank_line", None, f"{counted(survey.blank, 'blank line')} left out.")
+def _habits(scan: Scan) -> Iterator[Finding]:
+    kept = scan.kept
+    if scan.blank:
+        yield found("blank_line", None, f"{counted(scan.blank, 'blank line')} left out.")
     if repeats := len(kept.keys) - len(kept.queries):
         told = f"{counted(repeats, 'record')} repeat the query of another; all are kept."
         yield found("repeated_query", None, told)
-    if survey.other_prompts:
-        told = f"{counted(survey.other_prompts, 'system prompt')} replaced by the student prompt."
+    if scan.other_prompts:
+        told = f"{counted(scan.other_prompts, 'system prompt')} replaced by the student prompt."
         yield found("system_replaced", None, told)
-    if len(survey.prompts) > 1:
-        lines = list(survey.prompts.values())
+    if len(scan.prompts) > 1:
+        lines = list(scan.prompts.values())
         told = f"{counted(len(lines), 'system prompt')} are used, first in {told_lines(lines)}."
         yield found("mixed_system_prompts", None, told, lines=lines)
-    if survey.without_reasoning:
-        told = f"{survey.without_reasoning:,} of {counted(kept.labelled, 'label')} without reasoning."
+    if scan.without_reasoning:
+        told = f"{scan.without_reasoning:,} of {counted(kept.labelled, 'label')} without reasoning."
         yield found("no_reasoning", None, told)
 
 
@@ -110,13 +113,15 @@ def _off_grid(labels: Iterable[LabelKey], grid: float) -> set[LabelKey]:
     }
 
 
-def _off_grid_findings(kept: Kept, taxonomy: Taxonomy, statistics: Statistics) -> Iterator[Finding]:
+def _off_grid_findings(
+    kept: Kept, channel_config: ChannelConfig, statistics: Statistics
+) -> Iterator[Finding]:
     if not statistics.off_grid:
         return
-    off_grid = _off_grid({label for label in kept.labels if label is not None}, taxonomy.label_grid)
+    off_grid = _off_grid({label for label in kept.labels if label is not None}, channel_config.label_grid)
     lines = [line for line, label in zip(kept.lines, kept.labels, strict=True) if label in off_grid]
     told = f"{statistics.off_grid:,} of {counted(statistics.labelled, 'label')} off the grid of"
-    yield found("off_grid", None, f"{told} {taxonomy.label_grid:g}: {told_lines(lines)}.", lines=lines)
+    yield found("off_grid", None, f"{told} {channel_config.label_grid:g}: {told_lines(lines)}.", lines=lines)
 
 
 def _conflicts(kept: Kept) -> Iterator[Finding]:
@@ -133,7 +138,9 @@ def _conflicts(kept: Kept) -> Iterator[Finding]:
         yield found("conflicting_labels", lines[0], told, lines=lines)
 
 
-def _near_equal(kept: Kept, taxonomy: Taxonomy, clusters: Collection[Sequence[bytes]]) -> Iterator[Finding]:
+def _near_equal(
+    kept: Kept, channel_config: ChannelConfig, clusters: Collection[Sequence[bytes]]
+) -> Iterator[Finding]:
     """One finding for each cluster, and one more where the mean labels of its queries are far apart."""
     wanted = frozenset(key for cluster in clusters for key in cluster)
     lines_of = kept.lines_by_key(wanted)
@@ -146,10 +153,10 @@ def _near_equal(kept: Kept, taxonomy: Taxonomy, clusters: Collection[Sequence[by
         lines = sorted(line for key in cluster for line in lines_of[key])
         yield near_duplicates([kept.queries[key] for key in cluster], lines)
         apart = spread([_mean(labels_of[key]) for key in cluster if key in labels_of])
-        if apart > NEAR_CONFLICT_STEPS * taxonomy.label_grid + GRID_SLACK:
+        if apart > NEAR_CONFLICT_STEPS * channel_config.label_grid + GRID_SLACK:
             conflicts.append((apart, lines))
     for apart, lines in sorted(conflicts, key=lambda conflict: -conflict[0]):
-        told = f"Near-copies with weights up to {apart:.2g} apart: {told_lines(lines)}."
+        told = f"Near-duplicates with weights up to {apart:.2g} apart: {told_lines(lines)}."
         yield found("near_conflicting_labels", lines[0], told, lines=lines)
 
 
@@ -166,7 +173,7 @@ def _personal(kept: Kept) -> Iterator[Finding]:
         yield found("personal_data", lines[0], f"{told}: {told_lines(lines)}.", lines=lines)
 
 
-def _coverage(statistics: Statistics, taxonomy: Taxonomy) -> Iterator[Finding]:
+def _coverage(statistics: Statistics, channel_config: ChannelConfig) -> Iterator[Finding]:
     shared = sum(shape.queries for shape in statistics.shapes)
     if statistics.sampled and shared > DOMINATION * statistics.sampled:
         first = statistics.shapes[0]
@@ -177,19 +184,17 @@ def _coverage(statistics: Statistics, taxonomy: Taxonomy) -> Iterator[Finding]:
         )
         yield found("template_domination", None, told)
     enough = statistics.labelled >= LEAST_SAMPLE
-    least = THIN_FACET / len(taxonomy.facets) * statistics.labelled if enough else 0
-    for facet, count in statistics.dominant_counts.items():
+    least = UNDERREPRESENTED_CHANNEL / len(channel_config.channels) * statistics.labelled if enough else 0
+    for channel, count in statistics.dominant_counts.items():
         if count < least:
             share = count / statistics.labelled
-            told = (
-                f"{facet} is dominant in {count:,} of {counted(statistics.labelled, 'label')} ({share:.1%})."
-            )
-            yield found("thin_facet", None, told)
-    yield from _thin_lengths(statistics)
-    yield from _thin_languages(statistics)
+            told = f"{channel} is dominant in {count:,} of {counted(statistics.labelled, 'label')} ({share:.1%})."
+            yield found("underrepresented_channel", None, told)
+    yield from _underrepresented_lengths(statistics)
+    yield from _underrepresented_languages(statistics)
 
 
-def _thin_lengths(statistics: Statistics) -> Iterator[Finding]:
+def _underrepresented_lengths(statistics: Statistics) -> Iterator[Finding]:
     bins = {
         up_to: part.queries for up_to, part in zip((*LENGTHS, None), statistics.query_lengths, strict=True)
     }
@@ -199,19 +204,19 @@ def _thin_lengths(statistics: Statistics) -> Iterator[Finding]:
             for end, queries in bins.items()
             if (end is None or end > above) and (up_to is None or (end is not None and end <= up_to))
         )
-        if count < THIN_SHARE * statistics.records:
+        if count < UNDERREPRESENTED_SHARE * statistics.records:
             band = f"over {above}" if up_to is None else f"{above + 1} to {up_to}"
             told = f"{count:,} of {counted(statistics.records, 'query', 'queries')} have {band} characters."
-            yield found("thin_length", None, told)
+            yield found("underrepresented_length", None, told)
 
 
-def _thin_languages(statistics: Statistics) -> Iterator[Finding]:
+def _underrepresented_languages(statistics: Statistics) -> Iterator[Finding]:
     if statistics.sampled >= LEAST_SAMPLE and not statistics.languages:
         yield found("languages_unknown", None, f"Languages were not looked at: {cut(unavailable())}.")
     told_apart = {
         name: count for name, count in statistics.languages.items() if name not in {TOO_SHORT, UNSURE}
     }
     for name, count in told_apart.items():
-        if LEAST_OF_LANGUAGE <= count < THIN_SHARE * statistics.sampled:
+        if LEAST_OF_LANGUAGE <= count < UNDERREPRESENTED_SHARE * statistics.sampled:
             told = f"{count:,} of {statistics.sampled:,} queries looked at are in the language {name!r}."
-            yield found("thin_language", None, told)
+            yield found("underrepresented_language", None, told)

@@ -1,6 +1,6 @@
 """Near-duplicate search: seconds and peak memory above a bare interpreter for 15,000 queries.
 
-`python -m benchmarks.bench_similarity [--quick]`; every case runs in an interpreter of its own. The ordinary
+`python -m benchmarks.bench_near_duplicates [--quick]`; every case runs in an interpreter of its own. The ordinary
 queries are made of the sample's vocabulary, the others are meant to be as bad as queries can be. The target
 is for ordinary queries.
 """
@@ -78,7 +78,7 @@ def measure(quick: bool) -> Measured:
     """Every case; only the ordinary one where it has to be quick."""
     cases: dict[str, Any] = {}
     code = (
-        "import json, sys; from benchmarks.bench_similarity import measure_case;"
+        "import json, sys; from benchmarks.bench_near_duplicates import measure_case;"
         "print(json.dumps(measure_case(sys.argv[1])))"
     )
     for name in list(CASES)[: 1 if quick else None]:

@@ -1,4 +1,4 @@
-"""`distillery quote`: the quote of a file, made here without a stack."""
+"""`distillery estimate`: the estimate of a file, made here without a stack."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from cli import screens
-from cli.files import read_taxonomy, read_text
-from distillery.cost.estimate import Quote, Span, make_quote
+from cli.files import read_channel_config, read_text
+from distillery.cost.estimate import Estimate, Span, make_estimate
 from distillery.cost.prices import parse_prices, price_list
 from distillery.dataset.validation import Rules, validate_dataset
 from distillery.errors import BadInput
@@ -32,11 +32,11 @@ class Unusable(BadInput):
     """The file is no dataset that could be quoted."""
 
 
-def quote_file(
-    file: Path, models: Mapping[str, str], *, taxonomy: Path | None = None, prices: Path | None = None
-) -> Quote:
-    """Validate a file here and quote it; Unusable when it is no dataset, BadInput for the other files."""
-    facets = read_taxonomy(taxonomy)
+def estimate_file(
+    file: Path, models: Mapping[str, str], *, channel_config: Path | None = None, prices: Path | None = None
+) -> Estimate:
+    """Validate a file here and estimate it; Unusable when it is no dataset, BadInput for the other files."""
+    channels = read_channel_config(channel_config)
     known = parse_prices(read_text(prices)) if prices else price_list()
     try:
         stream = file.open("rb")
@@ -44,29 +44,33 @@ def quote_file(
         raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
     with stream, tempfile.TemporaryFile() as train, tempfile.TemporaryFile() as holdout:
         try:
-            report = validate_dataset(stream, taxonomy=facets, rules=Rules(), train=train, holdout=holdout)
+            report = validate_dataset(
+                stream, channel_config=channels, rules=Rules(), train=train, holdout=holdout
+            )
         except IsADirectoryError as error:
             raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
     if not report.valid:
         raise Unusable(f"{file} would be rejected. {' '.join(report.reasons)}")
-    return make_quote(report, facets, {**MODELS, **models}, known)
+    return make_estimate(report, channels, {**MODELS, **models}, known)
 
 
-def show_quote(console: Console, quote: Quote) -> None:
-    """The quote as a table, then in words."""
+def show_estimate(console: Console, estimate: Estimate) -> None:
+    """The estimate as a table, then in words."""
     numbers = ["calls", "tokens in", "tokens out", "low", "high"]
-    rows = screens.table("what", *numbers, "", numbers=numbers, title=f"Prices of {quote.prices_as_of:%F}")
-    for line in quote.lines:
+    rows = screens.table("what", *numbers, "", numbers=numbers, title=f"Prices of {estimate.prices_as_of:%F}")
+    for line in estimate.lines:
         rows.add_row(
             line.name,
             *map(_counted, (line.calls, line.input_tokens, line.output_tokens)),
             *((usd(line.usd.low), usd(line.usd.high)) if line.usd else ("unknown", "unknown")),
             line.note,
         )
-    rows.add_row("what is known", "", "", "", usd(quote.known.low), usd(quote.known.high), "", style="bold")
+    rows.add_row(
+        "what is known", "", "", "", usd(estimate.known.low), usd(estimate.known.high), "", style="bold"
+    )
     console.print(rows)
-    console.print(quote.sentence(), markup=False, soft_wrap=True)
-    console.print(quote.estimate, style="dim", markup=False, soft_wrap=True)
+    console.print(estimate.sentence(), markup=False, soft_wrap=True)
+    console.print(estimate.estimate, style="dim", markup=False, soft_wrap=True)
 
 
 def _counted(span: Span | None) -> str:

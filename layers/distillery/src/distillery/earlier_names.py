@@ -1,0 +1,44 @@
+"""Names that version 0.1.0 wrote into files and tables, and the names that stand for them now.
+
+Data written before the names changed is still read: a model that is stored calls `renamed` before it validates.
+This is the only module that may use the old names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CHANNEL_CONFIG_FILE = "taxonomy.yaml"
+"""Name of the channel configuration in `config/` and in a run's folder."""
+
+CHANNEL_CONFIG = {"facets": "channels"}
+SPEC = {"families": "template_groups", "near_copies": "near_duplicates", "spare": "oversample"}
+TEMPLATE_GROUP = {"facet": "channel"}
+PLANNED = {"family": "template_group", "facet": "channel"}
+RUN = {"quote": "estimate", "taxonomy_digest": "channel_config_digest"}
+ESTIMATED_COST = {"waits_because": "approval_reason"}
+APPROVAL = {"because": "reason"}
+SCORES = {"rubric": "weight_score"}
+CANDIDATES = {"base": "untuned"}
+DATASET_REPORT = {"mended": "fixed"}
+FINDING = {"mend": "fix"}
+FINDING_CODES = {
+    "unknown_facet": "unknown_channel",
+    "missing_facet": "missing_channel",
+    "thin_facet": "underrepresented_channel",
+    "thin_length": "underrepresented_length",
+    "thin_language": "underrepresented_language",
+}
+REPAIRS = {"missing_facet": "missing_channel"}
+
+
+def renamed(content: Any, names: Mapping[str, str]) -> Any:
+    """A mapping with its old keys under their new names; anything else is returned unchanged.
+
+    Where a mapping has both names, the new one counts.
+    """
+    if not isinstance(content, Mapping) or names.keys().isdisjoint(content):
+        return content
+    kept = {key: value for key, value in content.items() if key not in names}
+    return {names[key]: value for key, value in content.items() if key in names} | kept
