@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TyperException as error:
         message = error.format_message().rstrip(".")
         # Without arguments the help is printed, and the message is empty.
-        print_error(f"{message}. Run `distillery COMMAND --help` for the usage." if message else "")
+        print_error(f"{message}. For usage, run `distillery [COMMAND] --help`." if message else "")
         return ERROR
     except Abort:
         print_error("Interrupted.")

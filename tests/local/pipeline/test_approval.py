@@ -70,7 +70,7 @@ def test_rejected_run_ends_with_who_and_why_and_leaves_its_content_free(
     assert distillery("reject", waiting, "--because", "Not this quarter") == 0
     assert "Not this quarter" in told(waiting)
     run = chain.reach(waiting, State.REJECTED)
-    assert run.reasons[0].startswith("By a person: rejected by arn:aws:")
+    assert run.reasons[0].startswith("Cost not approved: rejected by arn:aws:")
     assert distillery("approve", waiting) == 1
     assert chain.paid(waiting) == NOTHING
     again = chain.s3.get_object(Bucket=run.source.bucket, Key=run.source.key)["Body"].read()
