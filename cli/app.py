@@ -59,8 +59,8 @@ variable `DISTILLERY_PORT` to use another port. With any of `--aws`, `--profile`
 """
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print_text(f"distillery {__version__}")
         raise typer.Exit
 

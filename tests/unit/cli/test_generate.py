@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from cli import polling
 from cli.app import main
 from cli.polling import GenerationSnapshot, TimedOut, poll_generation
 from cli.stack import Stack, Target, find_stack
@@ -205,7 +204,7 @@ def test_end_before_a_new_upload_of_the_spec_does_not_count(
 def test_watch_of_an_unknown_id_waits_and_then_fails_in_one_line(
     generator: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(polling.time, "sleep", lambda _: None)
+    monkeypatch.setattr("cli.polling.time.sleep", lambda _: None)
     assert main(["watch", "nobody-000000000000", "--start-timeout", "1", *ON_AWS]) == 6
     assert capsys.readouterr().err.count("\n") == 1
 
