@@ -28,11 +28,11 @@ from distillery.task.channels import (
 from tests.unit.examinations import channel_config_of
 
 if TYPE_CHECKING:
-    from tests.unit.fakes import Surroundings
+    from tests.unit.fakes import CloudResources
 
 
 @pytest.fixture
-def bucket(cloud: Surroundings) -> Bucket:
+def bucket(cloud: CloudResources) -> Bucket:
     return Bucket(cloud.environment["DATA_BUCKET"])
 
 
