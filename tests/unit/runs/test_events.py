@@ -1,4 +1,4 @@
-"""The samples in `events/`, each read by the model of the function that it triggers."""
+"""The samples in `events/`: the model of the function that a sample triggers can read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sample(name: str) -> dict[str, Any]:
     return content
 
 
-def test_object_created_is_read_with_the_key_as_it_is() -> None:
+def test_object_created_is_read_with_an_unchanged_key() -> None:
     event = sample("object_created")
     event["detail"]["object"]["key"] = "datasets/my+set/a b.jsonl"
     parsed = parse(event=event, model=S3EventNotificationEventBridgeModel)
@@ -63,7 +63,7 @@ def test_query_messages_are_read() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.RECEIVED, State.RETIRED}))
-def test_every_announced_state_has_an_event_in_words(state: State) -> None:
+def test_every_announced_state_has_an_event_with_a_message(state: State) -> None:
     run = Run(
         run_id="set-0123456789ab",
         state=state,
@@ -73,3 +73,34 @@ def test_every_announced_state_has_an_event_in_words(state: State) -> None:
     event = announcement(run)
     assert type(event) in events.OWN_EVENTS
     assert "set" in event.message
+    # The rule that sends the message to SNS puts it between quotation marks.
+    assert '"' not in event.message
+
+
+@pytest.mark.parametrize(
+    ("state", "changes"),
+    [
+        (State.REJECTED, {"reasons": ["No records."]}),
+        (State.DUPLICATE, {"duplicate_of": "set-aaaaaaaaaaaa"}),
+        (State.TRAINING, {"warnings": ["The teacher is legacy."]}),
+        (State.PROMOTED, {"reasons": ["Weight score 4.2."]}),
+        (State.NOT_PROMOTED, {"reasons": ["Weight score 1.2."]}),
+        (State.FAILED, {"failure": {"step": "deploy_model", "cause": "The deployment failed."}}),
+    ],
+)
+def test_message_of_an_event_states_the_reasons(state: State, changes: dict[str, Any]) -> None:
+    run = Run.model_validate(
+        {
+            "run_id": "set-0123456789ab",
+            "state": state,
+            "dataset": "set",
+            "source": Source(bucket="b", key="datasets/set/a.jsonl", version_id="1"),
+            **changes,
+        }
+    )
+    event = announcement(run)
+    (value,) = changes.values()
+    texts = [value] if isinstance(value, str) else list(value.values() if isinstance(value, dict) else value)
+    assert all(text in event.message for text in texts)
+    if isinstance(event, events.DatasetRejected):
+        assert event.duplicate_of == changes.get("duplicate_of")

@@ -1,4 +1,4 @@
-"""The samples in `events/` that the generator's functions hear, each read as its function reads it."""
+"""The samples in `events/` for the functions of a generation: each function can read its sample."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_label_messages_are_read_and_written_alike() -> None:
     assert json.loads(label_message(message.generation_id, planned)) == json.loads(body)
 
 
-def test_the_watch_tells_its_two_kinds_of_wait_apart() -> None:
+def test_the_poller_distinguishes_its_two_kinds_of_wait() -> None:
     waits: TypeAdapter[WatchMessage | GenerationWatch] = TypeAdapter(WatchMessage | GenerationWatch)
     found = [
         type(waits.validate_json(record["body"]))

@@ -43,7 +43,7 @@ PLANNED = 110
 
 
 class FakeTeacher(Converse):
-    """The local teacher. `script` gets a query and its number of calls and may return an answer or an error."""
+    """The local teacher. `script` gets a query and its number of calls; it may return an answer or error."""
 
     def __init__(self) -> None:
         self._teacher = Teacher(CHANNEL_CONFIG)

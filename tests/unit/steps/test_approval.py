@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tests.unit.fakes import CloudResources
 
 
-WHO = "arn:aws:iam::123456789012:user/somebody"
+WHO = "arn:aws:iam::123456789012:user/approver"
 
 
 @pytest.fixture
@@ -123,10 +123,10 @@ def test_wait_for_approval_that_was_not_announced_is_announced_after_a_wake_up_e
     steps.run_store.move(RUN, State.VALIDATED, step="test")
     with monkeypatch.context() as patched:
 
-        def die(*_: object) -> None:
+        def fail(*_: object) -> None:
             raise MemoryError
 
-        patched.setattr(type(steps), "announce", die)
+        patched.setattr(type(steps), "announce", fail)
         with pytest.raises(MemoryError):
             start(steps, strict)
     assert steps.run_store.get(RUN).state is State.AWAITING_APPROVAL

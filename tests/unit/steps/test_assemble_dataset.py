@@ -90,11 +90,11 @@ def test_assembling_twice_writes_one_object_with_one_version(
     name = flow.drop_and_plan(SMALL)
     flow.label()
 
-    def die(*_: object, **__: object) -> None:
-        raise RuntimeError("the function is gone")
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the function stopped")
 
-    with monkeypatch.context() as dying:
-        dying.setattr(type(flow.steps.generations), "move", die)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(flow.steps.generations), "move", fail)
         with pytest.raises(RuntimeError):
             flow.assemble(name)
     assert len(flow.datasets()) == 1

@@ -102,10 +102,10 @@ def test_version_whose_function_stopped_after_storing_its_holdout_is_split_the_s
     )
     with monkeypatch.context() as patched:
 
-        def die(*_: Any, **__: Any) -> None:
+        def fail(*_: Any, **__: Any) -> None:
             raise MemoryError
 
-        patched.setattr(steps.run_store, "move", die)
+        patched.setattr(steps.run_store, "move", fail)
         with pytest.raises(MemoryError):
             validate_dataset(source, settings, steps)
     remembered = Holdouts("ClaimsTable").read("set")

@@ -50,10 +50,10 @@ def test_a_spec_that_cannot_be_planned_is_rejected_with_a_reason(
 def test_a_teacher_without_a_price_fails_the_generation_before_any_call(
     flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.unit.steps.generation_flow.MODEL", "somebody.unknown-v1:0")
+    monkeypatch.setattr("tests.unit.steps.generation_flow.MODEL", "unknown.model-v1:0")
     failed = flow.plan(flow.drop(SMALL))
     assert failed.state is GenerationState.FAILED
-    assert "There is no price for the teacher somebody.unknown-v1:0" in failed.reasons[0]
+    assert "There is no price for the teacher unknown.model-v1:0" in failed.reasons[0]
 
 
 def test_the_stacks_own_prices_count_against_the_cap(flow: GenerationFlow) -> None:
@@ -92,12 +92,12 @@ def test_the_same_spec_again_changes_nothing_when_the_dataset_exists(flow: Gener
 def test_planning_that_was_interrupted_continues_with_the_next_delivery(
     flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: object) -> bytes:
-        raise RuntimeError("the function is gone")
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("the function stopped")
 
     source = flow.drop(SMALL)
-    with monkeypatch.context() as dying:
-        dying.setattr(plan_dataset, "dump_plan", die)
+    with monkeypatch.context() as patched:
+        patched.setattr(plan_dataset, "dump_plan", fail)
         with pytest.raises(RuntimeError):
             flow.plan(source)
     assert flow.generation(flow.name(SMALL)).state is GenerationState.PLANNING
@@ -110,12 +110,12 @@ def test_the_teacher_writes_the_queries_that_the_spec_allows_and_is_called_once_
 ) -> None:
     text = spec_text(records=100, oversample=0, teacher_queries=0.2)
 
-    def die(*_: object) -> bytes:
-        raise RuntimeError("the function is gone")
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("the function stopped")
 
     source = flow.drop(text)
-    with monkeypatch.context() as dying:
-        dying.setattr(plan_dataset, "dump_plan", die)
+    with monkeypatch.context() as patched:
+        patched.setattr(plan_dataset, "dump_plan", fail)
         with pytest.raises(RuntimeError):
             flow.plan(source)
     planned = flow.plan(source)

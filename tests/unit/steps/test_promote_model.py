@@ -72,13 +72,13 @@ def test_model_that_fails_the_quality_gate_is_not_promoted_and_its_deployment_is
 def stop_after_verdict(
     cloud: CloudResources, steps: RunSteps, name: str, patched: pytest.MonkeyPatch
 ) -> None:
-    """Let the function die right after the verdict is in the run table."""
+    """Let the function stop right after it has written the verdict to the run table."""
     finish_evaluation(cloud, steps, name)
 
-    def die(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise MemoryError
 
-    patched.setattr("distillery.steps.promote_model._apply_verdict", die)
+    patched.setattr("distillery.steps.promote_model._apply_verdict", fail)
     with pytest.raises(MemoryError):
         promote(cloud, steps, name)
 

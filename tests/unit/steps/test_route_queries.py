@@ -82,10 +82,10 @@ def test_answer_of_a_function_that_stopped_before_storing_is_not_billed_again(
     batch = records(cloud, {"query_id": "q-1", "query": "rain"})
     with monkeypatch.context() as patched:
 
-        def die(_: Results, __: Any) -> bool:
+        def fail(_: Results, __: Any) -> bool:
             raise MemoryError
 
-        patched.setattr(Results, "store", die)
+        patched.setattr(Results, "store", fail)
         with pytest.raises(MemoryError):
             answer(router(cloud, converse), batch)
     assert results() == {}
@@ -130,9 +130,9 @@ def test_message_that_keeps_failing_goes_to_the_dead_letter_queue_with_the_reaso
     batch = records(cloud, {"query_id": "q-1", "query": "snow"})
     batch[0]["attributes"]["ApproximateReceiveCount"] = "15"
     assert answer(router(cloud, FakeConverse(snow=Transient("slow down"))), batch) == []
-    (letter,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
-    assert json.loads(letter["Body"]) == {"query_id": "q-1", "query": "snow"}
-    assert "slow down" in letter["MessageAttributes"]["reason"]["StringValue"]
+    (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
+    assert json.loads(message["Body"]) == {"query_id": "q-1", "query": "snow"}
+    assert "slow down" in message["MessageAttributes"]["reason"]["StringValue"]
 
 
 @pytest.mark.parametrize("body", ["not json", "{}", json.dumps({"query": "x" * 1_001})])
@@ -141,9 +141,9 @@ def test_message_that_can_never_be_answered_goes_to_the_dead_letter_queue_unchan
 ) -> None:
     batch = records(cloud, body, {"query_id": "q-1", "query": "rain"})
     assert answer(router(cloud, FakeConverse()), batch) == []
-    (letter,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
-    assert letter["Body"] == body
-    assert letter["MessageAttributes"]["reason"]["StringValue"]
+    (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
+    assert message["Body"] == body
+    assert message["MessageAttributes"]["reason"]["StringValue"]
     assert list(results()) == ["q-1"]
 
 
@@ -159,12 +159,12 @@ def test_baseline_answers_for_a_deployment_that_is_gone_with_a_metric_and_a_log_
     cloud: CloudResources, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_active("deployment")
-    said: list[str] = []
-    monkeypatch.setattr(route_queries.logger, "warning", lambda _, reason: said.append(reason))
+    reasons: list[str] = []
+    monkeypatch.setattr(route_queries.logger, "warning", lambda _, reason: reasons.append(reason))
     converse = FakeConverse(deployment=Missing("the deployment is gone"))
     answer(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
     assert "ActiveModelUnusable" in metrics.metric_set
-    assert said == ["the deployment is gone"]
+    assert reasons == ["the deployment is gone"]
     assert results()["q-1"]["model_id"] == cloud.environment["BASELINE_MODEL"]
 
 

@@ -86,10 +86,10 @@ def test_function_error_between_the_wait_and_the_move_leaves_no_run_without_a_wa
     bring_to(State.VALIDATED, steps)
     with monkeypatch.context() as patched:
 
-        def die(*_: object, **__: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise MemoryError
 
-        patched.setattr(steps.run_store, "move", die)
+        patched.setattr(steps.run_store, "move", fail)
         with pytest.raises(MemoryError):
             start_distillation(RUN, start_settings, steps, FakeModels(), FakeRoles())
     (message,) = cloud.messages("WATCH_QUEUE_URL")

@@ -144,10 +144,10 @@ def test_event_that_was_not_published_is_published_by_the_next_delivery(
     source = drop("datasets/set/a.jsonl", GOOD_DATASET)
     with monkeypatch.context() as patched:
 
-        def die(_: Any) -> None:
+        def fail(_: Any) -> None:
             raise MemoryError
 
-        patched.setattr(steps.event_bus, "publish", die)
+        patched.setattr(steps.event_bus, "publish", fail)
         with pytest.raises(MemoryError):
             validate(source)
     assert validate(source).announced is State.VALIDATED

@@ -50,11 +50,11 @@ def test_an_end_that_was_not_announced_is_announced_by_the_poller(
     name = flow.drop_and_plan(SMALL)
     flow.label()
 
-    def die(*_: object) -> None:
-        raise RuntimeError("the function is gone")
+    def fail(*_: object) -> None:
+        raise RuntimeError("the function stopped")
 
-    with monkeypatch.context() as dying:
-        dying.setattr(generation_steps.EventBus, "publish", die)
+    with monkeypatch.context() as patched:
+        patched.setattr(generation_steps.EventBus, "publish", fail)
         with pytest.raises(RuntimeError):
             flow.assemble(name)
     assert flow.poll(name) is True
