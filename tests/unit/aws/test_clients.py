@@ -74,4 +74,4 @@ def test_missing_credentials_are_permanent() -> None:
 
 
 def test_the_sdk_retries_twice() -> None:
-    assert CONFIG.retries == {"mode": "standard", "total_max_attempts": 3}
+    assert vars(CONFIG)["retries"] == {"mode": "standard", "total_max_attempts": 3}

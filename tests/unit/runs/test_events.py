@@ -43,12 +43,14 @@ def test_object_created_is_read_with_an_unchanged_key() -> None:
 def test_own_event_is_read(name: str, model: type[events.OwnEvent]) -> None:
     event = sample(name)
     assert event["detail-type"] == model.detail_type
-    assert parse(event=event, model=model, envelope=envelopes.EventBridgeEnvelope).run_id
+    parsed: Any = parse(event=event, model=model, envelope=envelopes.EventBridgeEnvelope)
+    assert parsed.run_id
 
 
 @pytest.mark.parametrize("name", ["customization_job_completed", "distillation_finished"])
 def test_both_wake_ups_of_a_job_name_the_same_job(name: str) -> None:
-    wake_up: Any = parse(event=sample(name), model=events.JobWakeUp)  # type: ignore[arg-type]
+    model: Any = events.JobWakeUp
+    wake_up = parse(event=sample(name), model=model)
     assert wake_up.job_arn.endswith("model-customization-job/amazon.nova-micro-v1:0:128k/abcdefghij12")
 
 

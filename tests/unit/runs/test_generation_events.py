@@ -35,7 +35,7 @@ def test_a_spec_in_a_folder_names_a_dataset_too() -> None:
 
 
 def test_labels_complete_is_read() -> None:
-    event = parse(
+    event: Any = parse(
         event=sample("labels_complete"), model=LabelsComplete, envelope=envelopes.EventBridgeEnvelope
     )
     assert event.generation_id == "video-queries-0123456789ab"

@@ -16,27 +16,13 @@ from distillery.aws.queues import Queue
 from distillery.errors import Transient
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import MOVES, Approval, Run, Stage, State, now
-from distillery.settings import (
-    StartSettings,
-    ValidateSettings,
-)
+from distillery.settings import StartSettings, ValidateSettings
 from distillery.steps.run_steps import announcement
 from distillery.steps.start_distillation import start_distillation
 from distillery.steps.validate_dataset import validate_dataset
 from distillery.steps.watch_bedrock import watch_bedrock
-from tests.unit.fakes import (
-    FakeModels,
-    FakeRoles,
-)
-from tests.unit.steps.run_helpers import (
-    GOOD_DATASET,
-    RUN,
-    create_run,
-    dead_letter_reason,
-    drop,
-    jobs,
-    poll,
-)
+from tests.unit.fakes import FakeModels, FakeRoles
+from tests.unit.steps.run_helpers import GOOD_DATASET, RUN, create_run, dead_letter_reason, drop, jobs, poll
 
 if TYPE_CHECKING:
     from distillery.steps.run_steps import RunSteps

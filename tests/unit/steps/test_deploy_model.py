@@ -9,15 +9,8 @@ import pytest
 from distillery.aws.bedrock.jobs import Distillation
 from distillery.runs.states import State
 from distillery.steps.deploy_model import deploy_model
-from tests.unit.fakes import (
-    ARN,
-)
-from tests.unit.steps.run_helpers import (
-    RUN,
-    bring_to,
-    deployments,
-    jobs,
-)
+from tests.unit.fakes import ARN
+from tests.unit.steps.run_helpers import RUN, bring_to, deployments, jobs
 
 if TYPE_CHECKING:
     from distillery.steps.run_steps import RunSteps

@@ -10,11 +10,10 @@ from distillery.aws.clients import AccessDenied
 from distillery.errors import Permanent, Transient
 from distillery.runs.states import CANDIDATES, State
 from distillery.steps.evaluate_model import ready_for_evaluation
-from tests.unit.fakes import (
-    FakeConverse,
-    FakeEvaluations,
-)
+from distillery.task.prompts import student_prompt, teacher_prompt
+from tests.unit.fakes import FakeConverse
 from tests.unit.steps.run_helpers import (
+    CHANNEL_CONFIG,
     RUN,
     bring_to,
     deployments,
@@ -24,6 +23,7 @@ from tests.unit.steps.run_helpers import (
 )
 
 if TYPE_CHECKING:
+    from distillery.aws.bedrock.evaluations import Judgement
     from distillery.steps.run_steps import RunSteps
     from tests.unit.fakes import CloudResources
 
@@ -49,6 +49,13 @@ def test_every_candidate_answers_the_holdout_once_after_warming_up(
     run = evaluate(cloud, steps, deployed, converse)
     assert run.is_being_judged
     assert set(converse.models.values()) == {HOLDOUT + WARM_UPS}
+    student, teacher = student_prompt(CHANNEL_CONFIG), teacher_prompt(CHANNEL_CONFIG)
+    assert converse.systems == {
+        run.deployment_arn: {student},
+        "amazon.nova-micro-v1:0": {student},
+        cloud.environment["BASELINE_MODEL"]: {teacher},
+    }
+    assert [request.judge for request in evaluations(steps).requests] == ["amazon.nova-pro-v1:0"] * 3
     assert cloud.published()["Evaluation Started"] == 1
 
 
@@ -91,16 +98,15 @@ def test_model_that_the_role_may_not_call_fails_the_run(
 def test_evaluation_jobs_are_stopped_when_the_next_one_is_refused(
     cloud: CloudResources, steps: RunSteps, deployed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluations = steps.evaluations
-    assert isinstance(evaluations, FakeEvaluations)
-    start, started = evaluations.start, []
+    start = evaluations(steps).start
+    started: list[str] = []
 
-    def start_one(wanted: object) -> str:
+    def start_one(request: Judgement) -> str:
         if started:
             raise Permanent("quota")
-        started.append(start(wanted))  # type: ignore[arg-type]
+        started.append(start(request))
         return started[0]
 
-    monkeypatch.setattr(evaluations, "start", start_one)
+    monkeypatch.setattr(steps.evaluations, "start", start_one)
     assert evaluate(cloud, steps, deployed, FakeConverse()).state is State.FAILED
-    assert evaluations.stopped == started
+    assert evaluations(steps).stopped == started

@@ -12,14 +12,9 @@ from distillery.aws.bucket import run_key
 from distillery.aws.holdout_store import Holdouts
 from distillery.dataset.split import query_key
 from distillery.runs.states import Run, Source, State
-from distillery.settings import (
-    ValidateSettings,
-)
+from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset
-from tests.unit.steps.run_helpers import (
-    drop,
-    line,
-)
+from tests.unit.steps.run_helpers import drop, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

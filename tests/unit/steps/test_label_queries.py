@@ -11,9 +11,7 @@ import pytest
 from distillery.aws.clients import AccessDenied
 from distillery.errors import Permanent, Transient
 from distillery.generation.states import GenerationState
-from tests.unit.fakes import (
-    FakeContext,
-)
+from tests.unit.fakes import FakeContext
 from tests.unit.steps.generation_flow import PLANNED, SMALL, GenerationFlow, summary
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,22 +14,17 @@ from aws_lambda_powertools.utilities.parameters import SSMProvider
 
 from distillery.aws import clients
 from distillery.aws.clients import Missing
+from distillery.aws.idempotent_calls import CallInProgress, IdempotentCalls
+from distillery.aws.queues import Queue
 from distillery.aws.result_store import Results
 from distillery.errors import Permanent, Transient
-from distillery.settings import (
-    RouteSettings,
-)
+from distillery.settings import RouteSettings
 from distillery.steps import route_queries
 from distillery.steps.route_queries import Router
-from tests.unit.fakes import (
-    FakeContext,
-    FakeConverse,
-)
+from distillery.task.prompts import student_prompt, teacher_prompt
+from tests.unit.fakes import GOOD_ANSWER, FakeContext, FakeConverse
 from tests.unit.steps.query_batches import answer, make_active, records, results, router
-from tests.unit.steps.run_helpers import (
-    CHANNEL_CONFIG,
-    dead_letter_reason,
-)
+from tests.unit.steps.run_helpers import CHANNEL_CONFIG, dead_letter_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +41,11 @@ def metrics() -> Iterator[Metrics]:
     fresh.clear_metrics()
 
 
+def values(metrics: Metrics, name: str) -> list[float]:
+    """The values of a metric that were added in this test."""
+    return list(metrics.metric_set[name]["Value"]) if name in metrics.metric_set else []
+
+
 def test_result_has_every_attribute_of_the_contract(cloud: CloudResources) -> None:
     answer(router(cloud, FakeConverse()), records(cloud, {"query_id": "q-1", "query": "rain"}))
     (result,) = results().values()
@@ -54,6 +55,8 @@ def test_result_has_every_attribute_of_the_contract(cloud: CloudResources) -> No
     }  # fmt: skip
     assert result["weights"] == CHANNEL_CONFIG.fallback
     assert result["source"] == "model"
+    days = (result["expires_at"] - datetime.fromisoformat(result["routed_at"]).timestamp()) / 86_400
+    assert days == pytest.approx(30, abs=0.001)
 
 
 def test_equal_queries_in_a_batch_cost_one_call(cloud: CloudResources) -> None:
@@ -125,11 +128,16 @@ def test_message_with_many_queries_keeps_its_answers_when_one_query_is_throttled
 
 
 def test_message_that_keeps_failing_goes_to_the_dead_letter_queue_with_the_reason(
-    cloud: CloudResources,
+    cloud: CloudResources, metrics: Metrics
 ) -> None:
     batch = records(cloud, {"query_id": "q-1", "query": "snow"})
+    throttled = router(cloud, FakeConverse(snow=Transient("slow down")), metrics)
+    batch[0]["attributes"]["ApproximateReceiveCount"] = "14"
+    assert len(answer(throttled, batch)) == 1
+    assert not cloud.messages("DEAD_LETTER_QUEUE_URL")
     batch[0]["attributes"]["ApproximateReceiveCount"] = "15"
-    assert answer(router(cloud, FakeConverse(snow=Transient("slow down"))), batch) == []
+    assert answer(throttled, batch) == []
+    assert values(metrics, "DeadLetters") == [1]
     (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
     assert json.loads(message["Body"]) == {"query_id": "q-1", "query": "snow"}
     assert "slow down" in message["MessageAttributes"]["reason"]["StringValue"]
@@ -151,7 +159,7 @@ def test_promoted_model_answers_with_the_student_prompt(cloud: CloudResources) -
     make_active("deployment")
     converse = FakeConverse()
     answer(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
-    assert converse.models == {"deployment": 1}
+    assert converse.systems == {"deployment": {student_prompt(CHANNEL_CONFIG)}}
     assert results()["q-1"]["run_id"] == "run-1"
 
 
@@ -170,15 +178,19 @@ def test_baseline_answers_for_a_deployment_that_is_gone_with_a_metric_and_a_log_
 
 @pytest.mark.parametrize("content", [None, "nonsense", '{"prompt": "poem"}'])
 def test_baseline_answers_when_the_active_model_parameter_is_missing_or_unreadable(
-    cloud: CloudResources, content: str | None
+    cloud: CloudResources, metrics: Metrics, content: str | None
 ) -> None:
     ssm = boto3.client("ssm")
     if content is None:
         ssm.delete_parameter(Name="/stack/active-model")
     else:
         ssm.put_parameter(Name="/stack/active-model", Value=content, Overwrite=True)
-    answer(router(cloud, FakeConverse()), records(cloud, {"query_id": "q-1", "query": "rain"}))
-    assert results()["q-1"]["model_id"] == cloud.environment["BASELINE_MODEL"]
+    converse = FakeConverse()
+    answer(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    baseline = cloud.environment["BASELINE_MODEL"]
+    assert results()["q-1"]["model_id"] == baseline
+    assert converse.systems == {baseline: {teacher_prompt(CHANNEL_CONFIG)}}
+    assert values(metrics, "ActiveModelUnusable") == [1]
 
 
 def test_fallback_weights_are_not_stored_for_the_next_query(
@@ -214,7 +226,9 @@ def test_tokens_of_unreadable_answers_are_counted(cloud: CloudResources, metrics
     answer(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
     result = results()["q-1"]
     assert (result["source"], result["input_tokens"], result["output_tokens"]) == ("fallback", 20, 10)
-    assert "FallbackAnswers" in metrics.metric_set
+    assert values(metrics, "FallbackAnswers") == [1]
+    assert values(metrics, "ActiveModelUnusable") == [1]
+    assert values(metrics, "QueriesAsked") == []
 
 
 def test_result_that_can_never_be_stored_goes_to_the_dead_letter_queue_with_the_reason(
@@ -227,3 +241,47 @@ def test_result_that_can_never_be_stored_goes_to_the_dead_letter_queue_with_the_
     batch = records(cloud, {"query_id": "q-1", "query": "rain"})
     assert answer(router(cloud, FakeConverse()), batch) == []
     assert "denied" in dead_letter_reason(cloud)
+
+
+def test_equal_queries_of_a_batch_get_the_fallback_weights(cloud: CloudResources, metrics: Metrics) -> None:
+    batch = records(cloud, *({"query_id": f"q-{i}", "query": "rain"} for i in range(2)))
+    assert answer(router(cloud, FakeConverse(us=Permanent("denied")), metrics), batch) == []
+    assert [result["source"] for result in results().values()] == ["fallback", "fallback"]
+
+
+def test_metrics_count_distinct_queries(cloud: CloudResources, metrics: Metrics) -> None:
+    fenced = f"```json\n{GOOD_ANSWER}\n```"
+    batch = records(cloud, *({"query_id": f"q-{i}", "query": query} for i, query in enumerate("abbc")))
+    assert answer(router(cloud, FakeConverse(a=fenced), metrics), batch) == []
+    assert values(metrics, "QueriesAsked") == [3]
+    assert values(metrics, "RepairedAnswers") == [1]
+    assert values(metrics, "FallbackAnswers") == []
+    (cached,) = (result for result in results().values() if result["source"] == "cache")
+    assert (cached["input_tokens"], cached["output_tokens"]) == (0, 0)
+
+
+def test_retried_message_is_hidden_for_longer_after_each_delivery(
+    cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(Queue, "hide", lambda _, __, seconds: delays.append(seconds))
+    monkeypatch.setattr("random.uniform", lambda _, ceiling: ceiling)
+    batch = records(cloud, {"query_id": "q-1", "query": "snow"})
+    throttled = router(cloud, FakeConverse(snow=Transient("slow down")))
+    for receives in ("1", "2", "3", "14"):
+        batch[0]["attributes"]["ApproximateReceiveCount"] = receives
+        answer(throttled, batch)
+    assert delays == [8, 16, 32, 900]
+
+
+def test_message_whose_query_another_function_answers_is_retried_soon(
+    cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise CallInProgress("Another function answers the same query.")
+
+    delays: list[float] = []
+    monkeypatch.setattr(Queue, "hide", lambda _, __, seconds: delays.append(seconds))
+    monkeypatch.setattr(IdempotentCalls, "once", fail)
+    assert len(answer(router(cloud, FakeConverse()), records(cloud, {"query": "rain"}))) == 1
+    assert delays == [10]

@@ -14,28 +14,19 @@ from distillery.aws.queues import Queue
 from distillery.errors import Transient
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import MOVES, Stage, State, now
+from distillery.settings import RunSettings
 from distillery.steps.deploy_model import deploy_model
 from distillery.steps.evaluate_model import ready_for_evaluation
+from distillery.steps.run_steps import RunSteps
 from distillery.steps.start_distillation import start_distillation
 from distillery.steps.watch_bedrock import watch_bedrock
-from tests.unit.fakes import (
-    FakeModels,
-    FakeRoles,
-)
-from tests.unit.steps.run_helpers import (
-    RUN,
-    bring_to,
-    create_run,
-    deployments,
-    jobs,
-    poll,
-)
+from tests.unit.fakes import FakeModels, FakeRoles
+from tests.unit.steps.run_helpers import RUN, bring_to, create_run, deployments, jobs, poll
 
 if TYPE_CHECKING:
     from distillery.settings import (
         StartSettings,
     )
-    from distillery.steps.run_steps import RunSteps
     from tests.unit.fakes import CloudResources
 
 
@@ -58,6 +49,7 @@ def test_failed_run_is_announced_once_even_when_its_clean_up_is_repeated(
     failure = steps.run_store.get(RUN).failure
     assert failure is not None
     assert failure.cause == "because"
+    assert not deployments(steps).deployments
 
 
 event_lists = st.lists(
@@ -101,3 +93,23 @@ def test_any_order_of_repeated_events_makes_only_allowed_moves_and_starts_one_jo
     assert deployments(steps).created[name] <= 1
     if run.state is State.FAILED:
         assert name not in deployments(steps).deployments
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_wait_has_the_deadline_of_its_stage(cloud: CloudResources, stage: Stage) -> None:
+    seconds = {f"{stage.value.upper()}_DEADLINE_SECONDS": "12345"}
+    run_steps = RunSteps.from_settings(RunSettings.load(cloud.environment | seconds))
+    before = now()
+    deadline = run_steps.watch(RUN, stage)
+    assert before <= deadline - timedelta(seconds=12_345) <= now()
+    (message,) = cloud.messages("WATCH_QUEUE_URL")
+    wait = WatchMessage.model_validate_json(message["Body"])
+    assert (wait.run_id, wait.stage, wait.deadline) == (RUN, stage, deadline)
+
+
+@pytest.mark.parametrize("state", [State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING])
+def test_failed_run_stops_its_job_only_while_it_trains(steps: RunSteps, state: State) -> None:
+    bring_to(state, steps)
+    assert steps.fail(RUN, "test", "because")
+    assert jobs(steps).stopped == ([RUN] if state is State.TRAINING else [])
+    assert deployments(steps).deleted == ([RUN] if state in {State.DEPLOYING, State.EVALUATING} else [])

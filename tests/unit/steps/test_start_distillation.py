@@ -6,21 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from distillery.aws.bedrock.jobs import Distillation
 from distillery.aws.clients import AccessDenied
 from distillery.errors import Transient
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import Stage, State
 from distillery.steps.start_distillation import start_distillation
-from tests.unit.fakes import (
-    FakeModels,
-    FakeRoles,
-)
-from tests.unit.steps.run_helpers import (
-    RUN,
-    bring_to,
-    jobs,
-    poll,
-)
+from tests.unit.fakes import FakeModels, FakeRoles
+from tests.unit.steps.run_helpers import RUN, bring_to, jobs, poll
 
 if TYPE_CHECKING:
     from distillery.settings import (
@@ -39,6 +32,16 @@ def test_validated_event_delivered_twice_starts_one_job(
         assert run.state is State.TRAINING
     assert jobs(steps).created[RUN] == 1
     assert cloud.published()["Distillation Started"] == 1
+    assert jobs(steps).requests == [
+        Distillation(
+            name=RUN,
+            teacher="amazon.nova-pro-v1:0",
+            student="amazon.nova-micro-v1:0:128k",
+            role_arn="arn:aws:iam::123456789012:role/bedrock",
+            training_uri=f"s3://data/runs/{RUN}/train.jsonl",
+            output_uri=f"s3://data/runs/{RUN}/bedrock/training/",
+        )
+    ]
 
 
 def test_run_without_a_job_gets_it_on_the_next_delivery(

@@ -9,15 +9,9 @@ import boto3
 import pytest
 
 from distillery.runs.states import Run, Source, State, run_id
-from distillery.settings import (
-    ValidateSettings,
-)
+from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset
-from tests.unit.steps.run_helpers import (
-    GOOD_DATASET,
-    drop,
-    line,
-)
+from tests.unit.steps.run_helpers import GOOD_DATASET, drop, line
 
 if TYPE_CHECKING:
     from distillery.steps.run_steps import RunSteps

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from distillery.aws.bedrock.evaluations import Judgement
 from distillery.aws.queues import Queue
+from distillery.errors import BadInput, Permanent
 from distillery.runs.events import WatchMessage
-from distillery.runs.states import Stage, State, now
+from distillery.runs.states import CANDIDATES, Stage, State, now
 from distillery.steps.watch_bedrock import StillWaiting, poll_message
 from tests.unit.steps.run_helpers import (
     RUN,
     bring_to,
+    create_run,
     dead_letter_reason,
     deployments,
+    evaluations,
     jobs,
     poll,
 )
@@ -120,3 +124,105 @@ def test_wait_of_a_run_that_was_never_created_goes_to_the_dead_letter_queue(
     assert poll(steps, cloud, Stage.VALIDATION) is False
     assert poll(steps, cloud, Stage.VALIDATION, overdue=True) is True
     assert RUN in dead_letter_reason(cloud)
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the poller read a later time than it is."""
+    later = timedelta(seconds=seconds)
+    monkeypatch.setattr("distillery.steps.watch_bedrock.now", lambda: now() + later)
+
+
+@pytest.mark.parametrize(
+    ("path", "stage", "grace", "event"),
+    [
+        ([State.VALIDATED], Stage.VALIDATION, 30, "Dataset Validated"),
+        ([State.VALIDATED, State.TRAINING], Stage.DISTILLATION, 30, "Dataset Validated"),
+        (
+            [State.VALIDATED, State.TRAINING, State.DEPLOYING],
+            Stage.DEPLOYMENT,
+            30,
+            "Distillation Finished",
+        ),
+        (
+            [State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING],
+            Stage.EVALUATION,
+            900,
+            "Model Deployed",
+        ),
+        (
+            [State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING, State.PROMOTED],
+            Stage.EVALUATION,
+            900,
+            "Evaluation Finished",
+        ),
+    ],
+    ids=["not started", "no job", "no deployment", "no evaluation jobs", "verdict not applied"],
+)
+def test_step_whose_function_stopped_gets_its_event_again_after_the_grace_period(
+    steps: RunSteps,
+    cloud: CloudResources,
+    monkeypatch: pytest.MonkeyPatch,
+    path: list[State],
+    stage: Stage,
+    grace: float,
+    event: str,
+) -> None:
+    create_run(steps)
+    for state in path:
+        steps.run_store.move(RUN, state, step="test")
+    pass_time(monkeypatch, grace - 15)
+    assert poll(steps, cloud, stage) is False
+    assert not cloud.published()
+    pass_time(monkeypatch, grace + 1)
+    assert poll(steps, cloud, stage) is False
+    assert cloud.published() == {event: 1}
+
+
+def test_evaluation_is_finished_once_every_job_has_ended(steps: RunSteps, cloud: CloudResources) -> None:
+    bring_to(State.EVALUATING, steps)
+    arns = {
+        candidate: evaluations(steps).start(Judgement(f"job-{candidate}", candidate, "r", "j", "i", "d", "o"))
+        for candidate in CANDIDATES
+    }
+    steps.run_store.note(RUN, evaluation_jobs=arns)
+    for arn in arns.values():
+        assert poll(steps, cloud, Stage.EVALUATION) is False
+        assert not cloud.published()
+        evaluations(steps).end("Completed", arns=[arn])
+    assert poll(steps, cloud, Stage.EVALUATION) is False
+    assert cloud.published() == {"Evaluation Finished": 1}
+
+
+def test_wait_of_a_promoted_run_is_over_once_it_is_announced(steps: RunSteps, cloud: CloudResources) -> None:
+    bring_to(State.EVALUATING, steps)
+    steps.run_store.move(RUN, State.PROMOTED, step="test", announced=State.PROMOTED)
+    assert poll(steps, cloud, Stage.EVALUATION) is True
+    assert not cloud.messages("DEAD_LETTER_QUEUE_URL")
+
+
+@pytest.mark.parametrize("error", [BadInput("no such job"), Permanent("no such job")])
+def test_poll_that_can_never_succeed_fails_the_run(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: str) -> None:
+        raise error
+
+    bring_to(State.TRAINING, steps)
+    monkeypatch.setattr(steps.jobs, "get", fail)
+    assert poll(steps, cloud, Stage.DISTILLATION) is True
+    failure = steps.run_store.get(RUN).failure
+    assert failure is not None
+    assert (failure.step, failure.cause) == ("watch_bedrock", "no such job")
+
+
+@pytest.mark.parametrize(("receives", "delay"), [(1, 30), (2, 60), (3, 120), (20, 120)])
+def test_polls_are_spaced_by_up_to_the_poll_interval(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch, receives: int, delay: float
+) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(steps.watch_queue, "hide", lambda _, seconds: delays.append(seconds))
+    bring_to(State.TRAINING, steps)
+    with pytest.raises(StillWaiting):
+        poll_received(steps, cloud, receives=receives)
+    assert steps.settings.poll_interval_seconds == 120
+    assert delays == [delay]

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from distillery.generation.states import GenerationState
-from distillery.steps import generation_steps, watch_generation
+from distillery.steps import watch_generation
 from tests.unit.steps.generation_flow import MODEL, SMALL, GenerationFlow
 
 
@@ -54,7 +54,7 @@ def test_an_end_that_was_not_announced_is_announced_by_the_poller(
         raise RuntimeError("the function stopped")
 
     with monkeypatch.context() as patched:
-        patched.setattr(generation_steps.EventBus, "publish", fail)
+        patched.setattr(flow.steps.event_bus, "publish", fail)
         with pytest.raises(RuntimeError):
             flow.assemble(name)
     assert flow.poll(name) is True

@@ -115,7 +115,7 @@ class _LabelledGeneration:
 
 
 class QueryLabeller:
-    """Labels batches; built once per execution environment."""
+    """Labels batches of planned queries. Created once per execution environment."""
 
     def __init__(
         self,

@@ -137,9 +137,8 @@ class _Planner:
         bucket = self._steps.bucket
         if bucket.has(self._key(PLAN)):
             return self._steps.plan(self._name)
-        planned = plan(
-            self._spec, self._channel_config
-        )  # without the teacher first: a rejection costs nothing
+        # First without the teacher, because a rejection then costs nothing.
+        planned = plan(self._spec, self._channel_config)
         if self._spec.teacher_queries:
             written = query_writer.write(self._name, self._spec, self._channel_config, self._teacher, price)
             planned = plan(self._spec, self._channel_config, written.queries)

@@ -123,19 +123,19 @@ class Router:
                 batch.unusable[record.message_id] = str(error)
         queries = [query for queries in batch.queries.values() for query in queries]
         batch.known = self._results.known({query.query_id for query in queries})
-        payers: dict[str, str] = {}
+        first_ids: dict[str, str] = {}
         for query in queries:
             if query.query_id not in batch.known:
-                payers.setdefault(query.query, query.query_id)
-        if payers:
-            batch.answers = self._answers(payers, context)
+                first_ids.setdefault(query.query, query.query_id)
+        if first_ids:
+            batch.answers = self._answers(first_ids, context)
             self._report(batch.answers.values())
         return batch
 
     def _answers(
-        self, payers: Mapping[str, str], context: LambdaContext
+        self, first_ids: Mapping[str, str], context: LambdaContext
     ) -> dict[str, Answered | DistilleryError]:
-        """Return the answer to each text. `payers` has the id of the query whose result gets the tokens."""
+        """Return the answer to each text. `first_ids` has the id of the first query with a text."""
         try:
             active = self._active_model()
             channel_config = self._channel_config_of(active)
@@ -145,16 +145,16 @@ class Router:
             logger.error(
                 "channel configuration unreadable; the queries are tried again later", reason=str(error)
             )
-            return dict.fromkeys(payers, Transient(str(error)))
+            return dict.fromkeys(first_ids, Transient(str(error)))
         targets = self._targets(active, channel_config)
         config = idempotency_config(context)
         with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
             answers = pool.map(
                 lambda text, query_id: self._answer(text, query_id, channel_config, targets, config, context),
-                payers,
-                payers.values(),
+                first_ids,
+                first_ids.values(),
             )
-            return dict(zip(payers, answers, strict=True))
+            return dict(zip(first_ids, answers, strict=True))
 
     def settle(self, record: SQSRecord, batch: Batch) -> None:
         """Store the results of a message, or move it to the dead-letter queue.
