@@ -31,10 +31,10 @@ ESTIMATE_KEY = EstimatedCost(
 
 
 @pytest.fixture
-def published(stack: Stack) -> Callable[[], list[str]]:
+def heard(stack: Stack) -> Callable[[], list[str]]:
     """The types of the events that were said."""
     events, sqs = boto3.client("events", REGION), boto3.client("sqs", REGION)
-    url = sqs.create_queue(QueueName="published")["QueueUrl"]
+    url = sqs.create_queue(QueueName="heard")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="all", EventBusName="bus", EventPattern='{"source": ["distillery"]}')
     events.put_targets(Rule="all", EventBusName="bus", Targets=[{"Id": "1", "Arn": arn}])
