@@ -16,8 +16,8 @@ from cli.screens import table
 from distillery.aws import clients
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput, Transient
-from distillery.generation.planner import plan, to_invent
-from distillery.generation.spec import Hard, check_against, parse_spec
+from distillery.generation.planner import plan, teacher_query_counts
+from distillery.generation.spec import Hard, check_channels, parse_spec
 from distillery.generation.states import (
     GENERATION_ENDED,
     Generation,
@@ -93,7 +93,7 @@ def preview(spec: Spec, channel_config: ChannelConfig, count: int) -> dict[str, 
     channels, hard = Counter(one.channel for one in planned), Counter(one.hard for one in planned)
     return {
         "planned": len(planned),
-        "to_invent": sum(to_invent(spec).values()),
+        "to_invent": sum(teacher_query_counts(spec).values()),
         "channels": {channel: channels[channel] for channel in spec.mix if channels[channel]},
         "hard": {case.value: hard[case.value] for case in Hard if hard[case.value]},
         "queries": [
@@ -129,7 +129,7 @@ def drop_spec(stack: Stack, file: Path, dataset: str | None) -> DroppedSpec:
     """Put a spec into the bucket once it is known to be usable there."""
     spec, content = read_spec(file)
     channel_config = stack_channel_config(stack.bucket)
-    check_against(spec, channel_config)
+    check_channels(spec, channel_config)
     key = spec_key(dataset or file.stem)
     name = spec_dataset(key)
     teacher = stack.output("TeacherModelId")

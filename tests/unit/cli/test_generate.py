@@ -94,7 +94,7 @@ def test_a_preview_takes_another_channel_config(tmp_path: Path, capsys: pytest.C
     ("content", "said"),
     [
         (None, "cannot be read"),
-        ("records: 5", "The spec cannot be used: records: Input should be"),
+        ("records: 5", "The spec cannot be used: records must be at least 100"),
         (spec_text(records=15_000), "The spec's material is too little"),
     ],
 )

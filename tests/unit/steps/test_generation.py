@@ -90,7 +90,7 @@ def test_a_spec_that_cannot_be_used_is_rejected_in_words_once(shop: Workshop) ->
     for _ in range(2):
         rejected = shop.plan(source)
     assert rejected.state is GenerationState.REJECTED
-    assert "records: Input should be greater than or equal to 100" in rejected.reasons[0]
+    assert "records must be at least 100" in rejected.reasons[0]
     assert shop.cloud.heard() == {"Generation Failed": 1}
     assert shop.teacher.calls == 0
 

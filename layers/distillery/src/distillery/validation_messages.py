@@ -1,7 +1,7 @@
-"""The problems that pydantic finds in a value, as sentences of this product.
+"""Translates pydantic's validation errors into plain sentences.
 
-Whoever writes a YAML file, a message or an environment variable reads these sentences. They name the place and the
-limit in the writer's terms ("a list", "a mapping of names to values") and never name a Python class.
+The author of a YAML file, a message or an environment variable reads these sentences. They name the place and
+the limit in the author's terms ("a list", "a mapping of names to values") and never a Python class.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""YAML files that people write: read into a model, or refused with one sentence that says where the file is wrong."""
+"""Reads YAML files that people write; an unusable file raises BadInput with one sentence and the place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNREADABLE_VALUE = (ValueError, KeyError, IndexError, AttributeError)
 
 
 def parse_yaml(model: type[ModelT], content: str | bytes, *, what: str, fix: str) -> ModelT:
-    """The model of a file's content; `what` names the file in the sentence of the BadInput that is raised."""
+    """Validate a file's content; `what` names the file in the sentence of the BadInput that is raised."""
     try:
         return model.model_validate(_load(content, what, fix))
     except ValidationError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.generation.assembly import FEWEST, Choice, Labelled, choose, dataset_bytes, dataset_key
+from distillery.generation.assembly import MIN_RECORDS, Choice, Labelled, choose, dataset_bytes, dataset_key
 from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.runs.states import now, run_id
 from distillery.steps.generation_steps import SUMMARY
@@ -55,7 +55,7 @@ def _assemble(generation: Generation, why: str, generating: Generating) -> None:
     spec, channel_config = generating.spec(name), generating.channel_config(name)
     planned, labels = generating.plan(name), generating.labels.all(name)
     choice = choose(_labelled(planned, labels), spec, channel_config)
-    enough = len(choice.chosen) >= FEWEST
+    enough = len(choice.chosen) >= MIN_RECORDS
     reasons = [*([why] if why else []), *choice.remarks]
     key = run = None
     if enough:
@@ -64,7 +64,7 @@ def _assemble(generation: Generation, why: str, generating: Generating) -> None:
         version = generating.bucket.put_new(key, content, "application/jsonl")
         run = run_id(generating.bucket.name, key, version)
     else:
-        reasons.append(f"A dataset has {FEWEST} records at least.")
+        reasons.append(f"A dataset has {MIN_RECORDS} records at least.")
     found = {
         "counts": generation.counts | _counts(planned, labels, choice),
         "mix": choice.mix,

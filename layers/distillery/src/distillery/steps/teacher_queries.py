@@ -11,9 +11,9 @@ from aws_lambda_powertools import Logger
 
 from distillery.aws.bedrock.converse import Converse
 from distillery.aws.idempotent_calls import PaidCalls, claims_of, require_time
-from distillery.generation.planner import parse_invented, to_invent
+from distillery.generation.planner import parse_written_queries, teacher_query_counts
 from distillery.task.channels import text_digest
-from distillery.task.prompts import invention_prompt
+from distillery.task.prompts import query_writing_prompt
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -52,15 +52,15 @@ class Inventor:
     ) -> Invented:
         """Ask until there are enough for each channel, or the money is used up; raises what Converse raises."""
         found = Invented()
-        for channel, count in to_invent(spec).items():
-            system = invention_prompt(channel_config, channel, PER_CALL)
+        for channel, count in teacher_query_counts(spec).items():
+            system = query_writing_prompt(channel_config, channel, PER_CALL)
             for part in range(1, math.ceil(count * SURPLUS / PER_CALL) + 1):
                 if found.usd >= spec.max_cost_usd:
                     logger.warning("the money is used up by inventing", generation_id=generation_id)
                     return found
                 claim = {"generation": generation_id, "system": text_digest(system), "part": part}
                 reply = self._paid.once(claim, partial(self._ask, teacher, system, part), self._claims)
-                found.queries.setdefault(channel, []).extend(parse_invented(reply["text"]))
+                found.queries.setdefault(channel, []).extend(parse_written_queries(reply["text"]))
                 found.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
         return found
 
