@@ -106,7 +106,7 @@ def test_dataset_key_depends_on_the_content() -> None:
 def test_near_duplicates_are_cut_again_when_fewer_records_are_left_than_expected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Of 100 labels 59 are near-duplicates and 5 of those are allowed. That leaves 46 records, which allow only 2.
+    # 59 of 100 labels are near-duplicates and 5 are allowed. That leaves 46 records, which allow only 2.
     found = labelled({"visual": 100})
     monkeypatch.setattr(planner, "near_duplicate_clusters", lambda _: [list(range(60))])
     choice = choose(found, spec(near_duplicates=0.05), CHANNEL_CONFIG)

@@ -42,11 +42,12 @@ MATERIAL = {
     "other_languages": ["ein {thing} am Hafen {year}"],
     "ambiguous_names": {"metadata": ["Mercury {year}"]},
 }
+MANY_PLACES = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
 
 
 @st.composite
 def specs(draw: st.DrawFn) -> dict[str, Any]:
-    """Specs with any mix, and shares of hard cases for which the small vocabulary is sufficient."""
+    """Specs with any mix and any shares of hard cases, with enough words for distinct queries."""
     parts = draw(st.lists(st.integers(1, 9), min_size=4, max_size=4))
     mix = {name: part / sum(parts) for name, part in zip(CHANNEL_CONFIG.names, parts, strict=True)}
     return small_spec(
@@ -54,6 +55,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         seed=draw(st.integers(0, 10**9)),
         mix=mix,
         oversample=draw(st.sampled_from([0, 0.1, 0.25])),
+        words=MANY_PLACES,
         hard={
             case: draw(st.sampled_from([0, 0.02, 0.05, 0.1]))
             for case in ("typos", "lower_case", "very_long", "mixed_intent", "adversarial")
@@ -145,8 +147,7 @@ def test_near_duplicates_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) 
         return [cluster for cluster in found.values() if len(cluster) > 1]
 
     monkeypatch.setattr(planner, "near_duplicate_clusters", clusters)
-    words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
-    spec = parse_spec(spec_text(words=words, near_duplicates=0.05))
+    spec = parse_spec(spec_text(words=MANY_PLACES, near_duplicates=0.05))
     planned = plan(spec, CHANNEL_CONFIG)
     assert len(planned) == spec.planned
     assert len(near_duplicates([one.query for one in planned])) <= 0.05 * spec.planned
@@ -255,10 +256,12 @@ def test_mixed_intent_combines_two_channels_when_the_mix_has_two() -> None:
     groups = {
         name: {"channel": name, "templates": [f"{name} {{thing}} {{place}}"]} for name in ("visual", "audio")
     }
-    words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
     spec = parse_spec(
         spec_text(
-            channels=["visual", "audio"], template_groups=groups, words=words, hard={"mixed_intent": 0.1}
+            channels=["visual", "audio"],
+            template_groups=groups,
+            words=MANY_PLACES,
+            hard={"mixed_intent": 0.1},
         )
     )
     mixed = [one.query for one in plan(spec, CHANNEL_CONFIG) if one.hard == "mixed_intent"]
