@@ -20,6 +20,8 @@ RUN = {"quote": "estimate", "taxonomy_digest": "channel_config_digest"}
 ESTIMATED_COST = {"waits_because": "approval_reason"}
 APPROVAL = {"because": "reason"}
 SCORES = {"rubric": "weight_score"}
+COUNTS = {"mended": "fixed", "near_copies": "near_duplicates"}
+"""Counts of a run and of a generation."""
 CANDIDATES = {"base": "untuned"}
 DATASET_REPORT = {"mended": "fixed"}
 FINDING = {"mend": "fix"}

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
+from distillery import earlier_names
 from distillery.cost.prices import Price
+from distillery.earlier_names import renamed
 from distillery.generation.spec import identity_digest
 from distillery.runs.states import Source, slug
 
@@ -89,6 +91,11 @@ class Generation(BaseModel):
     dataset_key: str | None = None
     run_id: str | None = None
     reasons: list[str] = Field(default_factory=list)
+
+    @field_validator("counts", mode="before")
+    @classmethod
+    def _read_earlier_names(cls, counts: Any) -> Any:
+        return renamed(counts, earlier_names.COUNTS)
 
     @property
     def planned(self) -> int:
