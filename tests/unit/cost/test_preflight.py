@@ -88,7 +88,7 @@ def test_model_past_its_end_of_life_is_refused_naming_the_documented_alternative
     check = check_model("teacher", ended.model_id, ended, TODAY)
     assert check.verdict == "refused"
     assert "2026-09-14" in check.sentence
-    assert f"AWS recommends {PRO} in its place." in check.sentence
+    assert f"AWS documents {PRO} for the same purpose." in check.sentence
 
 
 def test_model_past_its_end_of_life_without_an_alternative_names_none() -> None:

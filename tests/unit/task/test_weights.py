@@ -98,3 +98,7 @@ def test_weight_score_of_a_matching_dominant_channel_needs_a_mean_error_below_0_
     predicted = {"picture": 1.0 - off, "sound": off, "speech": 0.0, "file": 0.0}
     assert math.isclose(sum(abs(reference[c] - predicted[c]) for c in CHANNELS) / 4, off / 2)
     assert weight_score(reference, predicted, CHANNELS) == grade
+
+
+def test_weights_are_rounded_to_six_decimals_and_the_largest_takes_the_rest() -> None:
+    assert normalise({"a": 1, "b": 1, "c": 1}, "abc") == {"a": 0.333334, "b": 0.333333, "c": 0.333333}

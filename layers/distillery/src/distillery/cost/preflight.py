@@ -80,7 +80,7 @@ def check_model(role: str, model_id: str, model: FoundationModel | None, at: dat
 
 def _replacement(role: str, model_id: str) -> str:
     model = next((model for model in ALTERNATIVES if model_id.endswith(model)), None)
-    documented = f" AWS recommends {ALTERNATIVES[model]} in its place." if model else ""
+    documented = f" AWS documents {ALTERNATIVES[model]} for the same purpose." if model else ""
     return f"Set the stack's parameter {PARAMETERS[role]} to another model.{documented}"
 
 
