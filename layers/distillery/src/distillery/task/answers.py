@@ -1,8 +1,8 @@
-"""Reading weights and a reasoning out of a model's text.
+"""Reads weights and a reasoning from the text that a model answered.
 
-A model's answer is never trusted to be the JSON that was asked for: structured output is not available
-for a customised Nova Micro, so the text is searched for an object with weights, repaired where the
-meaning is beyond doubt, and every repair is named.
+Bedrock offers no structured output for a customised Nova Micro, so an answer may not be the JSON that the
+prompt asks for. The text is searched for an object with weights. Unambiguous defects are repaired and each
+repair is named in the result.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LONGEST_ANSWER = 20_000
-"""Characters of a model's answer that are looked at."""
+"""Characters of a model's answer that are searched."""
 MOST_OBJECTS = 50
-"""Opening braces of an answer at which an object is tried."""
+"""Opening braces of an answer at which the decoder tries to read an object."""
 
 
 class Repair(StrEnum):
-    """What had to be done to an answer before it could be used."""
+    """A change that an answer needed before its weights could be used."""
 
     SURROUNDINGS = "surroundings"
     TRAILING_COMMA = "trailing_comma"
@@ -42,13 +42,13 @@ class Repair(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Repair | None:
-        """A label stored by an earlier version may name a repair as it was called then."""
+        """Labels stored by version 0.1.0 name a repair by its earlier name."""
         return cls(REPAIRS[value]) if value in REPAIRS else None
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Weights that sum to 1, the reasoning given for them (may be empty), and the repairs needed."""
+    """Weights that sum to 1, the reasoning given for them (may be empty), and the repairs made."""
 
     weights: Weights
     reasoning: str
@@ -56,17 +56,17 @@ class Routing:
 
 
 def parse_routing(text: str, channels: Sequence[str]) -> Routing:
-    """Read weights and reasoning out of whatever a model answered.
+    """Read weights and reasoning from any text that a model answered.
 
-    Accepts bare JSON, fences and prose around it, trailing commas, other spellings of the keys, one level
-    of nesting, numbers as text, percentages, channels left out where the rest sums to 1. Raises
-    UnreadableRouting when no object with weights can be found.
+    Accepts bare JSON, code fences and prose around it, trailing commas, other spellings of the keys, one
+    level of nesting, numbers as text, percentages, and missing channels if the others sum to 1. Raises
+    UnreadableRouting when the text contains no object with weights.
     """
     for candidate, repairs in _objects(text[:LONGEST_ANSWER]):
         routing = _read_object(candidate, channels, repairs)
         if routing is not None:
             return routing
-    raise UnreadableRouting(f"The answer holds no weights over {', '.join(channels)}: {text[:80]!r}.")
+    raise UnreadableRouting(f"The answer contains no weights over {', '.join(channels)}: {text[:80]!r}.")
 
 
 def _reject_constant(_: str) -> float:
@@ -78,7 +78,7 @@ _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
 def _objects(text: str) -> Iterator[tuple[Mapping[str, Any], list[Repair]]]:
-    """Every JSON object in the text from left to right, first as it stands, then without trailing commas."""
+    """Every JSON object in the text from left to right, first unchanged, then without trailing commas."""
     stripped = text.strip()
     for source, repair in ((stripped, None), (_TRAILING_COMMA.sub(r"\1", stripped), Repair.TRAILING_COMMA)):
         if repair and source == stripped:
@@ -142,12 +142,12 @@ def _channel_values(
 
 
 def _spelling(key: str) -> str:
-    """'Visual Weight', 'visual_weight' and 'VISUAL' are all meant as 'visual'."""
+    """A key without case, separators and the ending "weight": `Visual Weight` gives `visual`."""
     return re.sub(r"[^a-z0-9]", "", key.lower().removesuffix("weight"))
 
 
 def _numbers(values: Mapping[str, Any], repairs: list[Repair]) -> Weights:
-    """Every value as a share of 1; empty when one of them cannot be read as a number."""
+    """Every value as a share of 1; empty when one of them is not a number."""
     numbers: Weights = {}
     for channel, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -164,7 +164,10 @@ def _numbers(values: Mapping[str, Any], repairs: list[Repair]) -> Weights:
             return {}
     if not all(math.isfinite(number) and number >= 0 for number in numbers.values()):
         return {}
-    total = math.fsum(numbers.values())
+    try:
+        total = math.fsum(numbers.values())
+    except OverflowError:  # four weights of 1e308
+        return {}
     if abs(total - 100) <= 100 * SUM_SLACK:
         repairs.append(Repair.PERCENTAGE)
         numbers = {channel: number / 100 for channel, number in numbers.items()}
