@@ -14,10 +14,9 @@ from cli import estimates
 from cli.cli import main
 from distillery.cost.estimate import WARM_UPS, Estimate, Line, Span, make_estimate, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
-from distillery.dataset.checks.whole_set import statistics_of
 from distillery.dataset.records import Record
-from distillery.dataset.scan import Kept
-from distillery.dataset.statistics import Characters
+from distillery.dataset.scan import KeptRecords
+from distillery.dataset.statistics import Characters, collect_statistics
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.messages import usd
 from distillery.task.channels import default_channel_config
@@ -91,10 +90,10 @@ def test_other_scripts_are_estimated_with_a_wider_span() -> None:
 
 def test_validation_counts_the_characters_that_a_quote_rests_on() -> None:
     label = dict.fromkeys(default_channel_config().names, 0.0) | {default_channel_config().names[0]: 1.0}
-    kept = Kept()
+    kept = KeptRecords()
     kept.add(b"1", Record(1, "harbour", label, "Oui.", ""), b"")
     kept.add(b"2", Record(2, "夜の港 café", None, "", ""), b"")
-    counted = statistics_of(kept, default_channel_config())
+    counted = collect_statistics(kept, default_channel_config())
     assert counted.query_characters == Characters(total=15, beyond_ascii=4)
     assert counted.reasoning_characters == Characters(total=4, beyond_ascii=0)
 
