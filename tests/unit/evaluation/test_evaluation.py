@@ -17,7 +17,7 @@ from distillery.evaluation.gate import GateRules, decide
 from distillery.evaluation.judging import JudgeGrades, is_judge_output, judge_records, read_judge_outputs
 from distillery.evaluation.metrics import CandidateMetrics, candidate_metrics, mean_interval
 from distillery.task.channels import default_channel_config
-from tests.unit.examinations import HAIKU, answer, channel_config_of, examined, good, hopeless, label
+from tests.unit.sample_run import HAIKU, answer, channel_config_of, examined, good, hopeless, label
 
 CHANNEL_CONFIG = default_channel_config()
 CHEAP = Price(ids=("m",), input=1, output=1, source="a test")

@@ -13,7 +13,7 @@ from distillery.evaluation.judging import JudgeGrades
 from distillery.reports import run_report
 from distillery.runs.states import Move, State
 from distillery.task.channels import default_channel_config
-from tests.unit.examinations import (
+from tests.unit.sample_run import (
     SERVED_BY,
     START,
     answer,

@@ -11,8 +11,8 @@ import pytest
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.reports.validation_report import render_validation
 from distillery.runs.states import Source
-from tests.unit.examinations import channel_config_of, validation
 from tests.unit.reports.test_run_report import HOSTILE, Page
+from tests.unit.sample_run import channel_config_of, validation
 
 if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig

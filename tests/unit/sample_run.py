@@ -1,4 +1,4 @@
-"""Candidates that answered a holdout, made up; and the run and dataset around them."""
+"""A made-up run: its channel configuration, dataset, run table entry, candidates' answers and evaluation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EMULATED = (SERVED_BY, SERVED_BY)
 
 
 def channel_config_of(size: int) -> ChannelConfig:
-    """The default channel configuration for 4 channels, else one of `size` channels with long and short names."""
+    """The default channel configuration for a size of 4, else one of `size` channels with odd names."""
     if size == 4:
         return default_channel_config()
     names = ["colour", "a_very_long_name_of_a_channel", "x", "mood", "pace", "place"][:size]
@@ -52,13 +52,13 @@ def label(channel_config: ChannelConfig, first: float) -> dict[str, float]:
 def answer(
     channel_config: ChannelConfig, number: int, *, off: float = 0.0, text: str | None = None
 ) -> Answer:
-    """An answer that is `off` from its reference; with `text` it says just that."""
+    """An answer that is `off` from its reference, or has exactly the text `text`."""
     reference = label(channel_config, 0.6)
-    said = {**label(channel_config, 0.6 - off), "reasoning": f"Reason {number}."}
+    content = {**label(channel_config, 0.6 - off), "reasoning": f"Reason {number}."}
     return Answer(
         query=f"query {number}",
         reference=reference,
-        text=json.dumps(said) if text is None else text,
+        text=json.dumps(content) if text is None else text,
         latency_ms=100.0 + number,
         input_tokens=50,
         output_tokens=100,
@@ -66,12 +66,12 @@ def answer(
 
 
 def good(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
-    """Answers of a model that is off now and then: weight scores 5, 4 and 3."""
+    """Answers of a model that is sometimes inexact: weight scores 5, 4 and 3."""
     return [answer(channel_config, number, off=(0.0, 0.0, 0.1, 0.2)[number % 4]) for number in range(size)]
 
 
 def hopeless(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
-    """Answers of a model that never says anything usable."""
+    """Answers of a model that are all unreadable."""
     return [answer(channel_config, number, text="I would rather not.") for number in range(size)]
 
 
@@ -83,17 +83,17 @@ def examined(
     student: str = MICRO,
     rules: GateRules | None = None,
 ) -> Evaluation:
-    """An evaluation of candidates that answered thus."""
+    """The evaluation of candidates with these answers."""
     prices = price_list()
     models = {"distilled": (student, True), "untuned": (student, False), "baseline": (HAIKU, False)}
     subjects = {
         name: Subject(
             models[name][0],
-            said,
+            answered,
             prices.find(models[name][0], customised=models[name][1]),
             (grades or {}).get(name),
         )
-        for name, said in answers.items()
+        for name, answered in answers.items()
     }
     return evaluate(
         RUN,
