@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from cli.cost_estimate import MODELS
 from distillery.cost.estimate import WARM_UPS, Estimate, Line, Span, make_estimate, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
-from distillery.dataset.checks.whole_set import statistics_of
 from distillery.dataset.records import Record
-from distillery.dataset.scan import Kept
-from distillery.dataset.statistics import Characters
+from distillery.dataset.scan import KeptRecords
+from distillery.dataset.statistics import Characters, collect_statistics
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.messages import usd
 from distillery.task.channels import default_channel_config
@@ -108,10 +107,10 @@ def test_range_with_low_above_high_is_refused() -> None:
 
 def test_validation_counts_the_characters_that_the_estimate_uses() -> None:
     label = dict.fromkeys(default_channel_config().names, 0.0) | {default_channel_config().names[0]: 1.0}
-    kept = Kept()
+    kept = KeptRecords()
     kept.add(b"1", Record(1, "harbour", label, "Oui.", ""), b"")
     kept.add(b"2", Record(2, "夜の港 café", None, "", ""), b"")
-    counted = statistics_of(kept, default_channel_config())
+    counted = collect_statistics(kept, default_channel_config())
     assert counted.query_characters == Characters(total=15, beyond_ascii=4)
     assert counted.reasoning_characters == Characters(total=4, beyond_ascii=0)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 CHANNEL_CONFIG_FILE = "taxonomy.yaml"
 """Name of the channel configuration in `config/` and in the folder of a run or a generation."""
+CHANNEL_WORD = "facet"
+"""What earlier prompts called a channel; reasonings of labels made with them use the word."""
 
 CHANNEL_CONFIG = {"facets": "channels"}
 SPEC = {"families": "template_groups", "near_copies": "near_duplicates", "spare": "oversample"}

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery.cost.prices import MILLION
 from distillery.dataset.scan import MAX_RECORDS
-from distillery.dataset.statistics import Characters, beyond_ascii
+from distillery.dataset.statistics import Characters
+from distillery.dataset.texts import beyond_ascii
 from distillery.messages import usd
 from distillery.runs.states import EstimatedCost
 from distillery.task.channels import REASONING
