@@ -24,7 +24,7 @@ FLOOR = "1.39.7"
 
 
 def layer_module() -> Any:
-    """The module layers/distillery/runtime_sdk.py, which is in no package: the layer's build runs it alone."""
+    """The module layers/distillery/runtime_sdk.py; in no package, as the layer's build runs it alone."""
     spec = importlib.util.spec_from_file_location("layer_runtime_sdk", LAYER / "runtime_sdk.py")
     if spec is None or spec.loader is None:
         raise FileNotFoundError(LAYER / "runtime_sdk.py")
