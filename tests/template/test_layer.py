@@ -84,8 +84,11 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_builds_are_equal(artifact: Path, tmp_path: Path) -> None:
-    assert contents(artifact) == contents(build(LAYER, tmp_path / "layer", LAYER_PLATFORM="here"))
+@pytest.mark.parametrize("variables", [{}, {"UV": "false"}], ids=["again", "by pip because uv fails"])
+def test_two_builds_are_equal(artifact: Path, tmp_path: Path, variables: dict[str, str]) -> None:
+    assert contents(artifact) == contents(
+        build(LAYER, tmp_path / "layer", LAYER_PLATFORM="here", **variables)
+    )
 
 
 def test_the_layer_is_small_and_holds_neither_sdk_nor_training(for_lambda: Path, tmp_path: Path) -> None:
