@@ -30,17 +30,17 @@ from distillery.generation.planner import Planned, load_plan
 from distillery.generation.spec import parse_spec
 from distillery.runs.states import Run, State
 from distillery.settings import PlanSettings, StartSettings
-from distillery.steps.generation_steps import Generating
+from distillery.steps.generation_steps import GenerationSteps
 from distillery.steps.start_distillation import start_distillation
 from distillery.task.answers import Repair
 from distillery.task.channels import parse_channel_config
 from tests.specs import small_spec
 from tests.unit.fakes import FakeModels, FakeRoles, validation
-from tests.unit.steps.test_steps import RUN, bring_to
+from tests.unit.steps.run_helpers import RUN, bring_to
 
 if TYPE_CHECKING:
-    from distillery.steps.run_steps import Pipeline
-    from tests.unit.fakes import Surroundings
+    from distillery.steps.run_steps import RunSteps
+    from tests.unit.fakes import CloudResources
 
 CHANNEL_CONFIG = b"""
 subject: sound search
@@ -91,7 +91,7 @@ def put(key: str, content: bytes) -> None:
 
 
 @pytest.fixture
-def bucket(cloud: Surroundings) -> Bucket:
+def bucket(cloud: CloudResources) -> Bucket:
     return Bucket(cloud.environment["DATA_BUCKET"])
 
 
@@ -165,7 +165,7 @@ def test_plan_with_earlier_keys_is_read() -> None:
     ]
 
 
-def test_generation_of_an_earlier_version_is_read_from_its_tables_and_objects(cloud: Surroundings) -> None:
+def test_generation_of_an_earlier_version_is_read_from_its_tables_and_objects(cloud: CloudResources) -> None:
     generation = {
         "generation_id": "set-0123456789ab",
         "state": "LABELLING",
@@ -190,7 +190,7 @@ def test_generation_of_an_earlier_version_is_read_from_its_tables_and_objects(cl
     assert counts == {"planned": 2, "invented": 0, "near_duplicates": 1}
     (stored,) = Labels("LabelsTable").all("set-0123456789ab")
     assert stored.repairs == [Repair.SURROUNDINGS, Repair.MISSING_CHANNEL]
-    generating = Generating.of(PlanSettings.load(cloud.environment))
+    generating = GenerationSteps.from_settings(PlanSettings.load(cloud.environment))
     assert [one.channel for one in generating.plan("set-0123456789ab")] == ["visual", "audio"]
     assert generating.channel_config("set-0123456789ab").names == NAMES
     assert generating.spec("set-0123456789ab").oversample == 0.3
@@ -211,7 +211,7 @@ def test_repair_that_no_version_had_is_refused() -> None:
 # Runs
 
 
-def test_run_of_an_earlier_version_is_read_from_the_run_table(cloud: Surroundings) -> None:
+def test_run_of_an_earlier_version_is_read_from_the_run_table(cloud: CloudResources) -> None:
     boto3.client("dynamodb").put_item(TableName="RunsTable", Item=to_item(RUN_ITEM))
     run = RunStore("RunsTable").get("set-0123456789ab")
     assert run.counts == {"lines": 200, "accepted": 199, "fixed": 3}
@@ -274,12 +274,12 @@ def test_validation_report_of_an_earlier_version_is_read() -> None:
     }
 
 
-def test_run_that_an_earlier_version_validated_is_started(cloud: Surroundings, pipeline: Pipeline) -> None:
-    bring_to(State.VALIDATED, pipeline)
+def test_run_that_an_earlier_version_validated_is_started(cloud: CloudResources, steps: RunSteps) -> None:
+    bring_to(State.VALIDATED, steps)
     put(f"runs/{RUN}/validation.json", json.dumps(earlier_report()).encode())
     put(f"runs/{RUN}/taxonomy.yaml", CHANNEL_CONFIG)
     settings = StartSettings.load(cloud.environment)
-    run = start_distillation(RUN, settings, pipeline, FakeModels(), FakeRoles())
+    run = start_distillation(RUN, settings, steps, FakeModels(), FakeRoles())
     assert run.state is State.TRAINING
     assert json.loads(Bucket("data").read(f"runs/{RUN}/estimate.json"))["labelled"] == 500
 

@@ -25,7 +25,7 @@ from distillery.cost.prices import parse_prices
 from distillery.errors import BadInput, Permanent
 from distillery.generation.spec import Spec, parse_spec
 from distillery.serving.messages import parse_message
-from distillery.settings import LabelSettings, PipelineSettings
+from distillery.settings import LabelSettings, RunSettings
 from distillery.task.channels import parse_channel_config
 from distillery.validation_messages import LONGEST_PART, first_problem, problems
 from distillery.yaml_loader import parse_yaml
@@ -308,7 +308,7 @@ def test_queries_of_one_message_may_all_lack_an_id() -> None:
 def test_every_wrong_environment_variable_is_named() -> None:
     given = {"RUNS_TABLE": "t", "EVENT_BUS": "b", "WATCH_QUEUE_URL": "u", "POLL_INTERVAL_SECONDS": "0"}
     with pytest.raises(Permanent) as caught:
-        PipelineSettings.load(given | {"APPROVAL_DEADLINE_SECONDS": "soon"})
+        RunSettings.load(given | {"APPROVAL_DEADLINE_SECONDS": "soon"})
     assert caught.value.message == (
         "The function's environment variables cannot be used: DEAD_LETTER_QUEUE_URL is missing; "
         "POLL_INTERVAL_SECONDS must be at least 1; APPROVAL_DEADLINE_SECONDS must be a whole number."
