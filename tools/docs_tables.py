@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery.dataset.findings import CODES
@@ -24,7 +23,12 @@ _TABLE = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re
 def findings() -> str:
     """Every finding code with its severity, meaning and fix."""
     rows = (
-        (f"`{code}`", kind.severity, kind.meaning, f"Fixed automatically. {kind.fix}" if kind.fixed else kind.fix)
+        (
+            f"`{code}`",
+            kind.severity,
+            kind.meaning,
+            f"Fixed automatically. {kind.fix}" if kind.fixed else kind.fix,
+        )
         for code, kind in CODES.items()
     )
     return _table(("Code", "Severity", "Meaning", "What to do"), rows)
