@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # sam, cfn-lint and the layer's build find the tools of .venv before those of the machine.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install check test demo up down bench lock clean
+.PHONY: help install check test demo up deploy down bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ demo: install ## run the whole chain on a local cloud, from build to answers; FR
 
 up: install ## start the local cloud in the background and deploy the stack to it
 	@$(BIN)/python -m local up
+
+deploy: install ## deploy to the local cloud that is up with other parameters; PARAMETERS="NAME=VALUE ..."
+	@$(BIN)/python -m local deploy $(PARAMETERS)
 
 down: install ## stop the local cloud
 	@$(BIN)/python -m local down

@@ -118,8 +118,14 @@ def test_validation_counts_the_characters_that_the_estimate_uses() -> None:
 # Unknown prices
 
 
-def test_unpublished_price_is_listed_by_name_and_left_out_of_the_sum() -> None:
+def test_price_of_training_and_storage_is_in_the_shipped_list() -> None:
     estimate = estimated()
+    assert estimate.unknown == []
+    assert line(estimate, "storage").usd == Span.exactly(1.95)
+
+
+def test_unknown_price_is_listed_by_name_and_left_out_of_the_sum() -> None:
+    estimate = estimated(prices=price_list().model_copy(update={"customising": ()}))
     assert estimate.unknown == ["training", "storage"]
     priced = [each.usd for each in estimate.lines if each.usd]
     assert estimate.known.high == pytest.approx(sum(span.high for span in priced))
@@ -131,7 +137,8 @@ def test_training_price_of_the_stack_is_in_the_sum() -> None:
     estimate = estimated(prices=multiplied(1.0))
     assert estimate.unknown == []
     assert line(estimate, "storage").usd == Span.exactly(2.0)
-    assert estimate.known.low > estimated().known.low
+    unpriced = price_list().model_copy(update={"customising": ()})
+    assert estimate.known.low > estimated(prices=unpriced).known.low
 
 
 def test_student_without_a_price_needs_approval_and_never_counts_as_free() -> None:

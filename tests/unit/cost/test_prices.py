@@ -109,11 +109,17 @@ def test_invalid_price_list_is_refused_in_one_sentence_with_the_place(text: str,
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_unpublished_prices_are_null_in_the_shipped_list() -> None:
-    for student in ("amazon.nova-micro-v1:0:128k", "amazon.nova-lite-v1:0:300k"):
-        known = price_list().find_customising(student)
-        assert known is not None
-        assert (known.training, known.storage) == (None, None)
+@pytest.mark.parametrize(
+    ("student", "training"), [("amazon.nova-micro-v1:0:128k", 1.0), ("amazon.nova-lite-v1:0:300k", None)]
+)
+def test_shipped_prices_of_training_and_storage(student: str, training: float | None) -> None:
+    known = price_list().find_customising(student)
+    assert known is not None
+    assert (known.training, known.storage) == (training, 1.95)
+    assert known.source
+
+
+def test_model_without_a_price_of_customising_is_unknown() -> None:
     assert price_list().find_customising("amazon.nova-2-lite-v1:0") is None
 
 

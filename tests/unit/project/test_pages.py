@@ -11,6 +11,7 @@ from pathlib import Path
 import cfnlint
 import pytest
 
+from cli.app import main
 from distillery.cost.prices import parse_prices
 from distillery.dataset.validation import Rules, validate_dataset
 from distillery.generation.planner import plan
@@ -178,3 +179,14 @@ def test_actions_of_that_policy_exist() -> None:
         if not fnmatch.filter([one.lower() for one in known[service]["Actions"]], name.lower()):
             unknown.append(action)
     assert unknown == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/cost.md"])
+def test_estimate_on_the_page_is_what_the_command_prints(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = [block.text.strip() for block in blocks(ROOT / name) if block.text.startswith("The run costs ")]
+    assert main(["estimate", str(ROOT / "samples/dataset.jsonl")]) == 0
+    printed = capsys.readouterr().out
+    assert len(shown) == 1
+    assert shown[0] in printed

@@ -135,7 +135,7 @@ class Estimate(BaseModel):
             dollars(span) if span else "an unknown amount"
             for span in (self.per_thousand["student"], self.per_thousand["baseline"])
         )
-        return f"1,000 queries cost {student} with the student and {baseline} with the baseline."
+        return f"1,000 queries cost {student} with the distilled model and {baseline} with the baseline."
 
     def _break_even(self) -> str:
         after = self.pays_off_after
