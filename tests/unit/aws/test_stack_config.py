@@ -79,7 +79,10 @@ TWINS = CHANNELS.replace("name: b", "name: a")
         (b"", "cannot be used"),
         (b"just words", "cannot be used"),
         (b"subject: x", "channels"),
-        (f"subject: x\n{CHANNELS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(), "exactly the channels"),
+        (
+            f"subject: x\n{CHANNELS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(),
+            "exactly one entry for each channel",
+        ),
         (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
         (f"subject: x\n{CHANNELS}\nfallback: {{a: .nan, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
         (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0".encode(), "label_grid"),
@@ -87,7 +90,7 @@ TWINS = CHANNELS.replace("name: b", "name: a")
         (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1\nmore: 1".encode(), "more"),
         (
             f"subject: x\n{TWINS}\nfallback: {{a: 1}}\nlabel_grid: 0.1".encode(),
-            "share a name",
+            "have the same name",
         ),
         (
             f"subject: x\n{CHANNELS.replace('name: b', 'name: reasoning')}\n"
