@@ -32,7 +32,7 @@ vectors = st.lists(unit, min_size=4, max_size=4).filter(lambda values: sum(value
         ('{"picture":40,"sound":10,"speech":30,"file":20}', Repair.PERCENTAGE),
         ('{"Picture":0.4,"SOUND":0.1,"speech_weight":0.3,"File weight":0.2}', Repair.KEY_SPELLING),
         ('{"weights":{"picture":0.4,"sound":0.1,"speech":0.3,"file":0.2}}', Repair.NESTED),
-        ('{"picture":0.8,"sound":0.2,"speech":0.6,"file":0.4}', Repair.RENORMALISED),
+        ('{"picture":0.48,"sound":0.12,"speech":0.36,"file":0.24}', Repair.RENORMALISED),
         ('{"note":"{"} then {"picture":0.4,"sound":0.1,"speech":0.3,"file":0.2}', Repair.SURROUNDINGS),
     ],
 )
