@@ -1,1 +1,1 @@
-"""The command line of a deployed stack, on the local cloud or in an AWS account."""
+"""The command `distillery`: works with a stack on the local cloud or in an AWS account."""

@@ -1,9 +1,9 @@
-"""`python -m cli` is the command `distillery`."""
+"""`python -m cli` runs the command `distillery`."""
 
 from __future__ import annotations
 
 import sys
 
-from cli.cli import main
+from cli.app import main
 
 sys.exit(main())

@@ -1,4 +1,4 @@
-"""A person's decision on a run that waits: recorded once in the run table with who and when, then said aloud."""
+"""A person's decision on the cost of a run: written to the run table with who and when, then published."""
 
 from __future__ import annotations
 
@@ -15,43 +15,51 @@ if TYPE_CHECKING:
     from cli.stack import Stack
 
 STEP = "distillery"
-"""What the history names for a move that a person made with this command."""
+"""The step that the history of a run names for a decision made with this command."""
 
 
 def approve(stack: Stack, run_id: str) -> tuple[Run, str]:
-    """Let a run go on that waits; returns it with a sentence, BadInput when it does not wait."""
-    run = _decided(stack, run_id, "approved", "")
-    return run, _said(stack, run, "It goes on")
+    """Approve the cost of a run; returns the run and a message. BadInput if the run is not waiting."""
+    run = _decide(stack, run_id, "approved", "")
+    return run, _publish(stack, run, "The run continues.")
 
 
 def reject(stack: Stack, run_id: str, reason: str) -> tuple[Run, str]:
-    """End a run that waits in REJECTED; returns it with a sentence, BadInput when it does not wait."""
-    run = _decided(stack, run_id, "rejected", reason)
-    return run, _said(stack, run, "It has ended, and nothing was paid")
+    """End a run in REJECTED; returns the run and a message. BadInput if the run is not waiting."""
+    run = _decide(stack, run_id, "rejected", reason)
+    return run, _publish(stack, run, "The run has ended without starting a distillation job.")
 
 
-def _decided(stack: Stack, run_id: str, decision: Literal["approved", "rejected"], reason: str) -> Run:
-    with clients.explained("ask who you are"):
+def _decide(stack: Stack, run_id: str, decision: Literal["approved", "rejected"], reason: str) -> Run:
+    with clients.explained("get your AWS identity"):
         by = str(stack.client("sts").get_caller_identity()["Arn"])
     approval = Approval(by=by, at=now(), decision=decision, reason=reason)
-    lineage = {"reasons": [f"By a person: {approval}."]} if decision == "rejected" else {}
+    lineage = {"reasons": [f"Cost not approved: {approval}."]} if decision == "rejected" else {}
     run = stack.run_store.decide(run_id, approval, step=STEP, **lineage)
     if run is None:
-        raise _refusal(run_id, stack.run_store.find(run_id))
+        raise _cannot_decide(run_id, stack.run_store.find(run_id))
     return run
 
 
-def _refusal(run_id: str, run: Run | None) -> BadInput:
-    """Why nothing can be decided."""
+def _cannot_decide(run_id: str, run: Run | None) -> BadInput:
     if run is None:
-        return BadInput(f"There is no run {run_id}.", fix="`distillery runs` lists those there are.")
+        return unknown_run(run_id)
     if run.approval is not None:
-        return BadInput(f"The run {run_id} was already {run.approval}.")
-    return BadInput(f"The run {run_id} does not wait for approval: it is {run.state.value}.")
+        return BadInput(f"Run {run_id} was already {run.approval}.")
+    return BadInput(f"Run {run_id} does not wait for approval: it is {run.state.value}.")
 
 
-def _said(stack: Stack, run: Run, consequence: str) -> str:
-    """Ring for the next step, or leave that to the watch, which does it again within minutes."""
+def unknown_run(run_id: str) -> BadInput:
+    """The error for a run that does not exist."""
+    return BadInput(f"Run {run_id} does not exist.", fix="Run `distillery runs` to list the runs.")
+
+
+def _publish(stack: Stack, run: Run, consequence: str) -> str:
+    """Publish the decision and return a message.
+
+    If EventBridge does not accept the event, the poller publishes it within minutes, because the decision is
+    already in the run table.
+    """
     rejected = run.state is State.REJECTED
     event = announcement(run) if rejected else approved(run)
     try:
@@ -59,26 +67,31 @@ def _said(stack: Stack, run: Run, consequence: str) -> str:
         if rejected:
             stack.run_store.note(run.run_id, announced=run.state)
     except DistilleryError as error:
-        return f"{run.run_id} was {run.approval}. {consequence} with the watch's next look: {error.message}"
-    return f"{run.run_id} was {run.approval}. {consequence}."
+        consequence = (
+            f"The poller publishes the decision within minutes, because the event failed: {error.message}"
+        )
+    return f"{run.run_id} was {run.approval}. {consequence}"
 
 
 def waiting(run: Run) -> str:
-    """What a run waits for, and the command that is needed."""
+    """What a run in AWAITING_APPROVAL waits for, and the commands that decide."""
     if run.approval is not None:
-        return f"{run.approval}; about to go on"
+        return f"{run.approval}; about to continue"
     if run.estimate is None:
         return "waiting for approval"
     until = f" (until {run.approve_by.astimezone():%F %T})" if run.approve_by else ""
     return (
-        f"waiting for approval of {usd(run.estimate.low)} to {usd(run.estimate.high)}{until}: "
-        f"{run.estimate.approval_reason}. distillery approve {run.run_id}, or distillery reject {run.run_id}"
+        f"waiting for approval of {cost_span(run)}{until}: {run.estimate.approval_reason}. "
+        f"Run `distillery approve {run.run_id}` or `distillery reject {run.run_id}`"
     )
 
 
+def cost_span(run: Run) -> str:
+    """The cost estimate of a run, low to high; empty without an estimate."""
+    return f"{usd(run.estimate.low)} to {usd(run.estimate.high)}" if run.estimate else ""
+
+
 def cost(run: Run) -> str:
-    """The run's estimate in short, with what a person decided on it."""
-    if run.estimate is None:
-        return ""
-    span = f"{usd(run.estimate.low)} to {usd(run.estimate.high)}"
-    return f"{span}, {run.approval.decision}" if run.approval else span
+    """The cost estimate of a run with the decision on it."""
+    span = cost_span(run)
+    return f"{span}, {run.approval.decision}" if span and run.approval else span

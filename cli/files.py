@@ -1,26 +1,53 @@
-"""Files that a person names on the command line."""
+"""Reading files that are named on the command line."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from distillery.errors import BadInput
+from distillery.generation.spec import parse_spec
 from distillery.task.channels import ChannelConfig, default_channel_config, parse_channel_config
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from distillery.generation.spec import Spec
 
-def read_text(file: Path) -> str:
-    """A text file's content; BadInput with one sentence when it cannot be read."""
+
+def read_bytes(file: Path) -> bytes:
+    """The content of a file; BadInput if it cannot be read."""
     try:
-        return file.read_text("utf-8")
+        return file.read_bytes()
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def read_text(file: Path) -> str:
+    """The content of a text file; BadInput if it cannot be read or is not UTF-8."""
+    try:
+        return read_bytes(file).decode()
     except UnicodeDecodeError as error:
         raise BadInput(f"{file} is not UTF-8 text.", fix="Save it as UTF-8.") from error
 
 
 def read_channel_config(file: Path | None) -> ChannelConfig:
-    """The channel configuration of a file; the shipped one without."""
+    """The channel configuration in a file; without a file, the one in the package."""
     return parse_channel_config(read_text(file)) if file else default_channel_config()
+
+
+def read_spec(file: Path) -> tuple[Spec, bytes]:
+    """The spec in a file, and the bytes of the file; BadInput if it cannot be read or is not a valid spec."""
+    content = read_bytes(file)
+    try:
+        return parse_spec(content), content
+    except BadInput as error:
+        raise BadInput(f"{file}: {error.message}", fix=error.fix) from error
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file and the folders above it; BadInput if that is not possible."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be written: {error.strerror}.") from error

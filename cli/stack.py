@@ -1,7 +1,8 @@
-"""Which stack is meant, and how it is reached.
+"""Finding the stack that a command works with.
 
-The rule: without `--aws`, `--profile`, `--region` and `--stack-name` the local cloud is meant. With any of
-them the SDK's own chain decides (profiles, environment variables, `AWS_ENDPOINT_URL` included).
+Without `--aws`, `--profile`, `--region` and `--stack-name`, it is the stack on the local cloud. With any of
+them, it is a stack in AWS, and the configuration of the SDK applies (profiles, environment variables,
+`AWS_ENDPOINT_URL`).
 """
 
 from __future__ import annotations
@@ -25,19 +26,21 @@ from distillery.aws import clients
 from distillery.aws.bucket import Bucket
 from distillery.aws.generation_store import Generations, Labels
 from distillery.aws.run_store import RunStore
+from distillery.aws.tables import from_item
 from distillery.errors import BadInput
+from distillery.runs.states import Run
 
 STACK_NAME = "distillery"
 REGION = "us-east-1"
-"""Where Bedrock distils Nova, hence the region when nothing else says one."""
+"""The default Region: Bedrock distils Nova models in us-east-1."""
 LOCAL_KEY = "test"
-"""Access key and secret of the local account's owner."""
+"""Access key and secret key of the owner of the local account."""
 LOCAL_PORT = 4566
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the options of a command say; all unset means the local cloud."""
+    """The options that select a stack. With none set, the stack is on the local cloud."""
 
     profile: str | None = None
     region: str | None = None
@@ -46,23 +49,23 @@ class Target:
 
     @property
     def local(self) -> bool:
-        """Whether the local cloud is meant."""
+        """Whether the stack is on the local cloud."""
         return not (self.aws or self.profile or self.region or self.stack_name)
 
     @property
     def name(self) -> str:
-        """The stack's name."""
+        """The name of the stack."""
         return self.stack_name or STACK_NAME
 
 
 def local_endpoint() -> str:
-    """Address of the local cloud: `DISTILLERY_PORT`, or 4566."""
+    """URL of the local cloud. `DISTILLERY_PORT` sets the port; the default is 4566."""
     return f"http://127.0.0.1:{os.environ.get('DISTILLERY_PORT') or LOCAL_PORT}"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack: its outputs, and clients for what they name."""
+    """A deployed stack: its outputs, and clients for its resources."""
 
     name: str
     region: str
@@ -72,62 +75,70 @@ class Stack:
 
     @property
     def local(self) -> bool:
-        """Whether it runs on the local cloud."""
+        """Whether the stack is on the local cloud."""
         return self.endpoint is not None
 
     def client(self, service: str) -> Any:
-        """A client of a service in the stack's region."""
+        """A client of a service in the Region of the stack."""
         return self.session.client(service, endpoint_url=self.endpoint, config=clients.CONFIG)  # type: ignore[call-overload]  # one factory for all services
 
     def output(self, name: str) -> str:
-        """An output of the stack; BadInput when this stack is no (finished) Distillery."""
+        """An output of the stack; BadInput if the stack has no such output."""
         if name not in self.outputs:
             raise BadInput(
-                f"The stack {self.name} has no output {name}.",
-                fix="Is it a Distillery stack, and has its deployment ended well?",
+                f"Stack {self.name} has no output {name}.",
+                fix="Check that it is a Distillery stack and that its deployment succeeded.",
             )
         return self.outputs[name]
 
     @cached_property
     def run_store(self) -> RunStore:
-        """The stack's runs."""
+        """The run table."""
         return RunStore(self.output("RunsTableName"), self.client("dynamodb"))
+
+    def runs(self) -> list[Run]:
+        """Every run in the run table, newest first."""
+        table = self.output("RunsTableName")
+        with clients.explained("list the runs"):
+            pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+            runs = [Run.model_validate(from_item(item)) for page in pages for item in page["Items"]]
+        return sorted(runs, key=lambda run: run.history[0].at, reverse=True)
 
     @cached_property
     def generations(self) -> Generations:
-        """The stack's generations."""
+        """The table of generations."""
         return Generations(self.output("GenerationsTableName"), self.client("dynamodb"))
 
     @cached_property
     def labels(self) -> Labels:
-        """The labels of the stack's generations."""
+        """The table of the labels of generations."""
         return Labels(self.output("LabelsTableName"), self.client("dynamodb"))
 
     @cached_property
     def bucket(self) -> Bucket:
-        """The stack's data bucket."""
+        """The data bucket."""
         return Bucket(self.output("DataBucketName"), self.client("s3"))
 
 
 def find_stack(target: Target) -> Stack:
-    """Ask CloudFormation for the stack; BadInput, in one sentence, when it cannot be reached or found."""
+    """Get the stack from CloudFormation; BadInput if it cannot be reached or does not exist."""
     try:
         session, endpoint = _session(target)
         region = session.region_name
         stack = Stack(target.name, region, endpoint, session)
         described = stack.client("cloudformation").describe_stacks(StackName=target.name)["Stacks"][0]
     except ProfileNotFound as error:
-        raise BadInput(f"{error}.", fix="`aws configure list-profiles` names those there are.") from error
+        raise BadInput(f"{error}.", fix="Run `aws configure list-profiles` to list the profiles.") from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise BadInput(
-            "No AWS credentials were found.", fix="Log in, or name a profile with --profile."
+            "No AWS credentials were found.", fix="Sign in, or set --profile to a profile with credentials."
         ) from error
     except ClientError as error:
         raise _not_found(target, error) from error
     except EndpointConnectionError as error:
         if target.local:
             raise BadInput(
-                f"The local cloud is not up at {local_endpoint()}.", fix="Start it with `make up`."
+                f"The local cloud is not running at {local_endpoint()}.", fix="Start it with `make up`."
             ) from error
         raise BadInput(f"{error}") from error
     except BotoCoreError as error:
@@ -148,7 +159,9 @@ def _session(target: Target) -> tuple[boto3.Session, str | None]:
 
 def _not_found(target: Target, error: ClientError) -> BadInput:
     if "does not exist" in clients.error_message(error):
-        place = f"on the local cloud at {local_endpoint()}" if target.local else "in this account and region"
-        fix = "Start it with `make up`." if target.local else "Name it with --stack-name and --region."
-        return BadInput(f"There is no stack {target.name} {place}.", fix=fix)
-    return BadInput(f"CloudFormation refused: {clients.error_message(error)} ({clients.error_code(error)}).")
+        place = f"on the local cloud at {local_endpoint()}" if target.local else "in this account and Region"
+        fix = "Start it with `make up`." if target.local else "Set --stack-name and --region."
+        return BadInput(f"Stack {target.name} does not exist {place}.", fix=fix)
+    return BadInput(
+        f"CloudFormation returned an error: {clients.error_message(error)} ({clients.error_code(error)})."
+    )

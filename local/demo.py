@@ -61,7 +61,7 @@ def show_main_job(port: int, begin: Callable[[int], str]) -> str:
     """
     run_id = begin(port)
     headline(f"{QUERIES_ROUTED} queries go to the queue, and the new router answers")
-    _command(port, "route", "--file", str(QUERIES), "--first", str(QUERIES_ROUTED))
+    _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERIES_ROUTED))
     fetched = _json(port, "report", run_id, "--to", str(REPORT))
     verdict = _verdict(_json(port, "show", run_id))
     return f"Report: {fetched['address']} (any browser opens it; it needs no network)\n{verdict}"

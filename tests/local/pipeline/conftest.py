@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.cli import main
+from cli.app import main
 from distillery.runs.states import State
 from tests.local.pipeline.chain import Chain, sample_records
 from tests.local.tools import wait_for

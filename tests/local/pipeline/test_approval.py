@@ -52,7 +52,7 @@ def test_approved_run_goes_on_to_its_verdict_once(
 ) -> None:
     assert distillery("approve", waiting) == 0
     assert distillery("approve", waiting) == 1
-    assert f"The run {waiting} was already approved by arn:" in capsys.readouterr().err
+    assert f"Run {waiting} was already approved by arn:" in capsys.readouterr().err
     run = chain.reach(waiting, State.PROMOTED, State.NOT_PROMOTED)
     assert [move.state for move in run.history][1:4] == [
         State.VALIDATED,
@@ -67,10 +67,10 @@ def test_approved_run_goes_on_to_its_verdict_once(
 def test_rejected_run_ends_with_who_and_why_and_leaves_its_content_free(
     chain: Chain, waiting: str, distillery: Callable[..., int], told: Callable[[str], str]
 ) -> None:
-    assert distillery("reject", waiting, "--because", "Not this quarter") == 0
+    assert distillery("reject", waiting, "--reason", "Not this quarter") == 0
     assert "Not this quarter" in told(waiting)
     run = chain.reach(waiting, State.REJECTED)
-    assert run.reasons[0].startswith("By a person: rejected by arn:aws:")
+    assert run.reasons[0].startswith("Cost not approved: rejected by arn:aws:")
     assert distillery("approve", waiting) == 1
     assert chain.paid(waiting) == NOTHING
     again = chain.s3.get_object(Bucket=run.source.bucket, Key=run.source.key)["Body"].read()

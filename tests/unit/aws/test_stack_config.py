@@ -25,7 +25,7 @@ from distillery.task.channels import (
     dump_channel_config,
     parse_channel_config,
 )
-from tests.unit.examinations import channel_config_of
+from tests.unit.sample_evaluations import channel_config_of
 
 if TYPE_CHECKING:
     from tests.unit.fakes import Surroundings

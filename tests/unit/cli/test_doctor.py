@@ -1,4 +1,4 @@
-"""`distillery doctor`: exit codes, what it shows, what it writes; never a traceback."""
+"""`distillery doctor`: exit codes, what it prints and writes; no traceback."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from cli import doctor
-from cli.cli import main
+from cli.app import main
+from cli.dataset_validation import validate_file
 from distillery.task.channels import default_channel_config, dump_channel_config
 from tests.unit.patching import apply
 
@@ -24,7 +24,7 @@ SAMPLE = (Path(__file__).parents[3] / "samples" / "dataset.jsonl").read_bytes()
 LINES = SAMPLE.splitlines(keepends=True)
 
 
-def zipped() -> bytes:
+def zip_archive() -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("dataset.jsonl", SAMPLE)
@@ -45,22 +45,22 @@ def test_the_sample_dataset_is_clean(
     file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", str(file(SAMPLE))]) == 0
-    said = capsys.readouterr()
-    assert "Clean: 1,500 lines, 0 errors, 0 warnings" in said.out
-    assert said.err == ""
+    output = capsys.readouterr()
+    assert "Clean: 1,500 lines, 0 errors, 0 warnings" in output.out
+    assert output.err == ""
 
 
-def test_notes_do_not_count(file: Callable[[bytes], Path]) -> None:
+def test_notes_are_exit_code_0(file: Callable[[bytes], Path]) -> None:
     assert main(["doctor", str(file(SAMPLE + b"\n\n" + LINES[0]))]) == 0
 
 
-def test_findings_are_a_table_by_code_and_the_first_offenders(
+def test_findings_are_printed_by_code_and_by_line(
     file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = [*LINES[:700], b"{}\n", LINES[700].replace(b"lecture", b"\\u0007"), *LINES[701:], b"[]\n"]
     assert main(["doctor", str(file(b"".join(content)))]) == 1
-    said = capsys.readouterr().out
-    for shown in (
+    text = capsys.readouterr().out
+    for part in (
         "missing_field",
         "not_object",
         "701",
@@ -68,11 +68,11 @@ def test_findings_are_a_table_by_code_and_the_first_offenders(
         "Add 'schemaVersion' to the line.",
         "visual",
     ):
-        assert shown in said
-    assert "Findings: 1,502 lines, 2 errors" in said
+        assert part in text
+    assert "Findings: 1,502 lines, 2 errors" in text
 
 
-def test_a_file_that_would_be_rejected_says_why(
+def test_dataset_that_the_stack_would_reject_prints_the_reason(
     file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor", str(file(b"".join(LINES[:20])))]) == 1
@@ -84,27 +84,27 @@ UNREADABLE = {
     "blank lines": (b"\n \n", "no lines"),
     "a binary file": (b"\x7fELF\0\0\0", "binary"),
     "gzip": (gzip.compress(SAMPLE, mtime=1), "gzip"),
-    "a zip archive": (zipped(), "zip archive"),
+    "a zip archive": (zip_archive(), "zip archive"),
     "UTF-16": (SAMPLE[:4_000].decode().encode("utf-16"), "UTF-16"),
     "bytes of no encoding": (b"\xe9\xe8\n" * 50, "UTF-8"),
 }
 
 
 @pytest.mark.parametrize(("content", "word"), UNREADABLE.values(), ids=UNREADABLE)
-def test_unreadable_file(
+def test_unreadable_file_is_exit_code_2_and_writes_nothing(
     file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str], content: bytes, word: str
 ) -> None:
     path = file(content)
     fix = path.with_name("fixed.jsonl")
     assert main(["doctor", str(path), "--fix", str(fix)]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert word in said.err
-    assert len(said.err.strip().splitlines()) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert word in output.err
+    assert len(output.err.strip().splitlines()) == 1
     assert [entry.name for entry in path.parent.iterdir()] == ["set.jsonl"]
 
 
-def test_a_file_that_is_not_there_a_folder_and_itself_as_output(
+def test_missing_file_folder_and_dataset_as_its_own_output_are_exit_code_2(
     tmp_path: Path, file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = file(SAMPLE)
@@ -117,14 +117,14 @@ def test_a_file_that_is_not_there_a_folder_and_itself_as_output(
     assert path.read_bytes() == SAMPLE
 
 
-def test_fix_writes_the_fixed_file_and_its_fixes(file: Callable[[bytes], Path]) -> None:
-    dropped = SAMPLE.replace(b"lecture on", b"lecture\\u0000 on", 3) + b"{}\n"
-    path = file(dropped)
+def test_fix_writes_the_fixed_dataset_and_the_changes(file: Callable[[bytes], Path]) -> None:
+    content = SAMPLE.replace(b"lecture on", b"lecture\\u0000 on", 3) + b"{}\n"
+    path = file(content)
     fix = path.with_name("fixed.jsonl")
     assert main(["doctor", str(path), "--fix", str(fix)]) == 1
     diff = fix.with_name("fixed.jsonl.diff").read_bytes()
-    assert apply(diff, dropped) == fix.read_bytes()
-    assert path.read_bytes() == dropped
+    assert apply(diff, content) == fix.read_bytes()
+    assert path.read_bytes() == content
     assert main(["doctor", str(fix)]) == 0
     assert sorted(entry.name for entry in path.parent.iterdir()) == [
         "fixed.jsonl",
@@ -133,7 +133,7 @@ def test_fix_writes_the_fixed_file_and_its_fixes(file: Callable[[bytes], Path]) 
     ]
 
 
-def test_json_is_the_report_and_nothing_else(
+def test_json_output_is_the_report_only(
     file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = file(SAMPLE)
@@ -143,7 +143,7 @@ def test_json_is_the_report_and_nothing_else(
     assert "</html>" in path.with_suffix(".html").read_text("utf-8")
 
 
-def test_another_channel_config_is_taken_from_a_file(
+def test_channels_option_reads_another_channel_config(
     file: Callable[[bytes], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     channels = tmp_path / "channels.yaml"
@@ -157,10 +157,10 @@ def test_another_channel_config_is_taken_from_a_file(
     assert "unknown_channel" in capsys.readouterr().out
 
 
-def test_a_bar_is_shown_on_a_terminal_only(file: Callable[[bytes], Path]) -> None:
+def test_progress_bar_is_printed_on_a_terminal_only(file: Callable[[bytes], Path]) -> None:
     path = file(SAMPLE)
     for terminal in (True, False):
         console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
-        doctor.examine(path, default_channel_config(), console)
+        validate_file(path, default_channel_config(), console)
         assert isinstance(console.file, io.StringIO)
         assert ("reading" in console.file.getvalue() or "comparing" in console.file.getvalue()) is terminal

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 import pytest
-from cfnlint.decode import cfn_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import estimates
-from cli.cli import main
+from cli.cost_estimate import MODELS
 from distillery.cost.estimate import WARM_UPS, Estimate, Line, Span, make_estimate, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
 from distillery.dataset.checks.whole_set import statistics_of
@@ -21,13 +16,7 @@ from distillery.dataset.statistics import Characters
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.messages import usd
 from distillery.task.channels import default_channel_config
-from tests.unit.conftest import TEMPLATE
 from tests.unit.fakes import validation
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-MODELS = estimates.MODELS
 
 
 def estimated(
@@ -221,72 +210,3 @@ def test_more_records_of_the_same_kind_cost_no_less(records: int, more: int, lab
 )
 def test_small_amounts_are_not_rounded_to_nothing(amount: float, words: str) -> None:
     assert usd(amount) == words
-
-
-# distillery estimate
-
-
-def test_models_of_an_offline_quote_are_those_that_the_template_deploys() -> None:
-    parameters: Any = cfn_yaml.load(str(TEMPLATE))["Parameters"]
-    assert {
-        role: parameters[f"{role.capitalize()}ModelId"]["Default"] for role in estimates.MODELS
-    } == estimates.MODELS
-
-
-def dataset(folder: Path, count: int = 120) -> Path:
-    label = json.dumps({name: float(at == 0) for at, name in enumerate(default_channel_config().names)})
-    file = folder / "set.jsonl"
-    with file.open("w") as lines:
-        for number in range(count):
-            turns = [("user", f"query number {number}"), ("assistant", label)]
-            messages = [{"role": role, "content": [{"text": text}]} for role, text in turns]
-            lines.write(
-                json.dumps({"schemaVersion": "bedrock-conversation-2024", "messages": messages}) + "\n"
-            )
-    return file
-
-
-def test_quote_of_a_file_needs_no_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["estimate", str(dataset(tmp_path))]) == 0
-    text = capsys.readouterr().out
-    for words in ("teacher's answers", "unknown", "judge", "what is known", "has paid for itself after"):
-        assert words in text
-    assert main(["estimate", str(dataset(tmp_path)), "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["unknown"] == ["training", "storage"]
-    assert document["per_thousand"]["student"]["high"] < document["per_thousand"]["baseline"]["low"]
-
-
-def test_other_prices_and_models_change_the_quote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prices = tmp_path / "prices.yaml"
-    prices.write_text("as_of: 2026-01-01\ncurrency: USD\nmodels: []\n")
-    options = ["--prices", str(prices), "--teacher", "us.amazon.nova-premier-v1:0", "--json"]
-    assert main(["estimate", str(dataset(tmp_path)), *options]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["known"] == {"low": 0.0, "high": 0.0}
-    assert document["models"]["teacher"] == "us.amazon.nova-premier-v1:0"
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [("set.jsonl", "would be rejected"), ("missing.jsonl", "cannot be read"), (".", "cannot be read")],
-)
-def test_file_that_is_no_dataset_is_exit_2_in_sentences(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
-) -> None:
-    dataset(tmp_path, 3)
-    assert main(["estimate", str(tmp_path / name)]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert words in said.err
-
-
-@pytest.mark.parametrize("option", ["--prices", "--channels"])
-@pytest.mark.parametrize("content", [b"\xff", b"[", b"nothing: here"])
-def test_price_list_or_channel_config_that_cannot_be_used_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, content: bytes
-) -> None:
-    file = tmp_path / "other.yaml"
-    file.write_bytes(content)
-    assert main(["estimate", str(dataset(tmp_path)), option, str(file)]) == 1
-    assert "Traceback" not in capsys.readouterr().err

@@ -15,7 +15,7 @@ from local.models.prompt_reader import (
     channel_config_of_prompt,
     channels_of_label,
 )
-from tests.unit.examinations import channel_config_of
+from tests.unit.sample_evaluations import channel_config_of
 
 SOUNDS = ChannelConfig(
     subject="sound search",

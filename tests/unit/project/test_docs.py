@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.cli import main
+from cli.app import main
 from distillery.cost.prices import parse_prices
 from distillery.dataset.findings import CODES
 from distillery.generation.planner import plan

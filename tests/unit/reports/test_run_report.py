@@ -1,4 +1,4 @@
-"""The report: self-contained, safe whatever a query holds, and whole when something was not measured."""
+"""The run report: self-contained, safe for any text, and complete when something was not measured."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from distillery.evaluation.judging import JudgeGrades
-from distillery.reports import run_report
+from distillery.reports.page import dollars, duration
+from distillery.reports.run_report import FIGURES, render_run_report, timeline
 from distillery.runs.states import Move, State
 from distillery.task.channels import default_channel_config
-from tests.unit.examinations import (
+from tests.unit.sample_evaluations import (
     SERVED_BY,
     START,
+    accurate_answers,
     answer,
     channel_config_of,
-    examined,
-    good,
-    hopeless,
-    run,
-    validation,
+    evaluation_of,
+    sample_run,
+    unreadable_answers,
+    validation_report,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ VOID = {"meta", "br", "img", "link", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """A page taken apart; refuses tags that are not closed in order."""
+    """The tags, attributes and texts of a page. Fails if tags are not closed in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -68,38 +69,44 @@ class Page(HTMLParser):
 def page(
     evaluation: Evaluation, channel_config: ChannelConfig = CHANNEL_CONFIG, *, labelled: bool = True
 ) -> str:
-    return run_report.render(evaluation, run(), validation(channel_config, labelled=labelled), channel_config)
+    return render_run_report(
+        evaluation, sample_run(), validation_report(channel_config, labelled=labelled), channel_config
+    )
 
 
-def full(channel_config: ChannelConfig = CHANNEL_CONFIG) -> Evaluation:
+def full_evaluation(channel_config: ChannelConfig = CHANNEL_CONFIG) -> Evaluation:
+    """An evaluation in which everything was measured."""
     grades = {name: JudgeGrades((4.0,) * 60) for name in ("distilled", "untuned", "baseline")}
     answers = {
-        "distilled": good(channel_config),
-        "untuned": hopeless(channel_config),
-        "baseline": good(channel_config),
+        "distilled": accurate_answers(channel_config),
+        "untuned": unreadable_answers(channel_config),
+        "baseline": accurate_answers(channel_config),
     }
-    return examined(channel_config, answers, grades)  # type: ignore[arg-type]
+    return evaluation_of(channel_config, answers, grades)  # type: ignore[arg-type]
 
 
-def test_the_first_line_says_who_served_the_models() -> None:
-    assert Page(page(full())).texts[:2] == ["Models served by", SERVED_BY]
-
-
-def test_stand_ins_are_called_stand_ins_in_the_first_line_and_real_models_are_not() -> None:
-    real = full().model_copy(update={"served_by": ("Amazon",)})
-    assert "stand-ins" in Page(page(full())).texts[2]
+def test_the_report_begins_with_the_provider_of_the_models() -> None:
+    real = full_evaluation().model_copy(update={"served_by": ("Amazon", "Anthropic")})
+    assert Page(page(real)).texts[:2] == ["Models served by", "Amazon and Anthropic"]
     assert "stand-ins" not in page(real)
 
 
-def test_the_verdict_comes_after_the_first_line_with_every_reason() -> None:
-    evaluation = full()
+def test_the_report_of_emulated_models_begins_with_emulated() -> None:
+    emulated, explanation, *provider = Page(page(full_evaluation())).texts[:4]
+    assert emulated.startswith("Emulated")
+    assert "stand-ins" in explanation
+    assert provider == ["Models served by", SERVED_BY]
+
+
+def test_the_verdict_stands_at_the_top_with_the_reason_of_every_rule() -> None:
+    evaluation = full_evaluation()
     texts = Page(page(evaluation)).texts
     assert "Promoted" in texts
     assert [text for text in texts if text in evaluation.verdict.reasons] == evaluation.verdict.reasons
 
 
-def test_nothing_is_loaded_or_run() -> None:
-    text = page(full())
+def test_the_page_loads_and_runs_nothing() -> None:
+    text = page(full_evaluation())
     parsed = Page(text)
     assert not {"script", "link", "iframe", "object", "embed", "img", "image", "use", "base"} & set(
         parsed.tags
@@ -111,113 +118,155 @@ def test_nothing_is_loaded_or_run() -> None:
     ]
     assert outside == []
     assert not re.search(r"@import|url\(", text)
-    # Names of XML namespaces look like addresses; nothing fetches them.
+    # XML namespaces are URLs, but a browser does not load them.
     assert set(re.findall(r"https?://[^\"'\s<>]+", text)) <= {"http://www.w3.org/2000/svg"}
     assert not any(name.startswith("on") for name, _ in parsed.attributes)
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in parsed.attributes
 
 
-def test_values_that_are_all_zero_are_drawn() -> None:
-    idle = [
+def test_charts_of_values_that_are_all_zero_can_be_drawn() -> None:
+    zero = [
         answer(CHANNEL_CONFIG, number).model_copy(
             update={"latency_ms": 0.0, "input_tokens": 0, "output_tokens": 0}
         )
         for number in range(5)
     ]
-    evaluation = examined(CHANNEL_CONFIG, {"distilled": idle, "untuned": idle, "baseline": idle})
-    still = [move.model_copy(update={"at": evaluation.evaluated_at}) for move in run().history]
-    Page(run_report.render(evaluation, run(history=still), validation(CHANNEL_CONFIG), CHANNEL_CONFIG))
+    evaluation = evaluation_of(CHANNEL_CONFIG, {"distilled": zero, "untuned": zero, "baseline": zero})
+    history = [move.model_copy(update={"at": evaluation.evaluated_at}) for move in sample_run().history]
+    parsed = Page(
+        render_run_report(
+            evaluation, sample_run(history=history), validation_report(CHANNEL_CONFIG), CHANNEL_CONFIG
+        )
+    )
+    assert "distilled 0 ms" in parsed.texts
+    assert "distilled $0.0000" in parsed.texts
+    assert "evaluating 0.0 s" in parsed.texts
 
 
-def test_a_page_is_the_same_each_time_it_is_drawn() -> None:
-    assert page(full()) == page(full())
+def test_the_same_evaluation_always_gives_the_same_page() -> None:
+    assert page(full_evaluation()) == page(full_evaluation())
 
 
-def test_hostile_queries_answers_and_names_are_only_text() -> None:
+def test_markup_in_queries_answers_and_names_is_escaped() -> None:
     bad = [
         answer(CHANNEL_CONFIG, 1, text=HOSTILE).model_copy(update={"query": HOSTILE}),
-        answer(CHANNEL_CONFIG, 2, off=0.5).model_copy(
+        answer(CHANNEL_CONFIG, 2, error=0.5).model_copy(
             update={"text": '{"visual":1,"audio":0,"transcription":0,"metadata":0,"reasoning":"<b>x</b>"}'}
         ),
     ]
-    evaluation = examined(
-        CHANNEL_CONFIG, {"distilled": [*good(CHANNEL_CONFIG), *bad], "baseline": good(CHANNEL_CONFIG)}
+    evaluation = evaluation_of(
+        CHANNEL_CONFIG,
+        {
+            "distilled": [*accurate_answers(CHANNEL_CONFIG), *bad],
+            "baseline": accurate_answers(CHANNEL_CONFIG),
+        },
     )
     evaluation = evaluation.model_copy(update={"served_by": (HOSTILE,)})
-    text = run_report.render(evaluation, run(dataset=HOSTILE), validation(CHANNEL_CONFIG), CHANNEL_CONFIG)
+    text = render_run_report(
+        evaluation, sample_run(dataset=HOSTILE), validation_report(CHANNEL_CONFIG), CHANNEL_CONFIG
+    )
     parsed = Page(text)
     assert "script" not in parsed.tags
     assert "img" not in parsed.tags
     assert "49" not in parsed.texts
     assert "<script>alert(1)</script>" not in text
-    assert any("<script>alert(1)</script>" in said for said in parsed.texts)
+    assert any("<script>alert(1)</script>" in text for text in parsed.texts)
     assert "<b>x</b>" in parsed.texts
 
 
 @pytest.mark.parametrize("channels", [2, 4, 6])
-def test_every_channel_is_drawn_whatever_their_number(channels: int) -> None:
+def test_every_channel_is_shown_for_any_number_of_channels(channels: int) -> None:
     channel_config = channel_config_of(channels)
-    parsed = Page(page(full(channel_config), channel_config))
+    parsed = Page(page(full_evaluation(channel_config), channel_config))
     assert all(name in parsed.texts for name in channel_config.names)
-    # Dataset by channel, four of candidates, errors, weight scores, ten worst queries, timeline.
+    # A histogram for each channel, 4 charts of candidates, 2 of errors, 10 worst queries, the timeline.
     assert parsed.tags.count("svg") == channels + 4 + 2 + 10 + 1
 
 
 @pytest.mark.parametrize("candidate", ["distilled", "untuned", "baseline"])
-def test_a_candidate_without_one_valid_answer(candidate: str) -> None:
-    answers = {name: good(CHANNEL_CONFIG) for name in ("distilled", "untuned", "baseline")}
-    answers[candidate] = hopeless(CHANNEL_CONFIG)
-    Page(page(examined(CHANNEL_CONFIG, answers)))  # type: ignore[arg-type]
+def test_a_candidate_with_unreadable_answers_only_has_a_weight_score_of_1(candidate: str) -> None:
+    answers = {name: accurate_answers(CHANNEL_CONFIG) for name in ("distilled", "untuned", "baseline")}
+    answers[candidate] = unreadable_answers(CHANNEL_CONFIG)
+    texts = Page(page(evaluation_of(CHANNEL_CONFIG, answers))).texts  # type: ignore[arg-type]
+    assert f"{candidate} 1.00" in texts
+    assert texts.count("1.00 (1.00 to 1.00)") == 1
+    assert texts.count("unknown") >= 1 + len(CHANNEL_CONFIG.names)
 
 
-def test_candidates_that_gave_no_answer_at_all() -> None:
-    texts = Page(page(examined(CHANNEL_CONFIG, {"distilled": [], "untuned": [], "baseline": []}))).texts
-    assert "Nothing to compare." in texts
+def test_candidates_without_answers_still_have_a_report() -> None:
+    texts = Page(page(evaluation_of(CHANNEL_CONFIG, {"distilled": [], "untuned": [], "baseline": []}))).texts
+    assert "There are no answers to compare." in texts
     assert "No candidate answered." in texts
     assert "Not promoted" in texts
 
 
-def test_missing_judge_grades_and_prices_are_called_unknown() -> None:
+def test_missing_judge_grades_and_prices_are_shown_as_unknown() -> None:
     answers = {
-        "distilled": good(CHANNEL_CONFIG),
-        "untuned": good(CHANNEL_CONFIG),
-        "baseline": good(CHANNEL_CONFIG),
+        "distilled": accurate_answers(CHANNEL_CONFIG),
+        "untuned": accurate_answers(CHANNEL_CONFIG),
+        "baseline": accurate_answers(CHANNEL_CONFIG),
     }
-    text = page(examined(CHANNEL_CONFIG, answers, student="somebody.unpriced-v1:0"))  # type: ignore[arg-type]
+    text = page(evaluation_of(CHANNEL_CONFIG, answers, student="somebody.unpriced-v1:0"))  # type: ignore[arg-type]
     texts = Page(text).texts
     assert "Not measured for any candidate." in texts
     assert "distilled unknown" in " ".join(text.split())
     assert not re.search(r"\b(None|nan)\b", " ".join(texts))
 
 
-def test_a_dataset_without_labels_has_no_weights_to_draw() -> None:
-    texts = Page(page(full(), labelled=False)).texts
-    assert any("no labels" in said for said in texts)
+def test_a_dataset_without_labels_has_no_histograms() -> None:
+    texts = Page(page(full_evaluation(), labelled=False)).texts
+    assert any("no labels" in text for text in texts)
 
 
-def test_the_timeline_ends_with_the_evaluation_of_a_run_on_its_way() -> None:
-    spans = run_report.timeline(run(), START + timedelta(seconds=30))
+def test_the_timeline_of_an_unfinished_run_ends_with_the_evaluation() -> None:
+    spans = timeline(sample_run(), START + timedelta(seconds=30))
     assert [span.lasted for span in spans] == [5, 5, 5, 5, 10]
     assert [span.offset for span in spans] == [0, 5, 10, 15, 20]
 
 
-def test_a_verdict_lasts_no_time() -> None:
+def test_a_final_state_has_no_duration() -> None:
     promoted = Move(state=State.PROMOTED, at=START + timedelta(seconds=31), step="promote_model")
-    ended = [*run().history, promoted]
-    spans = run_report.timeline(run(history=ended), START)
+    history = [*sample_run().history, promoted]
+    spans = timeline(sample_run(history=history), START)
     assert (spans[-2].lasted, spans[-1].lasted) == (11, None)
 
 
+def test_the_table_of_figures_shows_every_figure_and_the_error_of_every_channel() -> None:
+    evaluation = full_evaluation()
+    texts = Page(page(evaluation)).texts
+    distilled = evaluation.candidates["distilled"]
+    table = texts[texts.index("All figures") :]
+    for figure in FIGURES:
+        assert table[table.index(figure.label) + 1] == figure.cell(distilled)
+    for channel, error in distilled.mae_per_channel.items():
+        assert table[table.index(f"mean absolute error, {channel}") + 1] == f"{error:.3f}"
+
+
+def test_every_colour_of_a_chart_is_defined_in_the_style_sheet() -> None:
+    text = page(full_evaluation())
+    used = set(re.findall(r"var\((--\w+)\)", text))
+    assert {"--distilled", "--untuned", "--baseline"} <= used
+    assert used <= set(re.findall(r"(--\w+):", text))
+
+
 def test_a_run_without_history_still_has_a_report() -> None:
-    text = run_report.render(full(), run(history=[]), validation(CHANNEL_CONFIG), CHANNEL_CONFIG)
+    text = render_run_report(
+        full_evaluation(), sample_run(history=[]), validation_report(CHANNEL_CONFIG), CHANNEL_CONFIG
+    )
     assert "no history" in text
 
 
-def test_the_lineage_names_where_everything_came_from() -> None:
-    texts = Page(page(full())).texts
-    for known in ("s3://data/datasets/harbour/a.jsonl", "v7", "aaaabbbbcccc", run().job_arn, run().model_arn):
-        assert known in texts
-    assert "moves right after this report" in texts
+def test_the_lineage_names_the_source_and_what_was_made_from_it() -> None:
+    texts = Page(page(full_evaluation())).texts
+    for value in (
+        "s3://data/datasets/harbour/a.jsonl",
+        "v7",
+        "aaaabbbbcccc",
+        sample_run().job_arn,
+        sample_run().model_arn,
+    ):
+        assert value in texts
+    assert "set after this report" in texts
 
 
 @pytest.mark.parametrize(
@@ -231,33 +280,33 @@ def test_the_lineage_names_where_everything_came_from() -> None:
         (None, ""),
     ],
 )
-def test_durations_are_shown_in_the_units_that_matter(seconds: float | None, shown: str) -> None:
-    assert run_report.duration(seconds) == shown
+def test_a_duration_is_shown_in_its_two_largest_units(seconds: float | None, shown: str) -> None:
+    assert duration(seconds) == shown
 
 
 @pytest.mark.parametrize(
     ("usd", "shown"), [(None, "unknown"), (0.0008, "$0.0008"), (1.949, "$1.95"), (1234.5, "$1,234.50")]
 )
-def test_costs_are_shown_down_to_fractions_of_a_cent(usd: float | None, shown: str) -> None:
-    assert run_report.dollars(usd) == shown
+def test_costs_below_a_dollar_have_four_decimals(usd: float | None, shown: str) -> None:
+    assert dollars(usd) == shown
 
 
 @pytest.mark.parametrize(
-    ("reference", "changes", "said"),
+    ("reference", "changes", "words"),
     [
-        ("labels", {}, "never seen"),
-        ("labels", {"finding_counts": {"holdout_in_training": 1}}, "flatter"),
+        ("labels", {}, "was not trained"),
+        ("labels", {"finding_counts": {"holdout_in_training": 1}}, "too high"),
         ("teacher", {"labelled": 0}, "no labels"),
         ("teacher", {"labelled": 12}, "only 12 labels"),
     ],
 )
-def test_page_says_what_the_evaluation_rests_on(
-    reference: str, changes: dict[str, object], said: str
+def test_the_page_says_what_the_answers_are_compared_with(
+    reference: str, changes: dict[str, object], words: str
 ) -> None:
-    evaluation = examined(CHANNEL_CONFIG, {"distilled": good(CHANNEL_CONFIG)}).model_copy(
+    evaluation = evaluation_of(CHANNEL_CONFIG, {"distilled": accurate_answers(CHANNEL_CONFIG)}).model_copy(
         update={"reference": reference}
     )
-    page = run_report.render(
-        evaluation, run(), validation(CHANNEL_CONFIG).model_copy(update=changes), CHANNEL_CONFIG
+    page = render_run_report(
+        evaluation, sample_run(), validation_report(CHANNEL_CONFIG).model_copy(update=changes), CHANNEL_CONFIG
     )
-    assert said in page
+    assert words in page

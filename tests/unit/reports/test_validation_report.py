@@ -1,4 +1,4 @@
-"""validation.html: self-contained, safe whatever the file holds, whole when there is little to show."""
+"""The validation report: self-contained, safe for any text, and complete for an unusable file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.reports.validation_report import render_validation
 from distillery.runs.states import Source
-from tests.unit.examinations import channel_config_of, validation
 from tests.unit.reports.test_run_report import HOSTILE, Page
+from tests.unit.sample_evaluations import channel_config_of, validation_report
 
 if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
@@ -39,9 +39,9 @@ def hostile_line(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("channels", [2, 4, 6])
-def test_every_channel_is_drawn_whatever_their_number(channels: int) -> None:
+def test_every_channel_is_shown_for_any_number_of_channels(channels: int) -> None:
     channel_config = channel_config_of(channels)
-    report = validation(channel_config)
+    report = validation_report(channel_config)
     assert report.split.strata
     page = Page(render_validation(report, channel_config))
     assert all(name in page.texts for name in channel_config.names)
@@ -49,16 +49,16 @@ def test_every_channel_is_drawn_whatever_their_number(channels: int) -> None:
     assert page.tags.count("svg") == channels + coverage + bool(report.finding_counts) + 1
 
 
-def test_nothing_is_loaded_or_run_and_a_page_is_the_same_each_time_it_is_drawn() -> None:
-    text = render_validation(validation(FOUR), FOUR)
+def test_the_page_loads_and_runs_nothing_and_is_always_the_same() -> None:
+    text = render_validation(validation_report(FOUR), FOUR)
     page = Page(text)
     assert not {"script", "link", "iframe", "object", "embed", "img", "image", "use"} & set(page.tags)
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
-    assert text == render_validation(validation(FOUR), FOUR)
+    assert text == render_validation(validation_report(FOUR), FOUR)
 
 
-def test_hostile_lines_and_names_are_only_text() -> None:
+def test_markup_in_lines_and_names_is_escaped() -> None:
     report = report_of(b"".join(hostile_line(number) for number in range(120)))
     assert report.finding_counts["schema_version"] == 120
     source = Source(bucket="data", key=f"datasets/{HOSTILE}/a.jsonl", etag="e")
@@ -71,14 +71,14 @@ def test_hostile_lines_and_names_are_only_text() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\0", b"{}\n", b"\xff\xfea\0"], ids=repr)
-def test_a_file_with_nothing_in_it_still_has_a_page(content: bytes) -> None:
+def test_an_unusable_file_still_has_a_page(content: bytes) -> None:
     report = report_of(content)
     texts = Page(render_validation(report, FOUR)).texts
     assert "Rejected" in texts
     assert all(" ".join(reason.split()) in texts for reason in report.reasons)
 
 
-def test_findings_are_listed_with_line_and_fix_and_the_rest_is_counted() -> None:
+def test_the_first_findings_of_a_code_are_listed_and_the_others_are_counted() -> None:
     report = report_of(b"".join(b'{"schemaVersion": 1}\n' for _ in range(30)))
     texts = Page(render_validation(report, FOUR)).texts
     assert "missing_field" in texts
@@ -87,4 +87,4 @@ def test_findings_are_listed_with_line_and_fix_and_the_rest_is_counted() -> None
 
 
 def test_a_dataset_without_labels_says_so() -> None:
-    assert "The dataset has no labels." in render_validation(validation(FOUR, labelled=False), FOUR)
+    assert "The dataset has no labels." in render_validation(validation_report(FOUR, labelled=False), FOUR)

@@ -1,7 +1,7 @@
 """Names that version 0.1.0 wrote into files and tables, and the names that stand for them now.
 
-Data written before the names changed is still read: a model that is stored calls `renamed` before it validates.
-This is the only module that may use the old names.
+Data written before the names changed is still read: a model that is stored calls `renamed` before it
+validates. This is the only module that may use the old names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,17 @@ ESTIMATED_COST = {"waits_because": "approval_reason"}
 APPROVAL = {"because": "reason"}
 SCORES = {"rubric": "weight_score"}
 CANDIDATES = {"base": "untuned"}
+CANDIDATE_METRICS = {
+    "rubric_mean": "weight_score_mean",
+    "rubric_ci95": "weight_score_ci95",
+    "rubric_counts": "weight_score_counts",
+    "rubric_lead": "weight_score_difference",
+    "rubric_lead_ci95": "weight_score_difference_ci95",
+    "mae_per_facet": "mae_per_channel",
+}
+GATE_RULES = {"min_rubric": "min_weight_score", "max_rubric_loss": "max_weight_score_loss"}
+RULE_NAMES = {"rubric": "weight_score", "rubric_loss": "weight_score_loss"}
+WORST_QUERY = {"rubric": "weight_score"}
 DATASET_REPORT = {"mended": "fixed"}
 FINDING = {"mend": "fix"}
 FINDING_CODES = {

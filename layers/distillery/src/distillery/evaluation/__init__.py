@@ -1,1 +1,1 @@
-"""What the candidates answered, measured, and the verdict."""
+"""Measures how well each candidate answered the holdout, and applies the gate."""

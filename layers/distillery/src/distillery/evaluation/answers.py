@@ -1,4 +1,4 @@
-"""What a candidate answered to the holdout: one `Answer` a query, stored as JSON lines."""
+"""A candidate's answers to the holdout: one `Answer` for each query, stored as JSON lines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Answer(BaseModel):
-    """One line of `predictions/<candidate>.jsonl`: a query of the holdout and what a model said to it.
+    """One line of `predictions/<candidate>.jsonl`: a query of the holdout and the model's answer.
 
-    `latency_ms` is Bedrock's own `metrics.latencyMs`: the model's time, without the network or the waiting
-    of retries. `reference` is the label (or the teacher's weights), `error` says why there is no `text`.
+    `reference` is the label, or the teacher's weights where the dataset has no labels. `text` is None when
+    the call failed; `error` then says why. `latency_ms` is `metrics.latencyMs` of Bedrock's response: the
+    model's time, without the network and without the waits between retries.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,10 +32,10 @@ class Answer(BaseModel):
 
 
 def dump_answers(answers: Iterable[Answer]) -> bytes:
-    """Answers as JSON lines."""
+    """Return answers as JSON lines."""
     return "".join(f"{answer.model_dump_json()}\n" for answer in answers).encode()
 
 
 def load_answers(content: bytes) -> list[Answer]:
-    """Answers from JSON lines, in their order."""
+    """Read answers from JSON lines, in the order of the file."""
     return [Answer.model_validate_json(line) for line in content.split(b"\n") if line.strip()]

@@ -1,8 +1,4 @@
-"""Evaluation: what every candidate answered to the holdout, measured; the verdict; evaluation.json.
-
-Means come with a 95 % interval, because a holdout is a sample. Nothing here depends on the order of the
-answers.
-"""
+"""evaluation.json: the metrics of every candidate, the verdict of the gate, and the worst queries."""
 
 from __future__ import annotations
 
@@ -10,11 +6,13 @@ import math
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 
+from distillery import earlier_names
 from distillery.dataset.split import Reference
-from distillery.evaluation.gate import GateRules, Verdict, decide
-from distillery.evaluation.metrics import CandidateMetrics, Graded, candidate_metrics, grade_answers, lead
+from distillery.earlier_names import renamed
+from distillery.evaluation.gate import GateRules, Verdict, apply_gate
+from distillery.evaluation.metrics import CandidateMetrics, ScoredAnswer, candidate_metrics, score_answers
 from distillery.runs.states import Candidate
 from distillery.task.weights import Weights
 
@@ -28,12 +26,12 @@ if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
 
 WORST_QUERIES = 10
-SHOWN_CHARACTERS = 300
-"""Of an answer that cannot be read."""
+MAX_TEXT_CHARACTERS = 300
+"""Characters of an unreadable answer that evaluation.json keeps."""
 
 
 class WorstQuery(BaseModel):
-    """A query that the distilled model weighed badly. `text` is what it said, where that cannot be read."""
+    """A query with a low weight score of the distilled model. `text` is the answer if it is unreadable."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,9 +43,14 @@ class WorstQuery(BaseModel):
     reasoning: str = ""
     text: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        return renamed(content, earlier_names.WORST_QUERY)
+
 
 class Evaluation(BaseModel):
-    """evaluation.json. `served_by` is what Bedrock says of who provides the models."""
+    """The content of evaluation.json. `served_by` lists the providers of the models as Bedrock names them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,9 +65,16 @@ class Evaluation(BaseModel):
     worst: tuple[WorstQuery, ...]
     prices_as_of: date
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        return {**content, "candidates": renamed(content.get("candidates"), earlier_names.CANDIDATES)}
+
     def scores(self) -> dict[str, dict[str, Any]]:
-        """The few figures per candidate that the run table keeps; what was not measured is left out."""
-        kept = {
+        """Return the figures of each candidate that the run table keeps, without those not measured."""
+        fields = {
             "weight_score": "weight_score_mean",
             "judge": "judge_mean",
             "valid_json": "valid_json_rate",
@@ -74,15 +84,15 @@ class Evaluation(BaseModel):
         return {
             candidate: {
                 name: round(value, 6)
-                for name, field in kept.items()
+                for name, field in fields.items()
                 if (value := getattr(metrics, field)) is not None
             }
             for candidate, metrics in self.candidates.items()
         }
 
 
-class Subject(NamedTuple):
-    """A candidate as it is examined: what it is, what it said, what a call costs, what the judge said."""
+class CandidateInput(NamedTuple):
+    """The input for one candidate: its model, its answers, the price of the model, and the judge's grades."""
 
     model_id: str
     answers: Sequence[Answer]
@@ -90,9 +100,9 @@ class Subject(NamedTuple):
     grades: JudgeGrades | None = None
 
 
-def evaluate(
+def evaluate_candidates(
     run_id: str,
-    subjects: Mapping[Candidate, Subject],
+    candidates: Mapping[Candidate, CandidateInput],
     channel_config: ChannelConfig,
     rules: GateRules,
     *,
@@ -101,42 +111,42 @@ def evaluate(
     prices_as_of: date,
     at: datetime,
 ) -> Evaluation:
-    """Measure every candidate, compare, decide."""
-    graded = {name: grade_answers(subject.answers, channel_config) for name, subject in subjects.items()}
-    baseline = graded.get("baseline", [])
-    candidates = {}
-    for name, subject in subjects.items():
-        ahead = None if name == "baseline" else lead(graded[name], baseline)
-        metrics = candidate_metrics(subject.answers, channel_config, subject.price, subject.grades)
-        candidates[name] = metrics.model_copy(
-            update={
-                "model_id": subject.model_id,
-                "weight_score_lead": ahead[0] if ahead else None,
-                "weight_score_lead_ci95": ahead[1] if ahead else None,
-            }
+    """Compute the metrics of every candidate and apply the gate."""
+    channels = channel_config.names
+    scored = {name: score_answers(candidate.answers, channels) for name, candidate in candidates.items()}
+    metrics = {
+        name: candidate_metrics(
+            scored[name],
+            channels,
+            candidate.price,
+            candidate.grades,
+            model_id=candidate.model_id,
+            baseline=() if name == "baseline" else scored.get("baseline", ()),
         )
+        for name, candidate in candidates.items()
+    }
     return Evaluation(
         run_id=run_id,
         evaluated_at=at,
         served_by=tuple(dict.fromkeys(served_by)),
         reference=reference,
-        holdout=max((len(subject.answers) for subject in subjects.values()), default=0),
-        candidates=candidates,
+        holdout=max((len(answers) for answers in scored.values()), default=0),
+        candidates=metrics,
         gate=rules,
-        verdict=decide(candidates, rules),
-        worst=_worst(graded.get("distilled", [])),
+        verdict=apply_gate(metrics, rules),
+        worst=_worst_queries(scored.get("distilled", [])),
         prices_as_of=prices_as_of,
     )
 
 
-def _worst(graded: Sequence[Graded]) -> tuple[WorstQuery, ...]:
-    """The lowest weight scores, among equals the largest error; unreadable answers come first."""
+def _worst_queries(scored: Sequence[ScoredAnswer]) -> tuple[WorstQuery, ...]:
+    """The queries with the lowest weight scores; within a score, unreadable answers, then large errors."""
     queries = []
-    for entry in graded:
+    for entry in scored:
         if entry.weight_score is None or entry.answer.reference is None:
             continue
         routing = entry.routing
-        errors = entry.errors(tuple(entry.answer.reference)) if routing else None
+        errors = entry.absolute_errors(tuple(entry.answer.reference)) if routing else None
         queries.append(
             WorstQuery(
                 query=entry.answer.query,
@@ -145,7 +155,7 @@ def _worst(graded: Sequence[Graded]) -> tuple[WorstQuery, ...]:
                 weight_score=entry.weight_score,
                 largest_error=max(errors.values()) if errors else None,
                 reasoning=routing.reasoning if routing else "",
-                text="" if routing else (entry.answer.text or entry.answer.error or "")[:SHOWN_CHARACTERS],
+                text="" if routing else (entry.answer.text or entry.answer.error or "")[:MAX_TEXT_CHARACTERS],
             )
         )
     queries.sort(

@@ -1,28 +1,34 @@
-"""The gate: may the distilled model take charge? One rule, one sentence, whether it is met or not."""
+"""The quality gate: the rules that the distilled model must meet to be promoted.
+
+Each rule gives one `Check` with a sentence that explains the result, whether the rule is met or not.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distillery import earlier_names
+from distillery.earlier_names import renamed
 from distillery.task.weights import TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from distillery.evaluation.metrics import CandidateMetrics, Interval
+    from distillery.evaluation.metrics import CandidateMetrics
     from distillery.runs.states import Candidate
 
-MOST_DECIMALS = 6
+MAX_DECIMALS = 6
 
 RuleName = Literal["weight_score", "weight_score_loss", "valid_json", "cost"]
 
 
 class GateRules(BaseModel):
-    """What the distilled model has to reach.
+    """The thresholds of the gate.
 
-    `max_cost_share` is the share of the baseline's cost that it has to stay below; None leaves cost out.
+    `max_weight_score_loss` is how far the mean weight score may lie below the baseline's. The cost per query
+    must be below `max_cost_share` times the baseline's; None turns this rule off.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,9 +38,14 @@ class GateRules(BaseModel):
     min_valid_json: float = Field(default=0.98, ge=0, le=1)
     max_cost_share: float | None = Field(default=1.0, gt=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        return renamed(content, earlier_names.GATE_RULES)
+
 
 class Check(BaseModel):
-    """One rule, whether it is met, and the sentence that says why."""
+    """One rule, whether it is met, and a sentence that says why."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,9 +53,16 @@ class Check(BaseModel):
     met: bool
     reason: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("rule") in earlier_names.RULE_NAMES:
+            return {**content, "rule": earlier_names.RULE_NAMES[content["rule"]]}
+        return content
+
 
 class Verdict(BaseModel):
-    """Whether to promote; it takes every check."""
+    """Whether to promote the distilled model: only if every check is met."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,102 +71,106 @@ class Verdict(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """A sentence per rule."""
+        """The sentence of each check."""
         return [check.reason for check in self.checks]
 
 
-def decide(metrics: Mapping[Candidate, CandidateMetrics], rules: GateRules) -> Verdict:
-    """Judge the candidate `distilled`, against `baseline` where a rule says so.
+def apply_gate(metrics: Mapping[Candidate, CandidateMetrics], rules: GateRules) -> Verdict:
+    """Check the distilled model against the thresholds, and against the baseline where a rule compares.
 
-    Rules compare means, as the threshold's margin is meant to cover chance; the sentences give the
-    intervals. What was not measured, or has no known price, meets no rule.
+    The rules compare means, because the thresholds leave a margin for chance. The sentences also give the
+    intervals. A figure that was not measured, or a cost without a known price, meets no rule.
     """
     distilled, baseline = metrics.get("distilled"), metrics.get("baseline")
     checks = [
-        _weight_score(distilled, rules.min_weight_score),
-        _weight_score_loss(distilled, baseline, rules.max_weight_score_loss),
-        _valid_json(distilled, rules.min_valid_json),
+        _check_weight_score(distilled, rules.min_weight_score),
+        _check_weight_score_loss(distilled, baseline, rules.max_weight_score_loss),
+        _check_valid_json(distilled, rules.min_valid_json),
     ]
     if rules.max_cost_share is not None:
-        checks.append(_cost(distilled, baseline, rules.max_cost_share))
+        checks.append(_check_cost(distilled, baseline, rules.max_cost_share))
     return Verdict(promote=all(check.met for check in checks), checks=tuple(checks))
 
 
-def _weight_score(distilled: CandidateMetrics | None, least: float) -> Check:
+def _check_weight_score(distilled: CandidateMetrics | None, minimum: float) -> Check:
     mean = distilled.weight_score_mean if distilled else None
     if distilled is None or mean is None:
         return Check(
             rule="weight_score", met=False, reason="The distilled model's weight score was not measured."
         )
-    met = mean >= least - TOLERANCE
-    shown, limit = _apart(mean, least)
+    met = mean >= minimum - TOLERANCE
+    shown, required = _distinct_decimals(mean, minimum)
+    interval = distilled.weight_score_ci95
+    interval_text = f" (95% interval {interval.low:.2f} to {interval.high:.2f})" if interval else ""
     reason = (
-        f"The distilled model's mean weight score is {shown}{_spread(distilled.weight_score_ci95)} over "
-        f"{distilled.compared} answers, {'at least' if met else 'below'} the {limit} asked for."
+        f"The distilled model's mean weight score is {shown}{interval_text} over {distilled.compared:,} "
+        f"answers, {'at least' if met else 'below'} the required {required}."
     )
     return Check(rule="weight_score", met=met, reason=reason)
 
 
-def _weight_score_loss(
-    distilled: CandidateMetrics | None, baseline: CandidateMetrics | None, most: float
+def _check_weight_score_loss(
+    distilled: CandidateMetrics | None, baseline: CandidateMetrics | None, maximum: float
 ) -> Check:
-    mine = distilled.weight_score_mean if distilled else None
-    theirs = baseline.weight_score_mean if baseline else None
-    if distilled is None or mine is None or theirs is None:
+    distilled_mean = distilled.weight_score_mean if distilled else None
+    baseline_mean = baseline.weight_score_mean if baseline else None
+    if distilled is None or distilled_mean is None or baseline_mean is None:
         return Check(
             rule="weight_score_loss",
             met=False,
             reason="The weight score cannot be compared with the baseline's.",
         )
-    loss = theirs - mine
-    met = loss <= most + TOLERANCE
-    if loss <= TOLERANCE:
-        ahead = f"{-loss:.2f} above" if loss < -TOLERANCE else "equal to"
-        said, limit = f"{ahead} the baseline's {theirs:.2f}", f"{most:g}"
+    loss = baseline_mean - distilled_mean
+    met = loss <= maximum + TOLERANCE
+    allowed = f"{maximum:g}"
+    if loss < -TOLERANCE:
+        comparison = f"{-loss:.2f} above"
+    elif loss <= TOLERANCE:
+        comparison = "equal to"
     else:
-        shown, limit = _apart(loss, most)
-        said = f"{shown} below the baseline's {theirs:.2f}"
-    lead = distilled.weight_score_lead_ci95
-    spread = f" (95 % interval of the difference {lead.low:+.2f} to {lead.high:+.2f})" if lead else ""
-    open_end = lead is not None and lead.low < -most - TOLERANCE <= lead.high
-    doubt = " The interval spans that limit: another holdout might decide otherwise." if open_end else ""
-    reason = f"Its weight score is {said}{spread}; a loss of up to {limit} is allowed.{doubt}"
+        shown, allowed = _distinct_decimals(loss, maximum)
+        comparison = f"{shown} below"
+    reason = f"Its mean weight score is {comparison} the baseline's {baseline_mean:.2f}"
+    interval = distilled.weight_score_difference_ci95
+    if interval:
+        reason += f" (95% interval of the difference {interval.low:+.2f} to {interval.high:+.2f})"
+    reason += f"; up to {allowed} below is allowed."
+    if interval and interval.low < -maximum - TOLERANCE <= interval.high:
+        reason += " The limit lies within the interval: another holdout could give the opposite result."
     return Check(rule="weight_score_loss", met=met, reason=reason)
 
 
-def _valid_json(distilled: CandidateMetrics | None, least: float) -> Check:
+def _check_valid_json(distilled: CandidateMetrics | None, minimum: float) -> Check:
     rate = distilled.valid_json_rate if distilled else None
     if rate is None:
         return Check(rule="valid_json", met=False, reason="The distilled model gave no answers.")
-    met = rate >= least - TOLERANCE
-    shown, limit = _apart(rate * 100, least * 100, decimals=1)
+    met = rate >= minimum - TOLERANCE
+    shown, required = _distinct_decimals(rate * 100, minimum * 100, decimals=1)
     reason = (
-        f"{shown} % of its answers are valid JSON, {'at least' if met else 'below'} the {limit} % asked for."
+        f"{shown}% of its answers are valid JSON, {'at least' if met else 'below'} the required {required}%."
     )
     return Check(rule="valid_json", met=met, reason=reason)
 
 
-def _cost(distilled: CandidateMetrics | None, baseline: CandidateMetrics | None, share: float) -> Check:
-    mine = distilled.cost_per_1000_usd if distilled else None
-    theirs = baseline.cost_per_1000_usd if baseline else None
-    if mine is None or theirs is None:
-        unknown = " and ".join(
-            name for name, cost in (("distilled", mine), ("baseline", theirs)) if cost is None
-        )
-        reason = f"Its cost cannot be compared: no price is known for what {unknown} ran on (prices.yaml)."
+def _check_cost(distilled: CandidateMetrics | None, baseline: CandidateMetrics | None, share: float) -> Check:
+    distilled_cost = distilled.cost_per_1000_usd if distilled else None
+    baseline_cost = baseline.cost_per_1000_usd if baseline else None
+    if distilled_cost is None or baseline_cost is None:
+        costs = {"the distilled model": distilled_cost, "the baseline": baseline_cost}
+        unknown = " or ".join(name for name, cost in costs.items() if cost is None)
+        reason = f"The cost cannot be compared: the price list (prices.yaml) has no price for {unknown}."
         return Check(rule="cost", met=False, reason=reason)
-    met = mine < theirs * share
+    met = distilled_cost < baseline_cost * share
     limit = "the baseline's" if share == 1 else f"{share:.0%} of the baseline's"
-    reason = f"A thousand queries cost ${mine:.4f}, {'below' if met else 'not below'} {limit} ${theirs:.4f}."
+    reason = (
+        f"Its cost per 1,000 queries is ${distilled_cost:.4f}, {'below' if met else 'not below'} "
+        f"{limit} ${baseline_cost:.4f}."
+    )
     return Check(rule="cost", met=met, reason=reason)
 
 
-def _spread(interval: Interval | None) -> str:
-    return f" (95 % interval {interval.low:.2f} to {interval.high:.2f})" if interval else ""
-
-
-def _apart(value: float, limit: float, decimals: int = 2) -> tuple[str, str]:
-    """Both numbers with as many decimals as it takes to tell them apart."""
-    while decimals < MOST_DECIMALS and f"{value:.{decimals}f}" == f"{limit:.{decimals}f}" and value != limit:
+def _distinct_decimals(value: float, limit: float, decimals: int = 2) -> tuple[str, str]:
+    """Format two numbers with as many decimals, up to `MAX_DECIMALS`, as it takes for them to differ."""
+    while decimals < MAX_DECIMALS and f"{value:.{decimals}f}" == f"{limit:.{decimals}f}" and value != limit:
         decimals += 1
     return f"{value:.{decimals}f}", f"{limit:.{decimals}f}"

@@ -1,6 +1,9 @@
-"""Judge jobs: the answers in the form that Bedrock's evaluation reads, and the grades out of what it writes.
+"""Input and output of the judge jobs: Bedrock evaluation jobs in which a model grades the answers.
 
-Grades are on the scale of the metric, 1 to 5. A grade that is missing is counted as missing, never as 0.
+`judge_records` writes the dataset of a job, `read_judge_outputs` reads the grades from its results. To use
+another judge prompt, change `judge_instructions` in task/prompts.py.
+
+Grades are numbers from 1 to 5. A missing grade is counted as missing, never as 0.
 """
 
 from __future__ import annotations
@@ -17,21 +20,21 @@ if TYPE_CHECKING:
 
     from distillery.evaluation.answers import Answer
 
-MOST_PROMPTS = 1_000
-LONGEST_PROMPT_BYTES = 4_000
-"""Bedrock says 4 KB without saying which; the smaller reading is safe."""
-LOWEST_GRADE, HIGHEST_GRADE = 1.0, 5.0
+MAX_PROMPTS = 1_000
+MAX_PROMPT_BYTES = 4_000
+"""The quota is 4 KB. AWS does not say whether that is 4,000 or 4,096 bytes; the smaller number is safe."""
+MIN_GRADE, MAX_GRADE = 1.0, 5.0
 NO_ANSWER = "(no answer)"
-"""Stands for an empty response: whether Bedrock takes an empty string is not documented."""
+"""Replaces an empty response, because it is not documented whether Bedrock accepts an empty string."""
 
 Scale = Literal["normalised", "grades"]
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeGrades:
-    """The grades one candidate got, 1 to 5, and how many records came back without one.
+    """The grades of one candidate, 1 to 5, and the number of records without a grade.
 
-    `scale` says how the results were written: `normalised` to 0..1, or as `grades`.
+    `scale` is the scale of the results: `normalised` to 0..1, or `grades` (1 to 5).
     """
 
     grades: tuple[float, ...] = ()
@@ -40,20 +43,21 @@ class JudgeGrades:
 
     @property
     def mean(self) -> float | None:
-        """The mean of the grades there are."""
+        """The mean grade, without the missing ones."""
         return math.fsum(self.grades) / len(self.grades) if self.grades else None
 
 
 def judge_records(answers: Sequence[Answer], candidate: str, system: str) -> bytes:
-    """A judge job's dataset, one JSON line an answer, with `system` folded into the prompt.
+    """Return the dataset of a judge job: one JSON line for each answer, with `system` as part of the prompt.
 
-    Answers without a reference and prompts too long for Bedrock are left out, and what is beyond a thousand
-    records; they count as missing later. Raises Permanent when nothing is left to judge.
+    Leaves out answers without a reference, prompts longer than `MAX_PROMPT_BYTES`, and everything after the
+    first `MAX_PROMPTS` records. Answers left out count as missing grades later. Raises Permanent when no
+    record is left.
     """
     lines = []
     for answer in answers:
         prompt = f"{system}\n\nQuery: {answer.query}"
-        if answer.reference is None or len(prompt.encode()) > LONGEST_PROMPT_BYTES:
+        if answer.reference is None or len(prompt.encode()) > MAX_PROMPT_BYTES:
             continue
         record = {
             "prompt": prompt,
@@ -63,44 +67,41 @@ def judge_records(answers: Sequence[Answer], candidate: str, system: str) -> byt
             ],
         }
         lines.append(json.dumps(record, ensure_ascii=False))
-        if len(lines) == MOST_PROMPTS:
+        if len(lines) == MAX_PROMPTS:
             break
     if not lines:
-        raise Permanent(f"None of the answers of {candidate} can be given to a judge.")
+        raise Permanent(f"No answer of the candidate {candidate} can be graded by the judge.")
     return ("\n".join(lines) + "\n").encode()
 
 
 def is_judge_output(key: str) -> bool:
-    """Whether an object under a judge job's prefix holds records; its full name is not documented."""
+    """Whether an object under a judge job's prefix holds results. The full name is not documented."""
     return key.endswith("_output.jsonl")
 
 
 def read_judge_outputs(outputs: Mapping[str, Iterable[bytes]], metric: str) -> dict[str, JudgeGrades]:
-    """Grades by candidate from the content of each candidate's `*_output.jsonl` objects.
+    """Return the grades of each candidate from the content of its `*_output.jsonl` objects.
 
-    Results are reported to come normalised to 0..1, which nobody promises: as soon as one result of any
-    candidate exceeds 1 all of them are read as grades, since one account's jobs write one scale. A null,
-    a result off the scale, or a line that cannot be read is missing.
+    Results are reported to be normalised to 0..1, but this is not documented. All jobs of an account use the
+    same scale, so when any result of any candidate exceeds 1, all results are read as grades. A null, a
+    result outside the scale, and a line that cannot be read count as missing.
     """
     results = {candidate: list(_results(files, metric)) for candidate, files in outputs.items()}
     found = [value for values in results.values() for value in values if value is not None]
     scale: Scale = "grades" if any(value > 1 for value in found) else "normalised"
-    return {candidate: _graded(values, scale) for candidate, values in results.items()}
+    return {candidate: _to_grades(values, scale) for candidate, values in results.items()}
 
 
-def _graded(values: Sequence[float | None], scale: Scale) -> JudgeGrades:
-    stretch = HIGHEST_GRADE - LOWEST_GRADE
-    grades = tuple(
-        value if scale == "grades" else value * stretch + LOWEST_GRADE
-        for value in values
-        if value is not None
-    )
-    usable = tuple(grade for grade in grades if LOWEST_GRADE <= grade <= HIGHEST_GRADE)
-    return JudgeGrades(usable, len(values) - len(usable), scale)
+def _to_grades(results: Sequence[float | None], scale: Scale) -> JudgeGrades:
+    found = [value for value in results if value is not None]
+    if scale == "normalised":
+        found = [value * (MAX_GRADE - MIN_GRADE) + MIN_GRADE for value in found]
+    grades = tuple(grade for grade in found if MIN_GRADE <= grade <= MAX_GRADE)
+    return JudgeGrades(grades, len(results) - len(grades), scale)
 
 
 def _results(files: Iterable[bytes], metric: str) -> Iterator[float | None]:
-    """The result of every line, None where it has none."""
+    """Yield the result of each line, None where the line has none."""
     for content in files:
         for line in content.splitlines():
             if line.strip():
@@ -110,10 +111,10 @@ def _results(files: Iterable[bytes], metric: str) -> Iterator[float | None]:
 def _result(line: bytes, metric: str) -> float | None:
     try:
         scores: Any = json.loads(line)["automatedEvaluationResult"]["scores"]
-        named = [score["result"] for score in scores if score["metricName"].endswith(metric)]
+        results = [score["result"] for score in scores if score["metricName"].endswith(metric)]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    value = named[0] if named else None
+    value = results[0] if results else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

@@ -1,1 +1,1 @@
-"""The HTML pages of a run."""
+"""The HTML pages of a run: the validation report and the run report."""

@@ -1,14 +1,14 @@
-"""The report's pictures: SVG by pygal, without scripts, styles or identifiers of its own.
+"""Charts of the reports: SVG drawn by pygal, without scripts, styles and element ids.
 
-pygal writes a script, a style sheet and a link to its site into each chart. All of that is taken out: colours
-and fonts come from the page (so that a chart follows its light, dark and printed forms), and values show as
-the browser's own tooltips.
+pygal writes a script, a style sheet and a link to its site into each chart. All three are removed. Colours
+and fonts come from the page's style sheet, so that a chart follows the light, dark and print styles. Values
+are shown as the browser's tooltips.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pygal
 from markupsafe import Markup
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from distillery.evaluation.metrics import Interval
 
 LABEL_PIXELS = 12
-"""Font size within charts; the page's style sheet says the same."""
+"""Font size of labels; report.css sets the same size."""
 ROW_PIXELS = 30
-FURTHER_BAR = 0.6
-"""What each further bar of a group adds to its row."""
+EXTRA_BAR_ROWS = 0.6
+"""Rows that each bar of a group needs after the first."""
 AXIS_PIXELS = 34
 LEGEND_PIXELS = 26
 HISTOGRAM_WIDTH = 230
 HISTOGRAM_LABELS = 6
-"""As many fit side by side."""
-DROPPED = frozenset({"script", "style", "defs"})
-DROPPED_CLASSES = frozenset({"plot tooltip-overlay", "x centered", "y centered", "x", "y", "x_label"})
+"""Labels that fit side by side."""
+REMOVED_TAGS = frozenset({"script", "style", "defs"})
+REMOVED_CLASSES = frozenset({"plot tooltip-overlay", "x centered", "y centered", "x", "y", "x_label"})
 
-# Colours are the page's; pygal wants as many as there are series, and a colour for values on each.
+# The page sets the colours. pygal still needs one colour for each series and one for each series' values.
 _STYLE = Style(
     background="none",
     plot_background="none",
@@ -58,42 +58,51 @@ _COMMON: dict[str, Any] = {
 }
 
 
-def bars(
+class Bar(NamedTuple):
+    """A row of a bar chart. `colour` names a colour of report.css; without a `value` no bar is drawn."""
+
+    label: str
+    colour: str
+    value: float | None
+    interval: Interval | None = None
+
+
+def bar_chart(
     description: str,
-    rows: Sequence[tuple[str, str, float | None, Interval | None]],
+    bars: Sequence[Bar],
     *,
-    top: float | None = None,
+    maximum: float | None = None,
     formatter: Callable[[float], str],
 ) -> Markup:
-    """One bar a row, from the top down: its label, its colour class, its value and perhaps its interval."""
-    chart = _horizontal(pygal.HorizontalBar, len(rows), formatter, top)
-    chart.x_labels = [label for label, *_ in reversed(rows)]
-    chart.add(description, [_bar(colour, value, spread) for _, colour, value, spread in reversed(rows)])
+    """Draw horizontal bars from top to bottom."""
+    chart = _horizontal(pygal.HorizontalBar, len(bars), formatter, maximum)
+    chart.x_labels = [bar.label for bar in reversed(bars)]
+    chart.add(description, [_value(bar.colour, bar.value, bar.interval) for bar in reversed(bars)])
     return _svg(chart, description)
 
 
-def grouped_bars(
+def grouped_bar_chart(
     description: str,
     labels: Sequence[str],
     series: Mapping[str, Sequence[float | None]],
     *,
     colours: Mapping[str, str],
     formatter: Callable[[float], str],
-    top: float | None = None,
+    maximum: float | None = None,
     wide: bool = False,
     legend: bool = True,
 ) -> Markup:
-    """One group a label, from the top down, with a bar for each series."""
-    rows = len(labels) * (1 + (len(series) - 1) * FURTHER_BAR)
-    chart = _horizontal(pygal.HorizontalBar, rows, formatter, top, legend=legend, wide=wide)
+    """Draw one group of horizontal bars for each label, from top to bottom, with one bar for each series."""
+    rows = len(labels) * (1 + (len(series) - 1) * EXTRA_BAR_ROWS)
+    chart = _horizontal(pygal.HorizontalBar, rows, formatter, maximum, legend=legend, wide=wide)
     chart.config(show_legend=legend, legend_at_bottom_columns=len(series))
     chart.x_labels = list(reversed(labels))
     for name, values in series.items():
-        chart.add(name, [_bar(colours[name], value) for value in reversed(values)])
+        chart.add(name, [_value(colours[name], value) for value in reversed(values)])
     return _svg(chart, description, legend=[colours[name] for name in series])
 
 
-def stacked_rows(
+def stacked_bar_chart(
     description: str,
     labels: Sequence[str],
     series: Mapping[str, Sequence[float]],
@@ -101,19 +110,19 @@ def stacked_rows(
     colours: Mapping[str, str],
     formatter: Callable[[float], str],
     legend: bool = True,
-    top: float | None = None,
+    maximum: float | None = None,
 ) -> Markup:
-    """One row a label, in which the series follow each other."""
-    chart = _horizontal(pygal.HorizontalStackedBar, len(labels), formatter, top, legend=legend, wide=True)
+    """Draw one horizontal bar for each label, in which the values of the series follow each other."""
+    chart = _horizontal(pygal.HorizontalStackedBar, len(labels), formatter, maximum, legend=legend, wide=True)
     chart.config(show_legend=legend, legend_at_bottom_columns=len(series))
     chart.x_labels = list(reversed(labels))
     for name, values in series.items():
-        chart.add(name, [_bar(colours[name], value) for value in reversed(values)])
+        chart.add(name, [_value(colours[name], value) for value in reversed(values)])
     return _svg(chart, description, legend=[colours[name] for name in series])
 
 
 def histogram(description: str, labels: Sequence[str], counts: Sequence[int]) -> Markup:
-    """Upright bars without gaps to speak of, with the counts as tooltips."""
+    """Draw vertical bars; the counts are tooltips."""
     chart = pygal.Bar(
         **_COMMON,
         width=HISTOGRAM_WIDTH,
@@ -137,30 +146,31 @@ def _horizontal(
     kind: Callable[..., Any],
     rows: float,
     formatter: Callable[[float], str],
-    top: float | None,
+    maximum: float | None,
     *,
     legend: bool = False,
     wide: bool = False,
 ) -> Any:
     height = round(rows * ROW_PIXELS) + AXIS_PIXELS + (LEGEND_PIXELS if legend else 0)
-    scale = {"range": (0, top)} if top else {"include_x_axis": True}
+    scale = {"range": (0, maximum)} if maximum else {"include_x_axis": True}
     return kind(
         **_COMMON, width=900 if wide else 430, height=height, value_formatter=formatter, max_scale=5, **scale
     )
 
 
-def _bar(colour: str, value: float | None, spread: Interval | None = None) -> dict[str, Any] | None:
+def _value(colour: str, value: float | None, interval: Interval | None = None) -> dict[str, Any] | None:
+    """A value as pygal takes it."""
     if value is None:
         return None
-    bar: dict[str, Any] = {"value": value, "color": f"var(--{colour})"}
-    if spread is not None:
-        bar["ci"] = {"low": spread.low, "high": spread.high}
-    return bar
+    entry: dict[str, Any] = {"value": value, "color": f"var(--{colour})"}
+    if interval is not None:
+        entry["ci"] = {"low": interval.low, "high": interval.high}
+    return entry
 
 
 def _svg(chart: Any, description: str, legend: Sequence[str] = ()) -> Markup:
     def clean(root: Any) -> Any:
-        _prune(root)
+        _clean_children(root)
         root.attrib.pop("id", None)
         root.set("role", "img")
         root.set("aria-label", description)
@@ -172,27 +182,27 @@ def _svg(chart: Any, description: str, legend: Sequence[str] = ()) -> Markup:
 
     chart.add_xml_filter(clean)
     svg: str = chart.render(is_unicode=True)
-    # pygal escapes what it writes; the declaration has no place within a page.
-    return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn by pygal, which escapes its texts)
+    # The XML declaration before <svg> is not allowed inside a page.
+    return Markup(svg[svg.index("<svg") :])  # noqa: S704 (pygal escapes the texts)
 
 
-def _prune(parent: Any) -> None:
-    """Drop what is not a picture, and make values into titles, which browsers show as tooltips."""
+def _clean_children(parent: Any) -> None:
+    """Remove elements that are not part of the drawing; turn values into <title>, shown as a tooltip."""
     texts = {child.get("class"): child.text for child in _elements(parent) if child.tag == "desc"}
     for child in list(parent):
-        named = child.get("class") or ""
-        if not isinstance(child.tag, str) or child.tag in DROPPED or named in DROPPED_CLASSES:
+        css_class = child.get("class") or ""
+        if not isinstance(child.tag, str) or child.tag in REMOVED_TAGS or css_class in REMOVED_CLASSES:
             parent.remove(child)
         elif child.tag == "title":
-            # The chart's name and the guides' positions; aria-label has the first.
+            # pygal's titles: the name of the chart, which aria-label repeats, and positions of grid lines.
             parent.remove(child)
         elif child.tag == "desc":
             child.tag = "title"
             child.attrib.clear()
-            where = texts.get("x_label")
-            child.text = f"{where}: {child.text}" if where else child.text
+            label = texts.get("x_label")
+            child.text = f"{label}: {child.text}" if label else child.text
         else:
-            _prune(child)
+            _clean_children(child)
 
 
 def _elements(parent: Any) -> Iterable[Any]:

@@ -1,8 +1,8 @@
-"""What the pages share: their frame, how numbers are shown, and the pictures of a dataset.
+"""Shared parts of the pages: the template environment, number formats, and the charts of a dataset.
 
-A page is one file that needs neither network nor script. Whatever comes from queries or models is text to it:
-the template engine escapes it, the charts' library escapes its labels, and the page forbids itself to load or
-run anything.
+A page is one HTML file without scripts that loads nothing. Text from queries and models is escaped by the
+template engine and by the chart library, and the page's Content-Security-Policy forbids to load or run
+anything.
 """
 
 from __future__ import annotations
@@ -26,54 +26,62 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 
 
-class Picture(NamedTuple):
-    """A chart with its heading and what to know when reading it; no chart where nothing was measured."""
+class Chart(NamedTuple):
+    """A chart with its heading and a note on how to read it. `svg` is None when nothing was measured."""
 
     title: str
     svg: Markup | None
     note: str = ""
 
 
-def weight_pictures(statistics: Statistics, channel_config: ChannelConfig) -> list[Picture]:
-    """How often each weight stands in the labels, channel by channel; empty without labels."""
+class Tile(NamedTuple):
+    """One of the large figures at the top of a page."""
+
+    value: str
+    label: str
+    note: str
+
+
+def weight_histograms(statistics: Statistics, channel_config: ChannelConfig) -> list[Chart]:
+    """Draw the distribution of each channel's weights in the labels; return an empty list without labels."""
     if not statistics.labelled:
         return []
     bins = [f"{step:g}" for step in statistics.weight_bins]
     return [
-        Picture(
+        Chart(
             channel,
             charts.histogram(f"Labels by weight of {channel}", bins, statistics.weight_histograms[channel]),
-            f"mean {statistics.mean_weights[channel]:.2f}, dominant in "
-            f"{statistics.dominant_counts[channel] / statistics.labelled:.0%}",
+            f"mean {statistics.mean_weights[channel]:.2f}, dominant channel in "
+            f"{statistics.dominant_counts[channel] / statistics.labelled:.0%} of the labels",
         )
         for channel in channel_config.names
     ]
 
 
-def grade(value: float | None) -> str:
-    """A mean on the scale of 1 to 5."""
+def score(value: float | None) -> str:
+    """Format a weight score or a judge grade."""
     return UNKNOWN if value is None else f"{value:.2f}"
 
 
 def percent(value: float | None) -> str:
-    """A share."""
+    """Format a share of 0 to 1 as a percentage."""
     return UNKNOWN if value is None else f"{value:.1%}"
 
 
 def milliseconds(value: float | None) -> str:
-    """A latency."""
+    """Format a latency."""
     return UNKNOWN if value is None else f"{value:,.0f} ms"
 
 
 def dollars(value: float | None) -> str:
-    """US dollars, with enough decimals for a fraction of a cent."""
+    """Format US dollars; amounts below one dollar have four decimals."""
     if value is None:
         return UNKNOWN
     return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
 
 
 def duration(seconds: float | None) -> str:
-    """A time span in the two units that matter."""
+    """Format a time span in its two largest units."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -83,21 +91,21 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def moment(at: datetime) -> str:
-    """A time in UTC."""
+def timestamp(at: datetime) -> str:
+    """Format a time in UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @cache
-def environment() -> Environment:
-    """The templates of the package."""
-    made = Environment(
+def template_environment() -> Environment:
+    """Return the environment of the package's templates with the filters `duration` and `timestamp`."""
+    environment = Environment(
         loader=PackageLoader("distillery.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for shown in (grade, percent, milliseconds, dollars, duration, moment):
-        made.filters[shown.__name__] = shown
-    return made
+    for formatter in (duration, timestamp):
+        environment.filters[formatter.__name__] = formatter
+    return environment

@@ -1,210 +1,274 @@
-"""report.html: one run's verdict on one page."""
+"""report.html: the verdict of a run, the metrics of its candidates, and its history on one page."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery.evaluation.metrics import WEIGHT_SCORE_SCALE
+from distillery.evaluation.metrics import MAX_SCORE, WEIGHT_SCORE_SCALE
 from distillery.reports import charts
+from distillery.reports.charts import Bar
 from distillery.reports.page import (
     UNKNOWN,
-    Picture,
+    Chart,
+    Tile,
     dollars,
     duration,
-    environment,
-    grade,
     milliseconds,
     percent,
-    weight_pictures,
+    score,
+    template_environment,
+    weight_histograms,
 )
 from distillery.runs.states import CANDIDATES, ENDED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from markupsafe import Markup
 
     from distillery.dataset.validation import DatasetReport
     from distillery.evaluation.evaluation import Evaluation, WorstQuery
-    from distillery.evaluation.metrics import CandidateMetrics
+    from distillery.evaluation.metrics import CandidateMetrics, Interval
     from distillery.runs.states import Candidate, Run
     from distillery.task.channels import ChannelConfig
 
-TOP_GRADE = 5.0
-SPREADS = {"weight_score_mean": "weight_score_ci95", "judge_mean": "judge_ci95"}
-MEANINGS: Mapping[Candidate, str] = {
-    "distilled": "the student after distillation",
-    "untuned": "the same model before it",
-    "baseline": "the model in use today, with the teacher prompt",
+    Measured = Mapping[Candidate, CandidateMetrics]
+
+DESCRIPTIONS: Mapping[Candidate, str] = {
+    "distilled": "the student model after distillation",
+    "untuned": "the student model before distillation",
+    "baseline": "the model in use before the first promotion, with the long teacher prompt",
 }
-GRADE_COLOURS = {f"{grade}": f"grade{grade}" for grade in WEIGHT_SCORE_SCALE}
+SCORE_COLOURS = {f"{step}": f"score{step}" for step in WEIGHT_SCORE_SCALE}
 
 
-class Span(NamedTuple):
-    """A stay in a state, in seconds; `lasted` is None for a state that is not left."""
+class Figure(NamedTuple):
+    """A row of the table "All figures": its label, and the text of its cell for each candidate."""
+
+    label: str
+    cell: Callable[[CandidateMetrics], str]
+
+
+def _with_interval(value: float | None, interval: Interval | None, number_format: str = ".2f") -> str:
+    if value is None:
+        return UNKNOWN
+    limits = f" ({interval.low:{number_format}} to {interval.high:{number_format}})" if interval else ""
+    return f"{value:{number_format}}{limits}"
+
+
+def _difference(metrics: CandidateMetrics) -> str:
+    difference = metrics.weight_score_difference
+    if difference is None:
+        return "-"
+    return _with_interval(difference, metrics.weight_score_difference_ci95, "+.2f")
+
+
+def _error(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("queries answered", lambda m: f"{m.answered:,} of {m.answers:,}"),
+    Figure(
+        "weight score, mean (95% interval)",
+        lambda m: _with_interval(m.weight_score_mean, m.weight_score_ci95),
+    ),
+    Figure("weight score, mean difference to the baseline (95% interval)", _difference),
+    Figure("dominant-channel agreement", lambda m: percent(m.dominant_agreement)),
+    Figure("judge grade, mean (95% interval)", lambda m: _with_interval(m.judge_mean, m.judge_ci95)),
+    Figure("judge grades", lambda m: f"{m.judge_grades:,} given, {m.judge_missing:,} missing"),
+    Figure("valid JSON", lambda m: percent(m.valid_json_rate)),
+    Figure("readable, including repaired answers", lambda m: percent(m.readable_rate)),
+    Figure("latency, median", lambda m: milliseconds(m.latency_p50_ms)),
+    Figure("latency, 95th percentile", lambda m: milliseconds(m.latency_p95_ms)),
+    Figure("tokens", lambda m: f"{m.input_tokens:,} input, {m.output_tokens:,} output"),
+    Figure("cost of 1,000 queries", lambda m: dollars(m.cost_per_1000_usd)),
+    Figure("mean absolute error, all channels", lambda m: _error(m.mae)),
+)
+"""Rows of the table. The errors of the single channels follow them."""
+
+
+class StateSpan(NamedTuple):
+    """The time a run spent in a state, in seconds. `lasted` is None for a state that ends a run."""
 
     state: str
     step: str
-    at: datetime
+    entered: datetime
     offset: float
     lasted: float | None
 
 
-def render(evaluation: Evaluation, run: Run, validation: DatasetReport, channel_config: ChannelConfig) -> str:
-    """The page. `run` may still be on its way to the verdict; the timeline then ends with the evaluation."""
+def render_run_report(
+    evaluation: Evaluation, run: Run, validation: DatasetReport, channel_config: ChannelConfig
+) -> str:
+    """Return the page. The timeline of a run that has not ended yet ends with the evaluation."""
     measured = {name: evaluation.candidates[name] for name in CANDIDATES if name in evaluation.candidates}
     spans = timeline(run, evaluation.evaluated_at)
     return (
-        environment()
+        template_environment()
         .get_template("report.html.j2")
         .render(
             evaluation=evaluation,
             run=run,
             validation=validation,
-            channels=channel_config.names,
-            basis=basis(evaluation, validation),
+            comparison_basis=comparison_basis(evaluation, validation),
             measured=measured,
-            meanings=MEANINGS,
+            descriptions=DESCRIPTIONS,
             tiles=_tiles(measured),
-            weight_pictures=weight_pictures(validation.statistics, channel_config),
-            candidate_pictures=_candidate_pictures(measured),
-            channel_errors=_channel_errors(measured, channel_config),
-            weight_score_mix=_weight_score_mix(measured),
-            worst=[(query, _worst_picture(query, channel_config)) for query in evaluation.worst],
+            weight_histograms=weight_histograms(validation.statistics, channel_config),
+            candidate_charts=_candidate_charts(measured),
+            channel_errors=_channel_error_chart(measured, channel_config.names),
+            score_shares=_score_share_chart(measured),
+            worst=[(query, _worst_query_chart(query, channel_config.names)) for query in evaluation.worst],
             spans=spans,
-            timeline=_timeline_picture(spans),
+            timeline=_timeline_chart(spans),
             lineage=_lineage(evaluation, run, validation),
+            figures=_figures(measured, channel_config.names),
         )
     )
 
 
-def basis(evaluation: Evaluation, validation: DatasetReport) -> str:
-    """What the comparison rests on, in a sentence or two: whose answers, and whether they were trained on."""
+def comparison_basis(evaluation: Evaluation, validation: DatasetReport) -> str:
+    """Say what the answers are compared with, and whether the student was trained on the same queries."""
     queries = f"{evaluation.holdout:,} queries"
     if evaluation.reference == "teacher":
-        few = f"only {validation.labelled:,} labels" if validation.labelled else "no labels"
+        labels = f"only {validation.labelled:,} labels" if validation.labelled else "no labels"
         return (
-            f"The dataset has {few}, so the answers to {queries} are compared with the teacher's own. The "
-            "student was trained on these queries too: the figures say how closely it follows the teacher, "
-            "and rather flatter it."
+            f"The dataset has {labels}, so the answers to {queries} are compared with the teacher's answers. "
+            "The student was trained on the same queries: the figures show how closely it follows the "
+            "teacher, and are too high for queries it has not seen."
         )
     if "holdout_in_training" in validation.finding_counts:
         return (
-            f"The answers to {queries} are compared with their labels, on which the student was trained as "
-            "well, because nothing could be spared: the figures flatter it."
+            f"The answers to {queries} are compared with their labels. The dataset is too small for a "
+            "separate holdout, so the student was trained on the same queries: the figures are too high for "
+            "queries it has not seen."
         )
-    return f"The answers to {queries} that the student has never seen are compared with their labels."
+    return (
+        f"The answers to {queries} of the holdout, on which the student was not trained, are compared with "
+        "their labels."
+    )
 
 
-def timeline(run: Run, until: datetime) -> list[Span]:
-    """The run's states in their order; the last one lasts `until` unless it is an end."""
+def timeline(run: Run, until: datetime) -> list[StateSpan]:
+    """Return the states of a run in order. The last state lasts `until` that time, unless it ends the run."""
     moves = sorted(run.history, key=lambda move: move.at)
     if not moves:
         return []
     start = moves[0].at
     spans = [
-        Span(
+        StateSpan(
             move.state,
             move.step,
             move.at,
             (move.at - start).total_seconds(),
-            (after.at - move.at).total_seconds(),
+            (following.at - move.at).total_seconds(),
         )
-        for move, after in pairwise(moves)
+        for move, following in pairwise(moves)
     ]
     last = moves[-1]
     lasted = None if last.state in ENDED else max((until - last.at).total_seconds(), 0.0)
-    return [*spans, Span(last.state, last.step, last.at, (last.at - start).total_seconds(), lasted)]
+    return [*spans, StateSpan(last.state, last.step, last.at, (last.at - start).total_seconds(), lasted)]
 
 
-def _tiles(measured: Mapping[Candidate, CandidateMetrics]) -> list[tuple[str, str, str]]:
-    """The distilled model's four figures, each with the baseline's."""
-    mine, theirs = measured.get("distilled"), measured.get("baseline")
-    if mine is None:
+def _tiles(measured: Measured) -> list[Tile]:
+    """The distilled model's main figures, each with the baseline's."""
+    distilled, baseline = measured.get("distilled"), measured.get("baseline")
+    if distilled is None:
         return []
-    figures: tuple[tuple[str, Callable[[float | None], str], str], ...] = (
-        ("mean weight score of 5", grade, "weight_score_mean"),
+    formats: tuple[tuple[str, Callable[[float | None], str], str], ...] = (
+        ("mean weight score (1 to 5)", score, "weight_score_mean"),
         ("valid JSON", percent, "valid_json_rate"),
         ("median latency", milliseconds, "latency_p50_ms"),
         ("per 1,000 queries", dollars, "cost_per_1000_usd"),
     )
     return [
-        (name, shown(getattr(mine, field)), f"baseline {shown(getattr(theirs, field, None))}")
-        for name, shown, field in figures
+        Tile(shown(getattr(distilled, field)), label, f"baseline {shown(getattr(baseline, field, None))}")
+        for label, shown, field in formats
     ]
 
 
-def _candidate_pictures(measured: Mapping[Candidate, CandidateMetrics]) -> list[Picture]:
-    def chart(
-        title: str, field: str, shown: Callable[[float | None], str], note: str, top: float | None = None
-    ) -> Picture:
-        rows = [
-            (f"{name}  {shown(value)}", name, value, getattr(metrics, SPREADS.get(field, ""), None))
-            for name, metrics in measured.items()
-            for value in [getattr(metrics, field)]
-        ]
-        drawn = any(value is not None for _, _, value, _ in rows)
-        svg = charts.bars(title, rows, top=top, formatter=lambda value: f"{value:g}") if drawn else None
-        return Picture(title, svg, note if drawn else "Not measured for any candidate.")
-
+def _candidate_charts(measured: Measured) -> list[Chart]:
     missing = ", ".join(
-        f"{metrics.judge_missing} of {name}" for name, metrics in measured.items() if metrics.judge_missing
+        f"{metrics.judge_missing:,} of {name}" for name, metrics in measured.items() if metrics.judge_missing
     )
-    judged = f"1 to 5 by a model as judge{missing and f'; without a grade: {missing}'}"
     return [
-        chart(
+        _candidate_chart(
             "Mean weight score",
-            "weight_score_mean",
-            grade,
-            "1 to 5 against the reference; lines: 95 % interval",
-            TOP_GRADE,
+            measured,
+            lambda m: (m.weight_score_mean, m.weight_score_ci95),
+            score,
+            "1 to 5, computed against the reference; higher is better. Lines: 95% interval",
+            MAX_SCORE,
         ),
-        chart(
+        _candidate_chart(
             "Mean judge grade",
-            "judge_mean",
-            grade,
-            judged,
-            TOP_GRADE,
+            measured,
+            lambda m: (m.judge_mean, m.judge_ci95),
+            score,
+            "1 to 5, given by a model that compares the answer with the reference; higher is better. "
+            f"Lines: 95% interval{missing and f'. Missing grades: {missing}'}",
+            MAX_SCORE,
         ),
-        _latency_picture(measured),
-        chart(
+        _latency_chart(measured),
+        _candidate_chart(
             "Cost of 1,000 queries",
-            "cost_per_1000_usd",
+            measured,
+            lambda m: (m.cost_per_1000_usd, None),
             dollars,
-            "USD, tokens at list prices; lower is better",
+            "USD, input and output tokens at list prices; lower is better",
         ),
     ]
 
 
-def _latency_picture(measured: Mapping[Candidate, CandidateMetrics]) -> Picture:
+def _candidate_chart(
+    title: str,
+    measured: Measured,
+    figure: Callable[[CandidateMetrics], tuple[float | None, Interval | None]],
+    shown: Callable[[float | None], str],
+    note: str,
+    maximum: float | None = None,
+) -> Chart:
+    """Draw one bar for each candidate; `figure` returns its value and interval."""
+    bars = []
+    for name, metrics in measured.items():
+        value, interval = figure(metrics)
+        bars.append(Bar(f"{name}  {shown(value)}", name, value, interval))
+    if all(bar.value is None for bar in bars):
+        return Chart(title, None, "Not measured for any candidate.")
+    svg = charts.bar_chart(title, bars, maximum=maximum, formatter=lambda value: f"{value:g}")
+    return Chart(title, svg, note)
+
+
+def _latency_chart(measured: Measured) -> Chart:
     series = {
         "median": [metrics.latency_p50_ms for metrics in measured.values()],
         "95th percentile": [metrics.latency_p95_ms for metrics in measured.values()],
     }
-    drawn = any(value is not None for values in series.values() for value in values)
-    svg = charts.grouped_bars(
+    if all(value is None for values in series.values() for value in values):
+        return Chart("Latency", None, "No candidate answered.")
+    svg = charts.grouped_bar_chart(
         "Latency in milliseconds",
         [f"{name}  {milliseconds(metrics.latency_p50_ms)}" for name, metrics in measured.items()],
         series,
         colours={"median": "strong", "95th percentile": "soft"},
         formatter=lambda value: f"{value:,.0f}",
     )
-    note = "milliseconds as Bedrock reports them, without the network; lower is better"
-    return Picture("Latency", svg, note) if drawn else Picture("Latency", None, "No candidate answered.")
+    return Chart(
+        "Latency", svg, "milliseconds, as Bedrock reports them, without the network; lower is better"
+    )
 
 
-def _channel_errors(
-    measured: Mapping[Candidate, CandidateMetrics], channel_config: ChannelConfig
-) -> Markup | None:
+def _channel_error_chart(measured: Measured, channels: Sequence[str]) -> Markup | None:
     if not any(metrics.mae_per_channel for metrics in measured.values()):
         return None
-    return charts.grouped_bars(
+    return charts.grouped_bar_chart(
         "Mean absolute error per channel",
-        channel_config.names,
+        channels,
         {
-            name: [metrics.mae_per_channel.get(channel) for channel in channel_config.names]
+            name: [metrics.mae_per_channel.get(channel) for channel in channels]
             for name, metrics in measured.items()
         },
         colours={name: name for name in measured},
@@ -213,45 +277,45 @@ def _channel_errors(
     )
 
 
-def _weight_score_mix(measured: Mapping[Candidate, CandidateMetrics]) -> Markup | None:
+def _score_share_chart(measured: Measured) -> Markup | None:
     compared = {name: metrics for name, metrics in measured.items() if metrics.compared}
     if not compared:
         return None
-    return charts.stacked_rows(
+    return charts.stacked_bar_chart(
         "Share of answers by weight score",
         list(compared),
         {
-            f"{grade}": [100 * m.weight_score_counts[grade] / m.compared for m in compared.values()]
-            for grade in WEIGHT_SCORE_SCALE
+            f"{step}": [100 * m.weight_score_counts[step] / m.compared for m in compared.values()]
+            for step in WEIGHT_SCORE_SCALE
         },
-        colours=GRADE_COLOURS,
-        formatter=lambda value: f"{value:.0f} %",
-        top=100,
+        colours=SCORE_COLOURS,
+        formatter=lambda value: f"{value:.0f}%",
+        maximum=100,
     )
 
 
-def _worst_picture(query: WorstQuery, channel_config: ChannelConfig) -> Markup:
+def _worst_query_chart(query: WorstQuery, channels: Sequence[str]) -> Markup:
     series: dict[str, list[float | None]] = {
-        "reference": [query.reference.get(channel) for channel in channel_config.names]
+        "reference": [query.reference.get(channel) for channel in channels]
     }
     if query.predicted is not None:
-        series["distilled"] = [query.predicted.get(channel) for channel in channel_config.names]
-    return charts.grouped_bars(
+        series["distilled"] = [query.predicted.get(channel) for channel in channels]
+    return charts.grouped_bar_chart(
         "Reference and predicted weights",
-        channel_config.names,
+        channels,
         series,
         colours={"reference": "reference", "distilled": "distilled"},
         formatter=lambda value: f"{value:g}",
-        top=1.0,
+        maximum=1.0,
         legend=False,
     )
 
 
-def _timeline_picture(spans: list[Span]) -> Markup | None:
+def _timeline_chart(spans: list[StateSpan]) -> Markup | None:
     timed = [span for span in spans if span.lasted is not None]
     if not timed:
         return None
-    return charts.stacked_rows(
+    return charts.stacked_bar_chart(
         "Time spent in each state",
         [f"{span.state.lower()}  {duration(span.lasted)}" for span in timed],
         {
@@ -265,14 +329,18 @@ def _timeline_picture(spans: list[Span]) -> Markup | None:
 
 
 def _lineage(evaluation: Evaluation, run: Run, validation: DatasetReport) -> list[tuple[str, str]]:
+    """What the run was made from and what it made; entries without a value are left out."""
     source = run.source
-    after = "moves right after this report" if evaluation.verdict.promote else "stays as it is"
-    rows = [
+    version_after = _version(run.active_model_version_after) or (
+        "set after this report" if evaluation.verdict.promote else "unchanged"
+    )
+    entries = [
         ("run", run.run_id),
         ("dataset", f"s3://{source.bucket}/{source.key}"),
         ("object version", source.version_id),
-        ("fingerprint of the content", validation.fingerprint or run.fingerprint or UNKNOWN),
-        ("records trained on, held out", f"{validation.train:,}, {validation.holdout:,}"),
+        ("content fingerprint", validation.fingerprint or run.fingerprint or UNKNOWN),
+        ("training records", f"{validation.train:,}"),
+        ("holdout records", f"{validation.holdout:,}"),
         ("channel configuration digest", run.channel_config_digest or UNKNOWN),
         *((f"{name} prompt digest", digest) for name, digest in sorted(run.prompt_digests.items())),
         *((f"{name} model", model) for name, model in run.models.items()),
@@ -280,12 +348,26 @@ def _lineage(evaluation: Evaluation, run: Run, validation: DatasetReport) -> lis
         ("custom model", run.model_arn or UNKNOWN),
         ("deployment", run.deployment_arn or UNKNOWN),
         *((f"judge job, {name}", arn) for name, arn in run.evaluation_jobs.items()),
-        ("active model, version before", _version(run.active_model_version_before) or UNKNOWN),
-        ("active model, version after", _version(run.active_model_version_after) or after),
+        ("active-model version before", _version(run.active_model_version_before) or UNKNOWN),
+        ("active-model version after", version_after),
         ("prices as of", evaluation.prices_as_of.isoformat()),
     ]
-    return [(name, value) for name, value in rows if value]
+    return [(label, value) for label, value in entries if value]
 
 
 def _version(number: int | None) -> str:
     return "" if number is None else str(number)
+
+
+def _figures(measured: Measured, channels: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The rows of the table "All figures": a label and a cell for each candidate."""
+    candidates = measured.values()
+    figures = [(figure.label, [figure.cell(metrics) for metrics in candidates]) for figure in FIGURES]
+    errors = [
+        (
+            f"mean absolute error, {channel}",
+            [_error(metrics.mae_per_channel.get(channel)) for metrics in candidates],
+        )
+        for channel in channels
+    ]
+    return figures + errors

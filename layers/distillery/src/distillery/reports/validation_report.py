@@ -1,4 +1,4 @@
-"""validation.html: what the doctor says of a dataset, on one page, pictures first."""
+"""validation.html: the findings and the statistics of a dataset on one page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from distillery.dataset.findings import CODES, SEVERITIES
 from distillery.reports import charts
-from distillery.reports.page import Picture, environment, percent, weight_pictures
+from distillery.reports.charts import Bar
+from distillery.reports.page import Chart, Tile, percent, template_environment, weight_histograms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from distillery.dataset.validation import DatasetReport
     from distillery.task.channels import ChannelConfig
 
-OFFENDERS = 10
-"""Findings of one code that are shown; validation.json has more."""
-LANGUAGES = 8
-COLOURS: Mapping[Severity, str] = {"error": "no", "warning": "baseline", "note": "soft"}
+FINDINGS_SHOWN = 10
+"""Findings listed for each code. validation.json lists more."""
+LANGUAGES_SHOWN = 8
+SEVERITY_COLOURS: Mapping[Severity, str] = {"error": "no", "warning": "baseline", "note": "soft"}
 
 
 class Found(NamedTuple):
-    """A code with how often it was found, and the first findings."""
+    """A code, how many times it was found, and its first findings."""
 
     code: str
     kind: Code
@@ -33,104 +34,109 @@ class Found(NamedTuple):
 
 
 def render_validation(report: DatasetReport, channel_config: ChannelConfig) -> str:
-    """The page. It holds nothing that is not in the report, and is the same each time it is drawn."""
+    """Return the page. The same report always gives the same page."""
     return (
-        environment()
+        template_environment()
         .get_template("validation.html.j2")
         .render(
             report=report,
             tiles=_tiles(report),
-            weight_pictures=weight_pictures(report.statistics, channel_config),
-            coverage=_coverage(report),
-            codes=_codes_picture(found_by_code(report)),
-            strata=_strata_picture(report),
+            weight_histograms=weight_histograms(report.statistics, channel_config),
+            coverage=_coverage_charts(report),
+            codes=_codes_chart(found_by_code(report)),
+            strata=_strata_chart(report),
             found=found_by_code(report),
         )
     )
 
 
 def found_by_code(report: DatasetReport) -> list[Found]:
-    """The codes found, the worst and the commonest first."""
+    """Return the codes found, by severity and then by number."""
     found = [
-        Found(code, CODES[code], count, [f for f in report.findings if f.code == code][:OFFENDERS])
+        Found(code, CODES[code], count, [f for f in report.findings if f.code == code][:FINDINGS_SHOWN])
         for code, count in report.finding_counts.items()
     ]
     return sorted(found, key=lambda one: (SEVERITIES.index(one.kind.severity), -one.times, one.code))
 
 
-def _tiles(report: DatasetReport) -> list[tuple[str, str, str]]:
+def _tiles(report: DatasetReport) -> list[Tile]:
     def share(part: int, whole: int) -> str:
         return f"{percent(part / whole)} of {whole:,}" if whole else ""
 
     return [
-        (f"{report.accepted:,}", "lines accepted", share(report.accepted, report.lines)),
-        (f"{report.quarantined:,}", "lines set aside", share(report.quarantined, report.lines)),
-        (f"{report.fixed:,}", "lines fixed", share(report.fixed, report.lines)),
-        (f"{report.labelled:,}", "labels", share(report.labelled, report.statistics.records)),
-        (f"{report.distinct:,}", "distinct queries", share(report.distinct, report.statistics.records)),
-        (f"{report.holdout:,}", "held out", f"{report.train:,} to train on"),
+        Tile(f"{report.accepted:,}", "lines accepted", share(report.accepted, report.lines)),
+        Tile(f"{report.quarantined:,}", "lines quarantined", share(report.quarantined, report.lines)),
+        Tile(f"{report.fixed:,}", "lines fixed", share(report.fixed, report.lines)),
+        Tile(f"{report.labelled:,}", "labels", share(report.labelled, report.statistics.records)),
+        Tile(f"{report.distinct:,}", "distinct queries", share(report.distinct, report.statistics.records)),
+        Tile(f"{report.holdout:,}", "holdout records", f"{report.train:,} training records"),
     ]
 
 
-def _coverage(report: DatasetReport) -> list[Picture]:
+def _coverage_charts(report: DatasetReport) -> list[Chart]:
     statistics = report.statistics
-    pictures = []
+    coverage = []
     if statistics.labelled:
-        pictures.append(
-            Picture(
-                "Dominant channel",
-                _bars("Labels by dominant channel", statistics.dominant_counts),
-                f"of {statistics.labelled:,} labels; a tie counts for the channel named first",
-            )
+        svg = _counts_chart("Labels by dominant channel", statistics.dominant_counts)
+        note = (
+            f"the channel with the largest weight, in {statistics.labelled:,} labels; in a tie, the first "
+            "channel of the channel configuration"
         )
+        coverage.append(Chart("Dominant channel", svg, note))
     if statistics.records:
         lengths = {
             f"up to {part.up_to:,}" if part.up_to else "more": part.queries
             for part in statistics.query_lengths
         }
-        pictures.append(Picture("Length", _bars("Queries by length", lengths), "characters of a query"))
+        svg = _counts_chart("Queries by length", lengths)
+        coverage.append(Chart("Query length", svg, "characters per query"))
     if statistics.languages:
-        svg = _bars("Queries by language", dict(list(statistics.languages.items())[:LANGUAGES]))
-        note = f"of {statistics.sampled:,} distinct queries chosen by hash; ISO 639 codes, as a model sees it"
-        pictures.append(Picture("Language", svg, note))
+        svg = _counts_chart("Queries by language", dict(list(statistics.languages.items())[:LANGUAGES_SHOWN]))
+        note = f"ISO 639 codes, detected in {statistics.sampled:,} distinct queries (sampled by hash)"
+        coverage.append(Chart("Language", svg, note))
     if statistics.shapes:
-        svg = _bars("Queries by shape", {shape.shape: shape.queries for shape in statistics.shapes})
+        svg = _counts_chart(
+            "Queries by template", {shape.shape: shape.queries for shape in statistics.shapes}
+        )
         shared = sum(shape.queries for shape in statistics.shapes)
-        note = f"{percent(shared / statistics.sampled)} of {statistics.sampled:,} have one of these"
-        pictures.append(Picture("Commonest shapes", svg, note))
-    return pictures
+        note = f"{percent(shared / statistics.sampled)} of {statistics.sampled:,} queries match one of these"
+        coverage.append(Chart("Most common query templates", svg, note))
+    return coverage
 
 
-def _bars(description: str, counts: Mapping[str, int]) -> Markup:
-    rows = [(f"{_cut(name)}  {count:,}", "distilled", float(count), None) for name, count in counts.items()]
-    return charts.bars(description, rows, formatter=lambda value: f"{value:,.0f}")
+def _counts_chart(description: str, counts: Mapping[str, int]) -> Markup:
+    bars = [Bar(f"{_shorten(name)}  {count:,}", "distilled", float(count)) for name, count in counts.items()]
+    return charts.bar_chart(description, bars, formatter=lambda value: f"{value:,.0f}")
 
 
-def _cut(name: str, most: int = 34) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _shorten(name: str, length: int = 34) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
-def _codes_picture(found: list[Found]) -> Markup | None:
+def _codes_chart(found: list[Found]) -> Markup | None:
     if not found:
         return None
-    return charts.bars(
+    return charts.bar_chart(
         "Findings by code",
-        [(f"{one.code}  {one.times:,}", COLOURS[one.kind.severity], float(one.times), None) for one in found],
+        [
+            Bar(f"{one.code}  {one.times:,}", SEVERITY_COLOURS[one.kind.severity], float(one.times))
+            for one in found
+        ],
         formatter=lambda value: f"{value:,.0f}",
     )
 
 
-def _strata_picture(report: DatasetReport) -> Markup | None:
+def _strata_chart(report: DatasetReport) -> Markup | None:
     if not report.split.strata or not report.holdout:
         return None
-    return charts.grouped_bars(
-        "Records held out by dominant channel",
+    return charts.grouped_bar_chart(
+        "Holdout records by dominant channel",
         list(report.split.strata),
         {
-            "wanted": [float(part.wanted) for part in report.split.strata.values()],
-            "held": [float(part.held) for part in report.split.strata.values()],
+            "target": [float(part.wanted) for part in report.split.strata.values()],
+            "held out": [float(part.held) for part in report.split.strata.values()],
         },
-        colours={"wanted": "reference", "held": "distilled"},
+        colours={"target": "reference", "held out": "distilled"},
         formatter=lambda value: f"{value:,.0f}",
         wide=True,
     )

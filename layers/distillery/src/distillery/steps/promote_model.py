@@ -14,10 +14,10 @@ from distillery.aws.stack_config import run_channel_config, stack_prices
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import Permanent
 from distillery.evaluation.answers import load_answers
-from distillery.evaluation.evaluation import Evaluation, Subject, evaluate
+from distillery.evaluation.evaluation import CandidateInput, Evaluation, evaluate_candidates
 from distillery.evaluation.gate import GateRules
 from distillery.evaluation.judging import is_judge_output, read_judge_outputs
-from distillery.reports.run_report import render
+from distillery.reports.run_report import render_run_report
 from distillery.runs.states import CANDIDATES, Candidate, Run, State, now
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation
     grades = read_judge_outputs(
         {candidate: _judge_output(run.run_id, candidate, bucket) for candidate in CANDIDATES}, METRIC
     )
-    subjects = {
-        candidate: Subject(
+    candidates = {
+        candidate: CandidateInput(
             model_id=models[candidate][0],
             answers=load_answers(bucket.read(predictions_key(run.run_id, candidate))),
             price=models[candidate][1],
@@ -109,9 +109,9 @@ def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation
         )
         for candidate in CANDIDATES
     }
-    return evaluate(
+    return evaluate_candidates(
         run.run_id,
-        subjects,
+        candidates,
         run_channel_config(bucket, run.run_id),
         GateRules(
             min_weight_score=settings.min_weight_score,
@@ -159,5 +159,7 @@ def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> 
 
 def _write_report(run: Run, bucket: Bucket) -> None:
     evaluation = Evaluation.model_validate_json(bucket.read(run_key(run.run_id, EVALUATION)))
-    page = render(evaluation, run, _validation(run, bucket), run_channel_config(bucket, run.run_id))
+    page = render_run_report(
+        evaluation, run, _validation(run, bucket), run_channel_config(bucket, run.run_id)
+    )
     bucket.put(run_key(run.run_id, REPORT), page.encode(), "text/html; charset=utf-8")

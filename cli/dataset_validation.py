@@ -1,4 +1,4 @@
-"""Examining a file offline: the same checks as a dropped dataset gets, with a fixed copy if wanted."""
+"""Validating a dataset file offline, with the checks that the stack runs on an uploaded dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
-from cli import screens
+from cli.console import table
+from cli.exit_codes import FINDINGS, SUCCESS
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import counted
@@ -24,26 +25,26 @@ if TYPE_CHECKING:
 
     from distillery.task.channels import ChannelConfig
 
-CLEAN, FOUND, UNREADABLE = 0, 1, 2
 NO_LINES = ("empty_file", "binary_file", "compressed_file")
-"""Codes of files that cannot be read as lines."""
-OFFENDERS_PER_CODE = 3
+"""Codes of the findings for files that cannot be read as lines."""
+FINDINGS_PER_CODE = 3
+"""Findings of one code that the table shows."""
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
 
 class UnreadableFile(BadInput):
-    """There is nothing to examine."""
+    """The file cannot be read as lines of text."""
 
 
-def examine(
+def validate_file(
     file: Path, channel_config: ChannelConfig, console: Console, fix: Path | None = None
 ) -> DatasetReport:
-    """Examine a file, and write the fixed one to `fix` and the fixes to `<fix>.diff`.
+    """Validate a file. With `fix`, write the fixed dataset there and the changes to `<fix>.diff`.
 
-    Raises UnreadableFile where the file has no lines to examine; nothing is written then.
+    Raises UnreadableFile if the file has no lines of text. Nothing is written in that case.
     """
     if fix is not None and fix.resolve() == file.resolve():
-        raise BadInput(f"{fix} is the file itself.", fix="Name another one for what is fixed.")
+        raise BadInput(f"{fix} is the dataset itself.", fix="Set --fix to another file.")
     with contextlib.ExitStack() as stack:
         try:
             source = stack.enter_context(file.open("rb"))
@@ -54,7 +55,7 @@ def examine(
         diff = stack.enter_context(_written(diff_of(fix))) if fix else None
         progress = stack.enter_context(_progress(console))
         report = validate_dataset(
-            _Watched(source, progress, size, file),
+            _WithProgress(source, progress, size, file),
             channel_config=channel_config,
             rules=Rules(),
             train=stack.enter_context(tempfile.TemporaryFile()),
@@ -62,52 +63,54 @@ def examine(
             diff=diff,
             fixed=fixed,
         )
-        # Raised within: what was begun to be written is dropped.
-        if not_lines := _why_unreadable(report):
-            raise UnreadableFile(f"{file}: {not_lines}")
+        # Raised within the with statement, so that _written() removes its temporary files.
+        if reason := _why_unreadable(report):
+            raise UnreadableFile(f"{file}: {reason}")
     return report.model_copy(update={"dataset": file.name})
 
 
 def write_page(path: Path, report: DatasetReport, channel_config: ChannelConfig) -> None:
-    """Write what was found as a page."""
+    """Write the findings as an HTML page."""
     with _written(path) as file:
         file.write(render_validation(report, channel_config).encode())
 
 
 def diff_of(fix: Path) -> Path:
-    """Where the fixes of a file are written."""
+    """The file for the changes that were made in the fixed dataset."""
     return fix.with_name(f"{fix.name}.diff")
 
 
 def exit_code(report: DatasetReport) -> int:
-    """0 without errors and warnings; notes do not count."""
-    return FOUND if report.errors or report.warnings else CLEAN
+    """FINDINGS if the dataset has errors or warnings. Notes do not count."""
+    return FINDINGS if report.errors or report.warnings else SUCCESS
 
 
-def show_examination(console: Console, report: DatasetReport, fix: Path | None) -> None:
-    """A table by code, the first offenders, what the dataset covers, and what was written."""
+def show_report(console: Console, report: DatasetReport, fix: Path | None) -> None:
+    """Print the findings by code, the first of each code, what the dataset covers and what was written."""
     found = found_by_code(report)
     if found:
-        console.print(_by_code(found))
+        console.print(_codes_table(found))
         console.print()
-        console.print(_offenders(found))
+        console.print(_findings_table(found))
         console.print()
-    console.print(_covered(report), markup=False, soft_wrap=True)
+    console.print(_coverage(report), markup=False, soft_wrap=True)
     for reason in report.reasons:
-        console.print(f"[red]It would be rejected:[/] {escape(reason)}", soft_wrap=True)
+        console.print(f"[red]The stack would reject the dataset:[/] {escape(reason)}", soft_wrap=True)
     if fix is not None:
-        told = f"{counted(report.fixed, 'line')} fixed and {counted(report.quarantined, 'line')} left out"
-        console.print(f"{fix} has {told}; {diff_of(fix).name} shows each.", markup=False, soft_wrap=True)
-    sums = ", ".join(
+        changes = f"{counted(report.fixed, 'line')} fixed, {counted(report.quarantined, 'line')} quarantined"
+        console.print(
+            f"Wrote {fix} ({changes}) and the changes to {diff_of(fix)}.", markup=False, soft_wrap=True
+        )
+    counts = ", ".join(
         counted(count, word)
         for count, word in ((report.errors, "error"), (report.warnings, "warning"), (report.notes, "note"))
     )
-    verdict = "[green]Clean[/]" if exit_code(report) == CLEAN else "[yellow]Findings[/]"
-    console.print(f"{verdict}: {counted(report.lines, 'line')}, {sums}.", soft_wrap=True)
+    verdict = "[green]Clean[/]" if exit_code(report) == SUCCESS else "[yellow]Findings[/]"
+    console.print(f"{verdict}: {counted(report.lines, 'line')}, {counts}.", soft_wrap=True)
 
 
-def _by_code(found: list[Found]) -> Table:
-    rows = screens.table("severity", "code", "count", "what it means", numbers=["count"])
+def _codes_table(found: list[Found]) -> Table:
+    rows = table("severity", "code", "count", "meaning", numbers=["count"])
     for one in found:
         severity = one.kind.severity
         rows.add_row(
@@ -119,17 +122,17 @@ def _by_code(found: list[Found]) -> Table:
     return rows
 
 
-def _offenders(found: list[Found]) -> Table:
-    rows = screens.table("line", "code", "first found", "how to fix it", numbers=["line"])
+def _findings_table(found: list[Found]) -> Table:
+    rows = table("line", "code", "finding", "fix", numbers=["line"])
     for one in found:
-        for finding in one.first[:OFFENDERS_PER_CODE]:
+        for finding in one.first[:FINDINGS_PER_CODE]:
             line = "" if finding.line is None else f"{finding.line:,}"
             rows.add_row(line, finding.code, escape(finding.message), escape(finding.fix))
     return rows
 
 
-def _covered(report: DatasetReport) -> str:
-    """What the dataset covers, in shares."""
+def _coverage(report: DatasetReport) -> str:
+    """The shares of channels and languages, and the lengths of the queries."""
     statistics = report.statistics
     parts = {
         "dominant channels": (statistics.dominant_counts, statistics.labelled),
@@ -142,16 +145,16 @@ def _covered(report: DatasetReport) -> str:
             lines.append(f"{name}: {shares}")
     if statistics.query_lengths:
         shares = ", ".join(
-            f"{'more' if part.up_to is None else f'to {part.up_to}'} {part.queries:,}"
+            f"{'more' if part.up_to is None else f'up to {part.up_to}'}: {part.queries:,}"
             for part in statistics.query_lengths
             if part.queries
         )
-        lines.append(f"lengths in characters: {shares or 'none'}")
+        lines.append(f"query lengths in characters: {shares or 'none'}")
     return "\n".join(lines)
 
 
 def _why_unreadable(report: DatasetReport) -> str:
-    """A sentence where the file as a whole cannot be read as lines of text."""
+    """Why the whole file cannot be read as lines of text; empty if it can."""
     whole = next((f for f in report.findings if f.line is None and f.code in {*NO_LINES, "not_utf8"}), None)
     if whole is not None:
         return f"{whole.message} {whole.fix}"
@@ -162,22 +165,22 @@ def _why_unreadable(report: DatasetReport) -> str:
 
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name when all is written, and is gone when something is raised."""
+    """A temporary file that replaces `path` when the block ends, and is removed if the block raises."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}.") from error
-    made = Path(file.name)
+    temporary = Path(file.name)
     try:
         with file:
             yield file
-        made.chmod(0o644)
-        made.replace(path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}.") from error
     finally:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _progress(console: Console) -> Progress:
@@ -185,8 +188,8 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-class _Watched:
-    """A stream whose reading moves a bar."""
+class _WithProgress:
+    """A stream that updates a progress bar as it is read."""
 
     def __init__(self, source: IO[bytes], progress: Progress, size: int, path: Path) -> None:
         self._source, self._progress, self._path = source, progress, path
@@ -197,6 +200,6 @@ class _Watched:
             chunk = self._source.read(amt)
         except OSError as error:
             raise UnreadableFile(f"{self._path} cannot be read: {error.strerror}.") from error
-        doing = "reading" if chunk else "comparing queries"
-        self._progress.update(self._task, advance=len(chunk), description=doing)
+        activity = "reading" if chunk else "comparing queries"
+        self._progress.update(self._task, advance=len(chunk), description=activity)
         return chunk

@@ -1,4 +1,4 @@
-"""`distillery approve` and `reject`, and how a run that waits is shown."""
+"""`distillery approve` and `reject`, and how a run that waits for approval is printed."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from cli import following
-from cli.cli import main
-from cli.following import follow
+from cli import polling
+from cli.app import main
+from cli.polling import poll_run
 from distillery.runs.states import EstimatedCost, Source, State, now
-from tests.unit.cli import test_commands
-from tests.unit.cli.test_commands import ON_AWS, REGION, RUN, printed, put
+from tests.unit.cli.stacks import ON_AWS, REGION, RUN, printed, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.stack import Stack
 
-stack = test_commands.stack  # the fixture
-ESTIMATE_KEY = EstimatedCost(
+ESTIMATE = EstimatedCost(
     low=0.38,
     high=63.1,
     unknown=["training"],
@@ -31,37 +29,37 @@ ESTIMATE_KEY = EstimatedCost(
 
 
 @pytest.fixture
-def heard(stack: Stack) -> Callable[[], list[str]]:
-    """The types of the events that were said."""
+def published(stack: Stack) -> Callable[[], list[str]]:
+    """Returns the types of the events that were published."""
     events, sqs = boto3.client("events", REGION), boto3.client("sqs", REGION)
-    url = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    url = sqs.create_queue(QueueName="published")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="all", EventBusName="bus", EventPattern='{"source": ["distillery"]}')
     events.put_targets(Rule="all", EventBusName="bus", Targets=[{"Id": "1", "Arn": arn}])
 
-    def types() -> list[str]:
+    def detail_types() -> list[str]:
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
         return [json.loads(message["Body"])["detail-type"] for message in messages]
 
-    return types
+    return detail_types
 
 
 @pytest.fixture
-def waiting(stack: Stack, heard: Callable[[], list[str]]) -> str:
-    """A run that waits for approval."""
+def waiting(stack: Stack, published: Callable[[], list[str]]) -> str:
+    """The ID of a run that waits for approval."""
     stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     stack.run_store.move(RUN, State.VALIDATED, step="a_step")
     stack.run_store.move(
-        RUN, State.AWAITING_APPROVAL, step="a_step", estimate=ESTIMATE_KEY.model_dump(), approve_by=now()
+        RUN, State.AWAITING_APPROVAL, step="a_step", estimate=ESTIMATE.model_dump(), approve_by=now()
     )
     put(stack, f"runs/{RUN}/validation.json", {"findings": []})
     return RUN
 
 
-def test_approval_is_recorded_with_who_and_when_and_rings(
+def test_approval_records_who_and_when_and_publishes_an_event(
     stack: Stack,
     waiting: str,
-    heard: Callable[[], list[str]],
+    published: Callable[[], list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["approve", waiting, *ON_AWS]) == 0
@@ -70,44 +68,44 @@ def test_approval_is_recorded_with_who_and_when_and_rings(
     assert run.approval is not None
     assert (run.state, run.is_approved) == (State.AWAITING_APPROVAL, True)
     assert (now() - run.approval.at).total_seconds() < 60
-    assert heard() == ["Run Approved"]
+    assert published() == ["Run Approved"]
 
 
-def test_rejection_ends_the_run_with_who_and_why(
+def test_rejection_records_who_and_why_and_ends_the_run(
     stack: Stack,
     waiting: str,
-    heard: Callable[[], list[str]],
+    published: Callable[[], list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["reject", waiting, "--reason", "Too dear", "--json", *ON_AWS]) == 0
-    assert printed(capsys)["approval"]["reason"] == "Too dear"
+    assert main(["reject", waiting, "--reason", "Too expensive", "--json", *ON_AWS]) == 0
+    assert printed(capsys)["approval"]["reason"] == "Too expensive"
     run = stack.run_store.get(waiting)
     assert (run.state, run.announced) == (State.REJECTED, State.REJECTED)
-    assert run.reasons[0].startswith("By a person: rejected by arn:aws:")
-    assert run.reasons[0].endswith("Too dear.")
-    assert heard() == ["Dataset Rejected"]
+    assert run.reasons[0].startswith("Cost not approved: rejected by arn:aws:")
+    assert run.reasons[0].endswith("Too expensive.")
+    assert published() == ["Dataset Rejected"]
     assert main(["watch", waiting, *ON_AWS]) == 2
 
 
 @pytest.mark.parametrize("first", ["approve", "reject"])
 @pytest.mark.parametrize("second", ["approve", "reject"])
-def test_second_decision_is_one_sentence_that_says_whose_was_first(
+def test_second_decision_is_refused_and_names_the_first(
     waiting: str, capsys: pytest.CaptureFixture[str], first: str, second: str
 ) -> None:
     assert main([first, waiting, *ON_AWS]) == 0
     capsys.readouterr()
     assert main([second, waiting, *ON_AWS]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(
-        f"The run {waiting} was already {'approved' if first == 'approve' else 'rejected'} by"
+    error = capsys.readouterr().err
+    assert error.startswith(
+        f"Run {waiting} was already {'approved' if first == 'approve' else 'rejected'} by"
     )
-    assert len(said.splitlines()) == 1
+    assert len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", ["approve", "reject"])
-def test_run_that_does_not_wait_is_one_sentence(
+def test_decision_on_a_run_that_does_not_wait_is_an_error(
     stack: Stack,
-    heard: Callable[[], list[str]],
+    published: Callable[[], list[str]],
     capsys: pytest.CaptureFixture[str],
     command: str,
 ) -> None:
@@ -115,11 +113,11 @@ def test_run_that_does_not_wait_is_one_sentence(
     assert main([command, RUN, *ON_AWS]) == 1
     assert "does not wait for approval: it is RECEIVED." in capsys.readouterr().err
     assert main([command, "nobody", *ON_AWS]) == 1
-    assert capsys.readouterr().err.startswith("There is no run nobody.")
-    assert heard() == []
+    assert capsys.readouterr().err.startswith("Run nobody does not exist.")
+    assert published() == []
 
 
-def test_approval_whose_event_is_refused_is_left_to_the_watch(
+def test_approval_without_its_event_is_left_to_the_poller(
     stack: Stack,
     waiting: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -137,35 +135,32 @@ def test_approval_whose_event_is_refused_is_left_to_the_watch(
         lambda self, service: Refusing() if service == "events" else client(self, service),
     )
     assert main(["approve", waiting, *ON_AWS]) == 0
-    assert "with the watch's next look" in capsys.readouterr().out
+    assert "The poller publishes the decision" in capsys.readouterr().out
     assert stack.run_store.get(waiting).is_approved
 
 
-# How it is shown
-
-
-def test_show_and_runs_tell_the_quote_and_the_command(
+def test_show_and_runs_print_the_estimate_and_the_command(
     waiting: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["show", waiting, *ON_AWS]) == 0
     text = capsys.readouterr().out
-    for words in ("AWAITING_APPROVAL", "$0.38 to $63.10", "limit is $50.00", f"distillery approve {waiting}"):
-        assert words in text
+    for part in ("AWAITING_APPROVAL", "$0.38 to $63.10", "limit is $50.00", f"distillery approve {waiting}"):
+        assert part in text
     assert main(["runs", *ON_AWS]) == 0
     text = capsys.readouterr().out
     assert "AWAITING_APPROVAL" in text
     assert "$0.38 to $63.10" in text
 
 
-def test_show_tells_who_approved(waiting: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_who_approved(waiting: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["approve", waiting, *ON_AWS]) == 0
     assert main(["show", waiting, *ON_AWS]) == 0
     text = capsys.readouterr().out
     assert "approved by arn:aws:" in text
-    assert "about to go on" in text
+    assert "about to continue" in text
 
 
-def test_warnings_of_the_preflight_are_shown(
+def test_show_prints_the_warnings_of_the_preflight_checks(
     stack: Stack,
     waiting: str,
     capsys: pytest.CaptureFixture[str],
@@ -176,21 +171,21 @@ def test_warnings_of_the_preflight_are_shown(
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_watch_says_what_it_waits_for_and_goes_on(
+def test_watch_prints_once_what_the_run_waits_for(
     waiting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
 ) -> None:
-    monkeypatch.setattr(following, "AWS_INTERVAL", 0.01)
+    monkeypatch.setattr(polling, "AWS_INTERVAL", 0.01)
     assert main(["watch", waiting, "--timeout", "1", *(["--json"] if as_json else []), *ON_AWS]) == 6
-    said = capsys.readouterr()
-    shown = said.err if as_json else said.out
-    assert shown.count(f"distillery approve {waiting}") == 1
-    assert "has not ended within 1 seconds; it goes on" in said.err
+    output = capsys.readouterr()
+    text = output.err if as_json else output.out
+    assert text.count(f"distillery approve {waiting}") == 1
+    assert "has not ended within 1 seconds. It continues." in output.err
 
 
-def test_watch_follows_a_run_beyond_its_approval(stack: Stack, waiting: str) -> None:
+def test_polling_continues_after_the_approval(stack: Stack, waiting: str) -> None:
     moves: list[Any] = [["approve", waiting, *ON_AWS], State.TRAINING, State.FAILED]
 
-    def go_on(_: float) -> None:
+    def make_progress(_: float) -> None:
         step = moves.pop(0) if moves else None
         if isinstance(step, list):
             assert main(step) == 0
@@ -199,6 +194,9 @@ def test_watch_follows_a_run_beyond_its_approval(stack: Stack, waiting: str) -> 
         else:
             stack.run_store.note(waiting, announced=State.FAILED)
 
-    seen = [snapshot.doing for snapshot in follow(stack, waiting, timeout=60, arrival=60, pause=go_on)]
+    seen = [
+        snapshot.activity
+        for snapshot in poll_run(stack, waiting, timeout=60, start_timeout=60, pause=make_progress)
+    ]
     assert seen[0].startswith("waiting for approval of $0.38 to $63.10")
-    assert "about to go on" in seen[1]
+    assert "about to continue" in seen[1]

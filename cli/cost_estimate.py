@@ -1,11 +1,11 @@
-"""`distillery estimate`: the estimate of a file, made here without a stack."""
+"""Estimating the cost of distilling a dataset file, without a stack."""
 
 from __future__ import annotations
 
 import tempfile
 from typing import TYPE_CHECKING
 
-from cli import screens
+from cli.console import table
 from cli.files import read_channel_config, read_text
 from distillery.cost.estimate import Estimate, Span, make_estimate
 from distillery.cost.prices import parse_prices, price_list
@@ -25,55 +25,67 @@ MODELS = {
     "baseline": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
     "judge": "amazon.nova-pro-v1:0",
 }
-"""Those that the template deploys with when nothing else is said."""
+"""The defaults of the template's model parameters."""
 
 
-class Unusable(BadInput):
-    """The file is no dataset that could be quoted."""
+class UnusableDataset(BadInput):
+    """The file cannot be read, or the stack would reject it."""
 
 
 def estimate_file(
     file: Path, models: Mapping[str, str], *, channel_config: Path | None = None, prices: Path | None = None
 ) -> Estimate:
-    """Validate a file here and estimate it; Unusable when it is no dataset, BadInput for the other files."""
+    """Validate a dataset and estimate its cost.
+
+    Raises UnusableDataset for the dataset, and BadInput for the channel configuration and the price list.
+    """
     channels = read_channel_config(channel_config)
-    known = parse_prices(read_text(prices)) if prices else price_list()
+    price_table = parse_prices(read_text(prices)) if prices else price_list()
     try:
         stream = file.open("rb")
     except OSError as error:
-        raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
+        raise UnusableDataset(f"{file} cannot be read: {error.strerror}.") from error
     with stream, tempfile.TemporaryFile() as train, tempfile.TemporaryFile() as holdout:
         try:
             report = validate_dataset(
                 stream, channel_config=channels, rules=Rules(), train=train, holdout=holdout
             )
         except IsADirectoryError as error:
-            raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
+            raise UnusableDataset(f"{file} cannot be read: {error.strerror}.") from error
     if not report.valid:
-        raise Unusable(f"{file} would be rejected. {' '.join(report.reasons)}")
-    return make_estimate(report, channels, {**MODELS, **models}, known)
+        raise UnusableDataset(f"The stack would reject {file}. {' '.join(report.reasons)}")
+    return make_estimate(report, channels, {**MODELS, **models}, price_table)
 
 
 def show_estimate(console: Console, estimate: Estimate) -> None:
-    """The estimate as a table, then in words."""
+    """Print the estimate as a table, its sentence and how tokens are estimated."""
     numbers = ["calls", "tokens in", "tokens out", "low", "high"]
-    rows = screens.table("what", *numbers, "", numbers=numbers, title=f"Prices of {estimate.prices_as_of:%F}")
+    rows = table(
+        "item", *numbers, "note", numbers=numbers, title=f"Prices in USD as of {estimate.prices_as_of:%F}"
+    )
     for line in estimate.lines:
         rows.add_row(
             line.name,
-            *map(_counted, (line.calls, line.input_tokens, line.output_tokens)),
+            *map(_span, (line.calls, line.input_tokens, line.output_tokens)),
             *((usd(line.usd.low), usd(line.usd.high)) if line.usd else ("unknown", "unknown")),
             line.note,
         )
     rows.add_row(
-        "what is known", "", "", "", usd(estimate.known.low), usd(estimate.known.high), "", style="bold"
+        "total without unknown",
+        "",
+        "",
+        "",
+        usd(estimate.known.low),
+        usd(estimate.known.high),
+        "",
+        style="bold",
     )
     console.print(rows)
     console.print(estimate.sentence(), markup=False, soft_wrap=True)
     console.print(estimate.estimate, style="dim", markup=False, soft_wrap=True)
 
 
-def _counted(span: Span | None) -> str:
+def _span(span: Span | None) -> str:
     if span is None:
         return ""
     low, high = f"{span.low:,.0f}", f"{span.high:,.0f}"

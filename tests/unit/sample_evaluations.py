@@ -1,4 +1,4 @@
-"""Candidates that answered a holdout, made up; and the run and dataset around them."""
+"""Sample data for tests: answers of candidates, their evaluation, and the run and dataset they belong to."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from distillery.cost.prices import price_list
 from distillery.dataset.records import Record, training_line
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.evaluation.answers import Answer
-from distillery.evaluation.evaluation import Evaluation, Subject, evaluate
+from distillery.evaluation.evaluation import CandidateInput, Evaluation, evaluate_candidates
 from distillery.evaluation.gate import GateRules
+from distillery.evaluation.metrics import CandidateMetrics, candidate_metrics, score_answers
 from distillery.runs.states import Move, Run, Source, State
 from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from distillery.cost.prices import Price
     from distillery.evaluation.judging import JudgeGrades
     from distillery.runs.states import Candidate
 
@@ -31,7 +33,7 @@ EMULATED = (SERVED_BY, SERVED_BY)
 
 
 def channel_config_of(size: int) -> ChannelConfig:
-    """The default channel configuration for 4 channels, else one of `size` channels with long and short names."""
+    """The default channel configuration for 4 channels, else `size` channels with short and long names."""
     if size == 4:
         return default_channel_config()
     names = ["colour", "a_very_long_name_of_a_channel", "x", "mood", "pace", "place"][:size]
@@ -44,38 +46,49 @@ def channel_config_of(size: int) -> ChannelConfig:
 
 
 def label(channel_config: ChannelConfig, first: float) -> dict[str, float]:
-    """Weights with `first` on the first channel and the rest on the second."""
+    """Weights with `first` on the first channel and the remainder on the second."""
     names = channel_config.names
     return {**dict.fromkeys(names, 0.0), names[0]: round(first, 3), names[1]: round(1 - first, 3)}
 
 
 def answer(
-    channel_config: ChannelConfig, number: int, *, off: float = 0.0, text: str | None = None
+    channel_config: ChannelConfig, number: int, *, error: float = 0.0, text: str | None = None
 ) -> Answer:
-    """An answer that is `off` from its reference; with `text` it says just that."""
+    """An answer whose weights differ by `error` from its reference, or an answer with this `text`."""
     reference = label(channel_config, 0.6)
-    said = {**label(channel_config, 0.6 - off), "reasoning": f"Reason {number}."}
+    output = {**label(channel_config, 0.6 - error), "reasoning": f"Reason {number}."}
     return Answer(
         query=f"query {number}",
         reference=reference,
-        text=json.dumps(said) if text is None else text,
+        text=json.dumps(output) if text is None else text,
         latency_ms=100.0 + number,
         input_tokens=50,
         output_tokens=100,
     )
 
 
-def good(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
-    """Answers of a model that is off now and then: weight scores 5, 4 and 3."""
-    return [answer(channel_config, number, off=(0.0, 0.0, 0.1, 0.2)[number % 4]) for number in range(size)]
+def accurate_answers(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
+    """Answers of a model with small errors: weight scores 5, 4 and 2."""
+    return [answer(channel_config, number, error=(0.0, 0.0, 0.1, 0.2)[number % 4]) for number in range(size)]
 
 
-def hopeless(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
-    """Answers of a model that never says anything usable."""
+def unreadable_answers(channel_config: ChannelConfig, size: int = 60) -> list[Answer]:
+    """Answers without weights."""
     return [answer(channel_config, number, text="I would rather not.") for number in range(size)]
 
 
-def examined(
+def metrics_of(
+    answers: Sequence[Answer],
+    channel_config: ChannelConfig,
+    price: Price | None = None,
+    grades: JudgeGrades | None = None,
+) -> CandidateMetrics:
+    """The metrics of a candidate with these answers."""
+    channels = channel_config.names
+    return candidate_metrics(score_answers(answers, channels), channels, price, grades)
+
+
+def evaluation_of(
     channel_config: ChannelConfig,
     answers: Mapping[Candidate, Sequence[Answer]],
     grades: Mapping[str, JudgeGrades] | None = None,
@@ -83,21 +96,21 @@ def examined(
     student: str = MICRO,
     rules: GateRules | None = None,
 ) -> Evaluation:
-    """An evaluation of candidates that answered thus."""
+    """An evaluation of candidates with these answers."""
     prices = price_list()
     models = {"distilled": (student, True), "untuned": (student, False), "baseline": (HAIKU, False)}
-    subjects = {
-        name: Subject(
+    candidates = {
+        name: CandidateInput(
             models[name][0],
-            said,
+            candidate_answers,
             prices.find(models[name][0], customised=models[name][1]),
             (grades or {}).get(name),
         )
-        for name, said in answers.items()
+        for name, candidate_answers in answers.items()
     }
-    return evaluate(
+    return evaluate_candidates(
         RUN,
-        subjects,
+        candidates,
         channel_config,
         rules or GateRules(),
         served_by=EMULATED,
@@ -107,9 +120,9 @@ def examined(
     )
 
 
-def run(**changes: Any) -> Run:
-    """A run that is being evaluated, ten seconds after it was deployed."""
-    way = [State.RECEIVED, State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING]
+def sample_run(**changes: Any) -> Run:
+    """A run in the state EVALUATING, with these fields changed."""
+    states = [State.RECEIVED, State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING]
     entry: dict[str, Any] = {
         "run_id": RUN,
         "state": State.EVALUATING,
@@ -117,7 +130,7 @@ def run(**changes: Any) -> Run:
         "source": Source(bucket="data", key="datasets/harbour/a.jsonl", version_id="v7"),
         "history": [
             Move(state=state, at=START + timedelta(seconds=5 * number), step=f"step_{number}")
-            for number, state in enumerate(way)
+            for number, state in enumerate(states)
         ],
         "channel_config_digest": "aaaabbbbcccc",
         "prompt_digests": {"student": "111122223333"},
@@ -130,8 +143,8 @@ def run(**changes: Any) -> Run:
     return Run.model_validate(entry | changes)
 
 
-def validation(channel_config: ChannelConfig, *, labelled: bool = True) -> DatasetReport:
-    """The report of a dataset of 120 queries."""
+def validation_report(channel_config: ChannelConfig, *, labelled: bool = True) -> DatasetReport:
+    """The validation report of a dataset of 120 queries."""
     records = [
         Record(n, f"query {n}", label(channel_config, n % 11 / 10) if labelled else None, "", "")
         for n in range(1, 121)

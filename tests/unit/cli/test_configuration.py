@@ -1,4 +1,4 @@
-"""`distillery channel_config`: the stack's channels shown, and replaced only by a file that can be used."""
+"""`distillery channels` and `outputs`."""
 
 from __future__ import annotations
 
@@ -6,33 +6,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.cli import main
+from cli.app import main
 from distillery.aws.stack_config import CHANNEL_CONFIG_KEY, stack_channel_config
 from distillery.task.channels import default_channel_config, dump_channel_config, parse_channel_config
 from tests.channel_configs import SIX, TWO
-from tests.unit.cli.test_commands import ON_AWS, printed
-from tests.unit.cli.test_commands import stack as _stack
+from tests.unit.cli.stacks import ON_AWS, printed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cli.stack import Stack
 
-stack = _stack
 
-
-def test_stack_without_one_shows_the_shipped_channel_config(
+def test_stack_without_a_channel_config_shows_that_of_the_package(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["channels", *ON_AWS]) == 0
     assert parse_channel_config(capsys.readouterr().out) == default_channel_config()
 
 
-def test_file_becomes_the_stacks_channel_config_as_it_is_written(
+def test_file_becomes_the_channel_config_of_the_stack_byte_for_byte(
     stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "channels.yaml"
-    file.write_text(f"# ours\n{dump_channel_config(SIX)}", "utf-8")
+    file.write_text(f"# comment\n{dump_channel_config(SIX)}", "utf-8")
     assert main(["channels", str(file), *ON_AWS]) == 0
     assert "on_screen_text" in capsys.readouterr().out
     assert stack_channel_config(stack.bucket) == SIX
@@ -42,16 +39,21 @@ def test_file_becomes_the_stacks_channel_config_as_it_is_written(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [(b"channels: [", "not YAML"), (b"\xff", "not UTF-8"), (None, "cannot be read")],
 )
-def test_file_that_cannot_be_used_changes_nothing(
-    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
+def test_invalid_channel_config_changes_nothing(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
 ) -> None:
     stack.bucket.put(CHANNEL_CONFIG_KEY, dump_channel_config(TWO).encode(), "application/yaml")
     file = tmp_path / "channels.yaml"
     if content is not None:
         file.write_bytes(content)
     assert main(["channels", str(file), *ON_AWS]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert stack_channel_config(stack.bucket) == TWO
+
+
+def test_outputs_are_printed(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["outputs", "--json", *ON_AWS]) == 0
+    assert printed(capsys)["DataBucketName"] == "data"

@@ -1,0 +1,62 @@
+"""The command for queries: route."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import print_json, print_text, terminal
+from cli.exit_codes import SUCCESS
+from cli.options import AsJson, on_stack
+from cli.polling import TimedOut
+from cli.query_output import answering_models, results_table
+from cli.query_queue import read_queries, route_queries
+from cli.stack import Stack
+from distillery.errors import BadInput
+
+EXAMPLE = "penalty hitting the post in slow motion"
+
+
+@on_stack
+def route(
+    stack: Stack,
+    queries: Annotated[
+        list[str] | None, typer.Argument(metavar="QUERY", help="Queries to score.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='A file with more queries, one a line: JSON objects with the key "query", or plain text.',
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of queries to send.")] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="Time to wait for the results.")
+    ] = 60.0,
+    as_json: AsJson = False,
+) -> int:
+    """Send queries to the stack and print their channel weights.
+
+    Sends the queries to the query queue and waits for the results. For example:
+    `distillery route "penalty hitting the post in slow motion"`.
+
+    Exit codes: 0 every query has a result, 6 the timeout expired before that.
+    """
+    to_send = [*(queries or []), *(read_queries(file) if file else [])][:limit]
+    if not to_send:
+        raise BadInput("No query was given.", fix=f'For example: distillery route "{EXAMPLE}"')
+    routed = route_queries(stack, to_send, timeout=timeout)
+    if as_json:
+        print_json({"results": routed.results, "unanswered": routed.unanswered})
+    elif routed.results:
+        terminal().print(results_table(routed.results))
+        print_text(answering_models(routed.results))
+    if routed.unanswered:
+        raise TimedOut(
+            f"{len(routed.unanswered)} of {len(to_send)} queries have no result after {timeout:g} seconds.",
+            fix="The dead-letter queue has the queries that cannot be answered, each with the reason.",
+        )
+    return SUCCESS

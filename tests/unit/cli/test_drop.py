@@ -1,0 +1,48 @@
+"""`distillery drop`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.app import main
+from distillery.runs.states import run_id
+from tests.unit.cli.stacks import ON_AWS, printed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cli.stack import Stack
+
+
+def test_drop_prints_the_id_of_the_run_that_the_upload_starts(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "My Films.jsonl"
+    file.write_text("{}\n")
+    assert main(["drop", str(file), "--json", *ON_AWS]) == 0
+    uploaded = printed(capsys)
+    assert uploaded["key"] == "datasets/my-films/my-films.jsonl"
+    assert uploaded["run_id"] == run_id("data", uploaded["key"], uploaded["version_id"])
+    head = stack.client("s3").head_object(Bucket="data", Key=uploaded["key"])
+    assert head["VersionId"] == uploaded["version_id"]
+
+
+def test_drop_with_another_dataset_name(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("{}\n")
+    assert main(["drop", str(file), "--dataset", "films", *ON_AWS]) == 0
+    assert capsys.readouterr().out.startswith("films-")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("a.csv", "does not end in .jsonl"), ("a.jsonl", "cannot be read")]
+)
+def test_file_that_cannot_be_uploaded_is_an_error(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+) -> None:
+    assert main(["drop", str(tmp_path / name), *ON_AWS]) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""`distillery runs`, `show` and `report`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cli.app import main
+from distillery.aws.run_store import RunStore
+from distillery.runs.states import Source, State
+from tests.unit.cli.stacks import ON_AWS, RUN, ended_run, printed, put
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from cli.stack import Stack
+
+
+def test_rejected_run_shows_its_findings_and_fixes(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [
+        {"code": "odd", "severity": "note", "line": None, "message": "Odd.", "fix": ""},
+        {
+            "code": "sum",
+            "severity": "error",
+            "line": 7,
+            "message": "They sum to 0.7.",
+            "fix": "Scale [them].",
+        },
+    ]
+    ended_run(stack, State.REJECTED)
+    put(stack, f"runs/{RUN}/validation.json", {"findings": findings})
+    assert main(["watch", RUN, *ON_AWS]) == 2
+    text = capsys.readouterr().out
+    assert "They sum to 0.7." in text
+    assert "Scale [them]." in text
+    assert main(["show", RUN, "--json", *ON_AWS]) == 0
+    assert [finding["code"] for finding in printed(capsys)["findings"]] == ["sum", "odd"]
+
+
+def test_failed_run_shows_step_and_cause(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    ended_run(stack, State.FAILED, failure={"step": "start_distillation", "cause": "The teacher is gone."})
+    assert main(["show", RUN, *ON_AWS]) == 0
+    assert "start_distillation: The teacher is gone." in capsys.readouterr().out
+
+
+def test_scores_of_all_candidates_are_in_one_table(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {
+        "untuned": {"weight_score": 1.5, "cost": None},
+        "distilled": {"weight_score": 4.31, "weight_score_ci95": [4.2, 4.4], "cost": 0.00875},
+    }
+    ended_run(stack, State.PROMOTED, scores=scores, reasons=["It is good enough."])
+    assert main(["show", RUN, *ON_AWS]) == 0
+    text = capsys.readouterr().out
+    assert text.index("distilled") < text.index("untuned")
+    assert "0.00875" in text
+    assert "It is good enough." in text
+
+
+def test_run_that_does_not_exist_is_an_error(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "nothing", *ON_AWS]) == 1
+    assert capsys.readouterr().err.startswith("Run nothing does not exist.")
+
+
+def test_runs_are_listed_latest_first(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    run_store = RunStore("RunsTable", stack.client("dynamodb"))
+    for name in ("first-0", "second-0", "third-0"):
+        run_store.receive(name, Source(bucket="data", key=f"datasets/{name}/a.jsonl", version_id="1"))
+    assert main(["runs", "--limit", "2", "--json", *ON_AWS]) == 0
+    assert [run["run_id"] for run in printed(capsys)] == ["third-0", "second-0"]
+    assert main(["runs", *ON_AWS]) == 0
+    assert "first-0" in capsys.readouterr().out
+
+
+def test_stack_without_runs_lists_none(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "--json", *ON_AWS]) == 0
+    assert printed(capsys) == []
+
+
+def test_report_is_downloaded_into_a_new_folder(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended_run(stack, State.PROMOTED, report_key=f"runs/{RUN}/report.html")
+    put(stack, f"runs/{RUN}/report.html", b"<html>")
+    file = tmp_path / "new" / "report.html"
+    assert main(["report", RUN, "--to", str(file), *ON_AWS]) == 0
+    assert file.read_bytes() == b"<html>"
+    assert capsys.readouterr().out.strip() == file.as_uri()
+
+
+def test_run_without_a_report_is_an_error(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    ended_run(stack, State.FAILED)
+    assert main(["report", RUN, *ON_AWS]) == 1
+    assert "has no report: it is FAILED" in capsys.readouterr().err
