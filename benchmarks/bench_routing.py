@@ -221,7 +221,7 @@ def measure(quick: bool) -> Measured:
             entry.metrics,
             converse=Converse(canned),
             results=Results(settings.results_table, canned),
-            claims=claims,
+            records=claims,
             parameters=SSMProvider(boto3_client=canned),
             bucket=Bucket(settings.data_bucket, canned),
         )

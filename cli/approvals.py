@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from distillery.aws import clients
-from distillery.aws.event_bus import Bus
+from distillery.aws.event_bus import EventBus
 from distillery.errors import BadInput, DistilleryError
 from distillery.messages import usd
 from distillery.runs.states import Approval, Run, State, now
-from distillery.steps.run_steps import announcement, approved
+from distillery.steps.run_steps import announcement, run_approved
 
 if TYPE_CHECKING:
     from cli.stack import Stack
@@ -61,9 +61,9 @@ def _publish(stack: Stack, run: Run, consequence: str) -> str:
     already in the run table.
     """
     rejected = run.state is State.REJECTED
-    event = announcement(run) if rejected else approved(run)
+    event = announcement(run) if rejected else run_approved(run)
     try:
-        Bus(stack.output("EventBusName"), stack.client("events")).say(event)
+        EventBus(stack.output("EventBusName"), stack.client("events")).publish(event)
         if rejected:
             stack.run_store.note(run.run_id, announced=run.state)
     except DistilleryError as error:

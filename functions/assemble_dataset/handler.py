@@ -10,13 +10,13 @@ from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 from distillery.runs.events import LabelsComplete
 from distillery.settings import GenerationSettings
 from distillery.steps.assemble_dataset import assemble_dataset
-from distillery.steps.generation_steps import Generating
+from distillery.steps.generation_steps import GenerationSteps
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, tracer = Logger(), Tracer()
-generating = Generating.of(GenerationSettings.load())
+steps = GenerationSteps.from_settings(GenerationSettings.load())
 
 
 @logger.inject_lambda_context
@@ -25,5 +25,5 @@ generating = Generating.of(GenerationSettings.load())
 def handler(event: LabelsComplete, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
     """Assemble the dataset."""
     logger.append_keys(generation_id=event.generation_id)
-    generation = assemble_dataset(event.generation_id, generating)
+    generation = assemble_dataset(event.generation_id, steps)
     logger.info("generation stands", state=generation.state, run_id=generation.run_id)

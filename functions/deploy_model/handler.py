@@ -8,15 +8,15 @@ from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import event_parser
 
 from distillery.runs.events import JobWakeUp
-from distillery.settings import PipelineSettings
+from distillery.settings import RunSettings
 from distillery.steps.deploy_model import deploy_model
-from distillery.steps.run_steps import Pipeline
+from distillery.steps.run_steps import RunSteps
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, tracer = Logger(), Tracer()
-pipeline = Pipeline.of(PipelineSettings.load())
+steps = RunSteps.from_settings(RunSettings.load())
 
 
 @logger.inject_lambda_context
@@ -24,6 +24,6 @@ pipeline = Pipeline.of(PipelineSettings.load())
 @event_parser(model=JobWakeUp)
 def handler(event: JobWakeUp, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
     """Deploy what the job made, if it is a job of this stack."""
-    run = deploy_model(event.job_arn, pipeline)
+    run = deploy_model(event.job_arn, steps)
     if run is not None:
         logger.info("run stands", run_id=run.run_id, state=run.state)

@@ -17,14 +17,14 @@ from distillery.aws import clients
 from distillery.runs.events import ModelDeployed
 from distillery.settings import EvaluateSettings
 from distillery.steps.evaluate_model import evaluate_model, ready_for_evaluation
-from distillery.steps.run_steps import Pipeline
+from distillery.steps.run_steps import RunSteps
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, tracer = Logger(), Tracer()
 settings = EvaluateSettings.load()
-pipeline = Pipeline.of(settings)
+steps = RunSteps.from_settings(settings)
 claims = IdempotencyConfig()
 
 
@@ -38,7 +38,7 @@ claims = IdempotencyConfig()
 )
 def evaluate_once(*, run_id: str) -> None:
     """Hold the run while this function lives: two of them would pay for every answer twice."""
-    evaluate_model(run_id, settings, pipeline)
+    evaluate_model(run_id, settings, steps)
 
 
 @logger.inject_lambda_context
@@ -48,7 +48,7 @@ def handler(event: ModelDeployed, context: LambdaContext) -> None:
     """Measure the deployed model and its rivals."""
     logger.append_keys(run_id=event.run_id)
     claims.register_lambda_context(context)
-    if ready_for_evaluation(event.run_id, pipeline):
+    if ready_for_evaluation(event.run_id, steps):
         try:
             evaluate_once(run_id=event.run_id)
         except IdempotencyAlreadyInProgressError:

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
 
 from distillery.settings import LabelSettings
-from distillery.steps.label_queries import Labeller
+from distillery.steps.label_queries import QueryLabeller
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger, tracer = Logger(), Tracer()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-labeller = Labeller(LabelSettings.load())
+labeller = QueryLabeller(LabelSettings.load())
 
 
 @logger.inject_lambda_context

@@ -10,20 +10,20 @@ from aws_lambda_powertools.utilities.parser import event_parser
 # The parser's model, not the data class: the latter reads a plus in a key as a space.
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
-from distillery.aws.idempotent_calls import PaidCalls
+from distillery.aws.idempotent_calls import IdempotentCalls
 from distillery.runs.events import dropped_object
 from distillery.settings import PlanSettings
-from distillery.steps.generation_steps import Generating
+from distillery.steps.generation_steps import GenerationSteps
 from distillery.steps.plan_dataset import plan_dataset
-from distillery.steps.teacher_queries import Inventor
+from distillery.steps.teacher_queries import TeacherQueryWriter
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, tracer = Logger(), Tracer()
 settings = PlanSettings.load()
-generating = Generating.of(settings)
-paid = PaidCalls("invent", settings.idempotency_table)
+steps = GenerationSteps.from_settings(settings)
+paid = IdempotentCalls("invent", settings.idempotency_table)
 
 
 @logger.inject_lambda_context
@@ -32,6 +32,6 @@ paid = PaidCalls("invent", settings.idempotency_table)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:
     """Plan the dataset whose spec was dropped."""
     generation = plan_dataset(
-        dropped_object(event), settings.teacher_model, generating, Inventor(paid, context)
+        dropped_object(event), settings.teacher_model, steps, TeacherQueryWriter(paid, context)
     )
     logger.info("generation stands", generation_id=generation.generation_id, state=generation.state)

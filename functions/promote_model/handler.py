@@ -10,14 +10,14 @@ from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 from distillery.runs.events import EvaluationFinished
 from distillery.settings import PromoteSettings
 from distillery.steps.promote_model import promote_model
-from distillery.steps.run_steps import Pipeline
+from distillery.steps.run_steps import RunSteps
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, tracer = Logger(), Tracer()
 settings = PromoteSettings.load()
-pipeline = Pipeline.of(settings)
+steps = RunSteps.from_settings(settings)
 
 
 @logger.inject_lambda_context
@@ -26,5 +26,5 @@ pipeline = Pipeline.of(settings)
 def handler(event: EvaluationFinished, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
     """Decide who is in charge."""
     logger.append_keys(run_id=event.run_id)
-    run = promote_model(event.run_id, settings, pipeline)
+    run = promote_model(event.run_id, settings, steps)
     logger.info("run stands", state=run.state)

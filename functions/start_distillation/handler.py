@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.parser import envelopes, event_parser
 
 from distillery.runs.events import OwnEvent
 from distillery.settings import StartSettings
-from distillery.steps.run_steps import Pipeline
+from distillery.steps.run_steps import RunSteps
 from distillery.steps.start_distillation import start_distillation
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger, tracer = Logger(), Tracer()
 settings = StartSettings.load()
-pipeline = Pipeline.of(settings)
+steps = RunSteps.from_settings(settings)
 
 
 @logger.inject_lambda_context
@@ -27,5 +27,5 @@ pipeline = Pipeline.of(settings)
 def handler(event: OwnEvent, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
     """Start the run's distillation, or let it wait for approval."""
     logger.append_keys(run_id=event.run_id)
-    run = start_distillation(event.run_id, settings, pipeline)
+    run = start_distillation(event.run_id, settings, steps)
     logger.info("run stands", state=run.state)

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 
 from distillery.runs.events import dropped_object
 from distillery.settings import ValidateSettings
-from distillery.steps.run_steps import Pipeline
+from distillery.steps.run_steps import RunSteps
 from distillery.steps.validate_dataset import validate_dataset
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger, tracer = Logger(), Tracer()
 settings = ValidateSettings.load()
-pipeline = Pipeline.of(settings)
+steps = RunSteps.from_settings(settings)
 
 
 @logger.inject_lambda_context
@@ -28,5 +28,5 @@ pipeline = Pipeline.of(settings)
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's)
     """Validate the dataset that was dropped."""
-    run = validate_dataset(dropped_object(event), settings, pipeline)
+    run = validate_dataset(dropped_object(event), settings, steps)
     logger.info("run stands", run_id=run.run_id, state=run.state)

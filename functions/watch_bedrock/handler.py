@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from distillery.aws.queues import Queue
 from distillery.runs.events import GenerationWatch, WatchMessage
 from distillery.settings import WatchSettings
-from distillery.steps.generation_steps import Generating
-from distillery.steps.run_steps import Pipeline
-from distillery.steps.watch_bedrock import Received, keep, keep_watching
+from distillery.steps.generation_steps import GenerationSteps
+from distillery.steps.run_steps import RunSteps
+from distillery.steps.watch_bedrock import ReceivedWait, poll_message, poll_wait
 from distillery.steps.watch_generation import watch_generation
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 logger, tracer = Logger(), Tracer()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 settings = WatchSettings.load()
-pipeline = Pipeline.of(settings)
-generating = Generating.of(settings)
+run_steps = RunSteps.from_settings(settings)
+generation_steps = GenerationSteps.from_settings(settings)
 waits: TypeAdapter[WatchMessage | GenerationWatch] = TypeAdapter(WatchMessage | GenerationWatch)
 dead_letters = Queue(settings.dead_letter_queue_url)
 
@@ -39,11 +39,11 @@ def poll(record: SQSRecord) -> None:
         return
     receives = int(record.attributes.approximate_receive_count or 1)
     if isinstance(message, WatchMessage):
-        keep_watching(message, record.receipt_handle, receives, pipeline, dead_letters)
+        poll_message(message, record.receipt_handle, receives, run_steps, dead_letters)
         return
     wait = message
-    received = Received(wait, record.receipt_handle, receives)
-    keep(received, lambda: watch_generation(wait, generating, dead_letters), pipeline)
+    received = ReceivedWait(wait, record.receipt_handle, receives)
+    poll_wait(received, lambda: watch_generation(wait, generation_steps, dead_letters), run_steps)
 
 
 @logger.inject_lambda_context

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FUNCTIONS: dict[str, type[settings.Settings]] = {
     "ValidateDatasetFunction": settings.ValidateSettings,
     "StartDistillationFunction": settings.StartSettings,
-    "DeployModelFunction": settings.PipelineSettings,
+    "DeployModelFunction": settings.RunSettings,
     "WatchBedrockFunction": settings.WatchSettings,
     "EvaluateModelFunction": settings.EvaluateSettings,
     "PromoteModelFunction": settings.PromoteSettings,

@@ -1,4 +1,4 @@
-"""Unit tests open no socket: AWS is moto's, with tables made from the template; Bedrock is in memory."""
+"""Fixtures of the unit tests. No test opens a socket: moto emulates AWS, and Bedrock is in memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cfnlint.decode import cfn_yaml
 from moto import mock_aws
 
 from distillery.aws import clients
-from distillery.aws.event_bus import Bus
+from distillery.aws.event_bus import EventBus
 from distillery.aws.queues import Queue
 from distillery.aws.run_store import RunStore
-from distillery.settings import PipelineSettings
-from distillery.steps.run_steps import Pipeline
-from tests.unit.fakes import FakeDeployments, FakeEvaluations, FakeJobs, Surroundings
+from distillery.settings import RunSettings
+from distillery.steps.run_steps import RunSteps
+from tests.unit.fakes import CloudResources, FakeDeployments, FakeEvaluations, FakeJobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 @pytest.fixture(autouse=True)
 def _no_network(socket_disabled: None) -> None:
-    """Every unit test."""
+    """Applies to every unit test."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,21 +49,21 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         "POWERTOOLS_METRICS_NAMESPACE": "Distillery",
     }.items():
         monkeypatch.setenv(name, value)
-    # COLUMNS: words fold where a terminal is narrow.
+    # With COLUMNS set, rich wraps text at that width.
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
 def resources() -> dict[str, Any]:
-    """The template's resources."""
+    """The resources of the template."""
     template: dict[str, Any] = cfn_yaml.load(str(TEMPLATE))
     found: dict[str, Any] = template["Resources"]
     return found
 
 
 def create_table(resources: dict[str, Any], logical_id: str) -> str:
-    """A table with the keys that the template gives it."""
+    """Create a table with the keys that the template defines."""
     properties = resources[logical_id]["Properties"]
     boto3.client("dynamodb").create_table(
         TableName=logical_id,
@@ -75,8 +75,8 @@ def create_table(resources: dict[str, Any], logical_id: str) -> str:
 
 
 @pytest.fixture
-def cloud(resources: dict[str, Any]) -> Iterator[Surroundings]:
-    """The stack's own resources, in memory."""
+def cloud(resources: dict[str, Any]) -> Iterator[CloudResources]:
+    """The resources of the stack, in memory."""
     clients.client.cache_clear()
     with mock_aws():
         for table in TABLES:
@@ -85,12 +85,12 @@ def cloud(resources: dict[str, Any]) -> Iterator[Surroundings]:
         sqs = boto3.client("sqs")
         urls = {
             name: sqs.create_queue(QueueName=name)["QueueUrl"]
-            for name in ("watch", "query", "label", "dead", "heard")
+            for name in ("watch", "query", "label", "dead", "published")
         }
         events = boto3.client("events")
         events.create_event_bus(Name="bus")
         events.put_rule(Name="all", EventBusName="bus", EventPattern='{"source": ["distillery"]}')
-        arn = sqs.get_queue_attributes(QueueUrl=urls["heard"], AttributeNames=["QueueArn"])["Attributes"][
+        arn = sqs.get_queue_attributes(QueueUrl=urls["published"], AttributeNames=["QueueArn"])["Attributes"][
             "QueueArn"
         ]
         events.put_targets(Rule="all", EventBusName="bus", Targets=[{"Id": "1", "Arn": arn}])
@@ -115,18 +115,18 @@ def cloud(resources: dict[str, Any]) -> Iterator[Surroundings]:
             "BASELINE_MODEL": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
             "JUDGE_MODEL": "amazon.nova-pro-v1:0",
         }
-        yield Surroundings(environment)
+        yield CloudResources(environment)
     clients.client.cache_clear()
 
 
 @pytest.fixture
-def pipeline(cloud: Surroundings) -> Pipeline:
-    """A run's surroundings with Bedrock in memory."""
-    settings = PipelineSettings.load(cloud.environment)
-    return Pipeline(
+def steps(cloud: CloudResources) -> RunSteps:
+    """The resources of a run's steps, with Bedrock in memory."""
+    settings = RunSettings.load(cloud.environment)
+    return RunSteps(
         settings=settings,
         run_store=RunStore("RunsTable"),
-        bus=Bus("bus"),
+        event_bus=EventBus("bus"),
         watch_queue=Queue(settings.watch_queue_url),
         jobs=FakeJobs(),
         deployments=FakeDeployments(),

@@ -1,14 +1,16 @@
-"""Bedrock in memory, behind the same methods as the adapters, counting what costs money."""
+"""In-memory Bedrock with the methods of the adapters. Counts the calls that are billed on AWS."""
 
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from distillery.aws.bedrock.converse import Converse, Reply
 from distillery.aws.bedrock.deployments import Deployment, Deployments
 from distillery.aws.bedrock.evaluations import EvaluationJob, EvaluationJobs, Judgement
 from distillery.aws.bedrock.jobs import CustomizationJobs, Distillation, Job
@@ -18,21 +20,24 @@ from distillery.aws.roles import Roles
 from distillery.cost.lifecycles import FoundationModel
 from distillery.dataset.statistics import Characters, Statistics
 from distillery.dataset.validation import DatasetReport
+from distillery.task.channels import default_channel_config
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012"
+GOOD_ANSWER = json.dumps({**default_channel_config().fallback, "reasoning": "because"})
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """The stack's own resources and how the functions are told of them."""
+class CloudResources:
+    """The resources of the stack, in memory, and the environment variables that name them."""
 
     environment: dict[str, str]
 
-    def received(self, queue: str) -> list[dict[str, Any]]:
-        """Everything that lies in a queue."""
+    def messages(self, queue: str) -> list[dict[str, Any]]:
+        """Receive every message of a queue."""
         client, messages = boto3.client("sqs"), []
         while batch := client.receive_message(
             QueueUrl=self.environment[queue], MaxNumberOfMessages=10, MessageAttributeNames=["All"]
@@ -40,17 +45,17 @@ class Surroundings:
             messages += batch
         return [dict(message) for message in messages]
 
-    def heard(self) -> Counter[str]:
-        """How often each own event was said."""
-        url = self.environment["WATCH_QUEUE_URL"].replace("watch", "heard")
-        client, types = boto3.client("sqs"), Counter[str]()
+    def published(self) -> Counter[str]:
+        """Count the events published since the last call, by detail type."""
+        url = self.environment["WATCH_QUEUE_URL"].replace("watch", "published")
+        client, detail_types = boto3.client("sqs"), Counter[str]()
         while batch := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            types.update(json.loads(message["Body"])["detail-type"] for message in batch)
-        return types
+            detail_types.update(json.loads(message["Body"])["detail-type"] for message in batch)
+        return detail_types
 
 
 class FakeModels(FoundationModels):
-    """Every model exists and is active, but for those said otherwise; a legacy one may have an end."""
+    """Every model exists and is active, except those named. A legacy model may have an end of life."""
 
     def __init__(
         self,
@@ -79,7 +84,7 @@ TRUST = {
 
 
 class FakeRoles(Roles):
-    """One role, which Bedrock may assume and which may do all but what is denied."""
+    """One role, which Bedrock may assume and which may do everything except the denied actions."""
 
     def __init__(
         self,
@@ -97,7 +102,7 @@ class FakeRoles(Roles):
             raise self._failure
         return self._trust
 
-    def may(self, role_arn: str, action: str, resource: str) -> bool:
+    def is_allowed(self, role_arn: str, action: str, resource: str) -> bool:
         assert role_arn
         if self._failure:
             raise self._failure
@@ -113,7 +118,7 @@ def validation(
     holdout: int = 50,
     characters: Characters | None = None,
 ) -> DatasetReport:
-    """A report on a good dataset of so many records, labelled all unless said otherwise."""
+    """Return the report of a valid dataset. All records are labelled unless `labelled` is given."""
     labelled = records if labelled is None else labelled
     return DatasetReport(
         run_id=run_id,
@@ -147,30 +152,32 @@ def validation(
 
 
 def put_validation(run_id: str) -> None:
-    """What validation leaves of a dataset, for a run that is moved there without it."""
+    """Write the validation.json of a run that a test moves to VALIDATED without a dataset."""
     body = validation(run_id).model_dump_json().encode()
     boto3.client("s3").put_object(Bucket="data", Key=f"runs/{run_id}/validation.json", Body=body)
 
 
 class FakeJobs(CustomizationJobs):
-    """Customization jobs by name."""
+    """Customization jobs by name. `requests` has every request to start one."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
+        self.requests: list[Distillation] = []
         self.created: Counter[str] = Counter()
         self.stopped: list[str] = []
         self.others = 0
         self.failure: Exception | None = None
 
-    def start(self, wanted: Distillation) -> Job:
+    def start(self, request: Distillation) -> Job:
+        self.requests.append(request)
         if self.failure:
             raise self.failure
-        if wanted.name not in self.jobs:
-            self.created[wanted.name] += 1
-            self.jobs[wanted.name] = Job(
-                f"{ARN}:model-customization-job/m/{wanted.name}", wanted.name, "InProgress", "", ""
+        if request.name not in self.jobs:
+            self.created[request.name] += 1
+            self.jobs[request.name] = Job(
+                f"{ARN}:model-customization-job/m/{request.name}", request.name, "InProgress", "", ""
             )
-        return self.jobs[wanted.name]
+        return self.jobs[request.name]
 
     def get(self, identifier: str) -> Job:
         for job in self.jobs.values():
@@ -185,14 +192,14 @@ class FakeJobs(CustomizationJobs):
         self.stopped.append(identifier)
 
     def end(self, name: str, status: str, failure: str = "") -> str:
-        """Let a job end; returns its ARN."""
+        """Let a job end. Returns its ARN."""
         model = f"{ARN}:custom-model/m/{name}" if status == "Completed" else ""
         self.jobs[name] = replace(self.jobs[name], status=status, failure=failure, model_arn=model)
         return self.jobs[name].arn
 
 
 class FakeDeployments(Deployments):
-    """Deployments by name; custom models are in `model_state`."""
+    """Deployments by name. Every custom model has the status `model_state`."""
 
     def __init__(self) -> None:
         self.deployments: dict[str, Deployment] = {}
@@ -232,24 +239,26 @@ class FakeDeployments(Deployments):
         self.deployments.pop(identifier, None)
 
     def become(self, name: str, status: str) -> str:
-        """Let a deployment reach a status; returns its ARN."""
+        """Let a deployment reach a status. Returns its ARN."""
         self.deployments[name] = replace(self.deployments[name], status=status)
         return self.deployments[name].arn
 
 
 class FakeEvaluations(EvaluationJobs):
-    """Judge jobs by ARN."""
+    """Evaluation jobs by ARN. `requests` has every request to start one."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, EvaluationJob] = {}
+        self.requests: list[Judgement] = []
         self.created: Counter[str] = Counter()
         self.stopped: list[str] = []
 
-    def start(self, wanted: Judgement) -> str:
-        arn = f"{ARN}:evaluation-job/{wanted.name}"
+    def start(self, request: Judgement) -> str:
+        self.requests.append(request)
+        arn = f"{ARN}:evaluation-job/{request.name}"
         if arn not in self.jobs:
-            self.created[wanted.name] += 1
-            self.jobs[arn] = EvaluationJob(arn, wanted.name, "InProgress", "")
+            self.created[request.name] += 1
+            self.jobs[arn] = EvaluationJob(arn, request.name, "InProgress", "")
         return arn
 
     def get(self, arn: str) -> EvaluationJob:
@@ -260,6 +269,43 @@ class FakeEvaluations(EvaluationJobs):
     def stop(self, arn: str) -> None:
         self.stopped.append(arn)
 
-    def end(self, status: str, failure: str = "") -> None:
-        """Let every job end."""
-        self.jobs = {arn: replace(job, status=status, failure=failure) for arn, job in self.jobs.items()}
+    def end(self, status: str, failure: str = "", *, arns: Collection[str] | None = None) -> None:
+        """Let jobs end; all of them unless `arns` names some."""
+        for arn in list(self.jobs) if arns is None else arns:
+            self.jobs[arn] = replace(self.jobs[arn], status=status, failure=failure)
+
+
+class FakeContext:
+    """The part of Lambda's context that the functions use."""
+
+    function_name = "route_queries"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:route_queries"
+    aws_request_id = "1"
+
+    def __init__(self, remaining: int = 120_000) -> None:
+        self._remaining = remaining
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._remaining
+
+
+class FakeConverse(Converse):
+    """Gives a good answer to every query, except those scripted by their first word or by their model."""
+
+    def __init__(self, **scripted: str | Exception) -> None:
+        self.scripted = scripted
+        self.asked: Counter[str] = Counter()
+        self.models: Counter[str] = Counter()
+        self.systems: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, model_id: str, system: str, query: str, longest: int = 300) -> Reply:  # noqa: ARG002 (signature of the base)
+        with self._lock:
+            self.asked[query] += 1
+            self.models[model_id] += 1
+            self.systems.setdefault(model_id, set()).add(system)
+        answer = self.scripted.get(query.split()[0], self.scripted.get(model_id.split(".")[0], GOOD_ANSWER))
+        if isinstance(answer, Exception):
+            raise answer
+        return Reply(answer, 10, 5, 100.0)

@@ -1,4 +1,4 @@
-"""A unified diff without context, applied as strictly as it can be."""
+"""Applies a unified diff without context lines, as strictly as possible."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ NO_NEWLINE = b"\\ No newline at end of file\n"
 
 
 def lines_of(content: bytes) -> list[bytes]:
-    """Lines with their ends; only a newline ends one."""
+    """Split content into lines with their line ends. Only a newline ends a line."""
     lines = [line + b"\n" for line in content.split(b"\n")]
     last = lines.pop().removesuffix(b"\n")
     return [*lines, last] if last else lines
 
 
 def apply(diff: bytes, dropped: bytes) -> bytes:
-    """What the diff makes of the file; AssertionError where it does not fit."""
+    """Apply the diff to the file. Raises AssertionError where it does not fit."""
     if not diff:
         return dropped
     parts = lines_of(diff)

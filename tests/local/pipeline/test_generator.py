@@ -79,7 +79,7 @@ def test_a_teacher_that_dies_half_way_stops_it_and_the_spec_again_goes_on_paying
     bench.labelled(name, 20)
     bench.chain.faults(calls=[{"operation": "Converse", "error": "AccessDeniedException"}])
     stopped = bench.reach(name, GenerationState.STOPPED)
-    assert "The teacher cannot be asked." in stopped.reasons[0]
+    assert "The teacher cannot be called." in stopped.reasons[0]
     bench.chain.letter(name)
     had = bench.settled(name)
     assert 20 <= had < 180

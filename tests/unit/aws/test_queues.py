@@ -1,4 +1,4 @@
-"""Visibility as back-off: also for a message that another delivery has dealt with meanwhile."""
+"""Visibility timeouts, also of messages that another delivery has deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distillery.aws.queues import Queue
 from distillery.errors import Permanent
 
 if TYPE_CHECKING:
-    from tests.unit.fakes import Surroundings
+    from tests.unit.fakes import CloudResources
 
 
 def received(url: str) -> str:
@@ -20,28 +20,28 @@ def received(url: str) -> str:
     return client.receive_message(QueueUrl=url, VisibilityTimeout=600)["Messages"][0]["ReceiptHandle"]
 
 
-def test_message_comes_back_when_it_is_told_to(cloud: Surroundings) -> None:
+def test_hidden_message_becomes_visible_after_the_delay(cloud: CloudResources) -> None:
     url = cloud.environment["QUERY_QUEUE_URL"]
     Queue(url).hide(received(url), 0)
-    assert len(cloud.received("QUERY_QUEUE_URL")) == 1
+    assert len(cloud.messages("QUERY_QUEUE_URL")) == 1
 
 
-def test_message_that_another_delivery_has_deleted_needs_no_hiding(cloud: Surroundings) -> None:
+def test_hiding_a_message_that_another_delivery_has_deleted_does_nothing(cloud: CloudResources) -> None:
     url = cloud.environment["QUERY_QUEUE_URL"]
     receipt = received(url)
     boto3.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=receipt)
     Queue(url).hide(receipt, 30)
-    assert cloud.received("QUERY_QUEUE_URL") == []
+    assert cloud.messages("QUERY_QUEUE_URL") == []
 
 
-def test_message_that_is_back_already_needs_no_hiding(cloud: Surroundings) -> None:
+def test_hiding_a_message_that_is_visible_again_does_nothing(cloud: CloudResources) -> None:
     url = cloud.environment["QUERY_QUEUE_URL"]
     receipt = received(url)
     Queue(url).hide(receipt, 0)
     Queue(url).hide(receipt, 30)
 
 
-def test_queue_that_is_not_there_is_told(cloud: Surroundings) -> None:
+def test_queue_that_does_not_exist_is_an_error(cloud: CloudResources) -> None:
     url = cloud.environment["QUERY_QUEUE_URL"]
     receipt = received(url)
     with pytest.raises(Permanent):

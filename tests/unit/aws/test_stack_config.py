@@ -1,4 +1,4 @@
-"""Which channel configuration is in force: the stack's own, a run's copy, and files that cannot be used."""
+"""Which channel configuration is used: the stack's own, a run's copy, and files that cannot be used."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from distillery.task.channels import (
 from tests.unit.sample_evaluations import channel_config_of
 
 if TYPE_CHECKING:
-    from tests.unit.fakes import Surroundings
+    from tests.unit.fakes import CloudResources
 
 
 @pytest.fixture
-def bucket(cloud: Surroundings) -> Bucket:
+def bucket(cloud: CloudResources) -> Bucket:
     return Bucket(cloud.environment["DATA_BUCKET"])
 
 
@@ -61,7 +61,7 @@ def test_run_keeps_its_channel_config_when_the_stack_gets_another(bucket: Bucket
     assert pin_channel_config(bucket, "run-2") == channel_config_of(6)
 
 
-def test_run_from_before_copies_were_kept_had_the_shipped_channel_config(bucket: Bucket) -> None:
+def test_run_without_a_copy_has_the_shipped_channel_config(bucket: Bucket) -> None:
     drop(channel_config_of(2))
     assert run_channel_config(bucket, "old-run") == default_channel_config()
 
@@ -71,7 +71,7 @@ TWINS = CHANNELS.replace("name: b", "name: a")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"channels: [", "is not YAML"),
         (b"[" * 5_000, "is not YAML"),
@@ -96,14 +96,14 @@ TWINS = CHANNELS.replace("name: b", "name: a")
         ),
     ],
 )
-def test_channel_config_that_cannot_be_used_is_one_sentence_with_its_place(
-    bucket: Bucket, content: bytes, said: str
+def test_unusable_channel_config_is_an_error_with_its_key_and_a_fix(
+    bucket: Bucket, content: bytes, expected: str
 ) -> None:
     drop(content)
     with pytest.raises(BadInput) as caught:
         stack_channel_config(bucket)
     assert CHANNEL_CONFIG_KEY in caught.value.message
-    assert said in caught.value.message
+    assert expected in caught.value.message
     assert "\n" not in str(caught.value)
     assert caught.value.fix
 
@@ -116,7 +116,7 @@ texts = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=20)
     texts,
     st.lists(texts, max_size=4),
 )
-def test_dumped_channel_config_is_read_back_as_it_was(
+def test_dumped_channel_config_is_read_back_unchanged(
     names: list[str], description: str, cues: list[str]
 ) -> None:
     if "reasoning" in names:

@@ -21,15 +21,15 @@ from distillery.settings import StartSettings
 from distillery.steps.start_distillation import start_distillation
 from tests.unit.fakes import (
     TRUST,
+    CloudResources,
     FakeDeployments,
     FakeModels,
     FakeRoles,
-    Surroundings,
 )
-from tests.unit.steps.test_steps import RUN, bring_to, jobs
+from tests.unit.steps.run_helpers import RUN, bring_to, jobs
 
 if TYPE_CHECKING:
-    from distillery.steps.run_steps import Pipeline
+    from distillery.steps.run_steps import RunSteps
 
 OTHER_JOBS = "arn:aws:bedrock:*:*:evaluation-job/*"
 TODAY = datetime(2026, 11, 24, tzinfo=UTC)
@@ -38,31 +38,31 @@ JOB = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-customization-job/run"
 
 
 @pytest.fixture
-def start_settings(cloud: Surroundings) -> StartSettings:
+def start_settings(cloud: CloudResources) -> StartSettings:
     return StartSettings.load(cloud.environment)
 
 
 def started(
-    pipeline: Pipeline,
+    steps: RunSteps,
     settings: StartSettings,
     models: FakeModels | None = None,
     roles: FakeRoles | None = None,
 ) -> Run:
-    bring_to(State.VALIDATED, pipeline)
-    return start_distillation(RUN, settings, pipeline, models or FakeModels(), roles or FakeRoles())
+    bring_to(State.VALIDATED, steps)
+    return start_distillation(RUN, settings, steps, models or FakeModels(), roles or FakeRoles())
 
 
 def refusal(
-    pipeline: Pipeline,
+    steps: RunSteps,
     settings: StartSettings,
     models: FakeModels | None = None,
     roles: FakeRoles | None = None,
 ) -> str:
     """The cause of a run that must fail before anything is paid."""
-    run = started(pipeline, settings, models, roles)
+    run = started(steps, settings, models, roles)
     assert run.failure is not None
     assert (run.state, run.failure.step) == (State.FAILED, "start_distillation")
-    assert not jobs(pipeline).created
+    assert not jobs(steps).created
     return run.failure.cause
 
 
@@ -107,19 +107,19 @@ def test_end_of_life_counts_from_its_very_moment() -> None:
 
 
 def test_legacy_teacher_goes_on_and_the_run_store_holds_the_warning(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
     models = FakeModels(legacy=(PRO,), end_of_life=now() + timedelta(days=30))
-    run = started(pipeline, start_settings, models)
+    run = started(steps, start_settings, models)
     assert run.state is State.TRAINING
     assert [PRO in warning for warning in run.warnings] == [True, True]  # as teacher and as judge
 
 
 def test_ended_teacher_fails_the_run_before_money_is_spent(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
     models = FakeModels(legacy=(PRO,), end_of_life=now() - timedelta(days=1))
-    assert "end of life" in refusal(pipeline, start_settings, models)
+    assert "end of life" in refusal(steps, start_settings, models)
 
 
 def test_lifecycle_is_read_as_bedrock_tells_it() -> None:
@@ -145,10 +145,10 @@ def test_every_documented_pair_is_met_and_no_other() -> None:
 
 
 def test_pair_that_is_not_documented_is_refused_naming_the_teachers(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
     settings = start_settings.model_copy(update={"teacher_model": "amazon.nova-lite-v1:0"})
-    assert f"set TeacherModelId to {PRO} or us.{PREMIER}" in refusal(pipeline, settings)
+    assert f"set TeacherModelId to {PRO} or us.{PREMIER}" in refusal(steps, settings)
 
 
 def test_student_that_nobody_teaches_is_refused() -> None:
@@ -189,33 +189,31 @@ def test_trust_policy_with_a_single_statement_is_read() -> None:
     assert trusts({"Statement": statement()}, ACCOUNT, JOB)
 
 
-def test_role_that_bedrock_may_not_assume_is_refused(
-    pipeline: Pipeline, start_settings: StartSettings
-) -> None:
-    cause = refusal(pipeline, start_settings, roles=FakeRoles(trust={"Statement": []}))
+def test_role_that_bedrock_may_not_assume_is_refused(steps: RunSteps, start_settings: StartSettings) -> None:
+    cause = refusal(steps, start_settings, roles=FakeRoles(trust={"Statement": []}))
     assert "trust policy of arn:aws:iam::123456789012:role/bedrock" in cause
 
 
-def test_role_that_is_gone_is_refused(pipeline: Pipeline, start_settings: StartSettings) -> None:
+def test_role_that_is_gone_is_refused(steps: RunSteps, start_settings: StartSettings) -> None:
     class Gone(FakeRoles):
         def trust_policy(self, role_arn: str) -> dict[str, Any]:
             raise Missing(role_arn)
 
-    assert "role/bedrock does not exist" in refusal(pipeline, start_settings, roles=Gone())
+    assert "role/bedrock does not exist" in refusal(steps, start_settings, roles=Gone())
 
 
 @pytest.mark.parametrize("action", ["s3:PutObject", "s3:GetObject"])
 def test_role_that_cannot_reach_the_bucket_is_refused(
-    pipeline: Pipeline, start_settings: StartSettings, action: str
+    steps: RunSteps, start_settings: StartSettings, action: str
 ) -> None:
-    cause = refusal(pipeline, start_settings, roles=FakeRoles(denied=(action,)))
+    cause = refusal(steps, start_settings, roles=FakeRoles(denied=(action,)))
     assert f"may not {action} on arn:aws:s3:::data/runs/{RUN}/" in cause
 
 
 def test_account_that_keeps_its_roles_from_the_function_is_a_warning(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
-    run = started(pipeline, start_settings, roles=FakeRoles(failure=AccessDenied("An organisation says no.")))
+    run = started(steps, start_settings, roles=FakeRoles(failure=AccessDenied("An organisation says no.")))
     assert run.state is State.TRAINING
     assert len([warning for warning in run.warnings if "An organisation says no." in warning]) == 3
 
@@ -231,52 +229,52 @@ def test_one_more_fits_below_the_quota_only(used: int, most: int) -> None:
 
 
 def test_full_deployments_and_models_are_refused_saying_what_to_delete_or_raise(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
-    assert isinstance(pipeline.deployments, FakeDeployments)
-    pipeline.deployments.others, pipeline.deployments.other_models = 10, 100
-    cause = refusal(pipeline, start_settings)
+    assert isinstance(steps.deployments, FakeDeployments)
+    steps.deployments.others, steps.deployments.other_models = 10, 100
+    cause = refusal(steps, start_settings)
     for words in ("Delete deployments", "MaxDeployments", "Delete custom models", "MaxCustomModels"):
         assert words in cause
 
 
 def test_model_that_a_running_job_is_about_to_make_takes_its_place(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
-    assert isinstance(pipeline.deployments, FakeDeployments)
-    jobs(pipeline).others, pipeline.deployments.other_models = 3, 97
-    assert "100 of 100 custom models" in refusal(pipeline, start_settings)
+    assert isinstance(steps.deployments, FakeDeployments)
+    jobs(steps).others, steps.deployments.other_models = 3, 97
+    assert "100 of 100 custom models" in refusal(steps, start_settings)
 
 
-def test_quota_that_was_raised_is_a_parameter(pipeline: Pipeline, start_settings: StartSettings) -> None:
-    assert isinstance(pipeline.deployments, FakeDeployments)
-    pipeline.deployments.others = 10
+def test_quota_that_was_raised_is_a_parameter(steps: RunSteps, start_settings: StartSettings) -> None:
+    assert isinstance(steps.deployments, FakeDeployments)
+    steps.deployments.others = 10
     raised = start_settings.model_copy(update={"max_deployments": 11})
-    assert started(pipeline, raised).state is State.TRAINING
+    assert started(steps, raised).state is State.TRAINING
 
 
 def test_too_many_running_jobs_are_waited_for_and_refuse_nothing(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
-    jobs(pipeline).others = 10
-    jobs(pipeline).failure = Transient("An account can have 10 scheduled customization jobs.")
+    jobs(steps).others = 10
+    jobs(steps).failure = Transient("An account can have 10 scheduled customization jobs.")
     with pytest.raises(Transient):
-        started(pipeline, start_settings)
-    assert pipeline.run_store.get(RUN).state is State.TRAINING
+        started(steps, start_settings)
+    assert steps.run_store.get(RUN).state is State.TRAINING
     assert "waits" in {check["verdict"] for check in kept()["checks"]}
-    jobs(pipeline).failure = None
-    assert start_distillation(RUN, start_settings, pipeline, FakeModels(), FakeRoles()).job_arn
+    jobs(steps).failure = None
+    assert start_distillation(RUN, start_settings, steps, FakeModels(), FakeRoles()).job_arn
 
 
 # All of it
 
 
-def test_all_refusals_are_told_at_once(pipeline: Pipeline, start_settings: StartSettings) -> None:
-    assert isinstance(pipeline.deployments, FakeDeployments)
-    pipeline.deployments.others = 10
+def test_all_refusals_are_told_at_once(steps: RunSteps, start_settings: StartSettings) -> None:
+    assert isinstance(steps.deployments, FakeDeployments)
+    steps.deployments.others = 10
     settings = start_settings.model_copy(update={"teacher_model": "amazon.nova-lite-v1:0"})
     cause = refusal(
-        pipeline,
+        steps,
         settings,
         FakeModels(missing=("amazon.nova-lite-v1:0",)),
         FakeRoles(denied=("s3:PutObject",)),
@@ -286,9 +284,9 @@ def test_all_refusals_are_told_at_once(pipeline: Pipeline, start_settings: Start
 
 
 def test_every_check_is_kept_with_its_sentence_met_or_not(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
-    started(pipeline, start_settings)
+    started(steps, start_settings)
     document = Preflight.model_validate(kept())
     assert [check.verdict for check in document.checks] == ["met"] * 11
     assert all(check.sentence.endswith(".") for check in document.checks)
@@ -306,8 +304,8 @@ def test_preflight_without_refusals_requires_nothing() -> None:
 
 
 def test_price_list_of_the_stack_that_cannot_be_used_fails_the_run_naming_the_place(
-    pipeline: Pipeline, start_settings: StartSettings
+    steps: RunSteps, start_settings: StartSettings
 ) -> None:
     boto3.client("s3").put_object(Bucket="data", Key="config/prices.yaml", Body=b"as_of: soon")
-    cause = refusal(pipeline, start_settings)
+    cause = refusal(steps, start_settings)
     assert "config/prices.yaml: The price list cannot be used: as_of:" in cause

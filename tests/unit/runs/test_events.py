@@ -1,4 +1,4 @@
-"""The samples in `events/`, each read by the model of the function that it triggers."""
+"""The samples in `events/`: the model of the function that a sample triggers can read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sample(name: str) -> dict[str, Any]:
     return content
 
 
-def test_object_created_is_read_with_the_key_as_it_is() -> None:
+def test_object_created_is_read_with_an_unchanged_key() -> None:
     event = sample("object_created")
     event["detail"]["object"]["key"] = "datasets/my+set/a b.jsonl"
     parsed = parse(event=event, model=S3EventNotificationEventBridgeModel)
@@ -43,12 +43,14 @@ def test_object_created_is_read_with_the_key_as_it_is() -> None:
 def test_own_event_is_read(name: str, model: type[events.OwnEvent]) -> None:
     event = sample(name)
     assert event["detail-type"] == model.detail_type
-    assert parse(event=event, model=model, envelope=envelopes.EventBridgeEnvelope).run_id
+    parsed: Any = parse(event=event, model=model, envelope=envelopes.EventBridgeEnvelope)
+    assert parsed.run_id
 
 
 @pytest.mark.parametrize("name", ["customization_job_completed", "distillation_finished"])
 def test_both_wake_ups_of_a_job_name_the_same_job(name: str) -> None:
-    wake_up: Any = parse(event=sample(name), model=events.JobWakeUp)  # type: ignore[arg-type]
+    model: Any = events.JobWakeUp
+    wake_up = parse(event=sample(name), model=model)
     assert wake_up.job_arn.endswith("model-customization-job/amazon.nova-micro-v1:0:128k/abcdefghij12")
 
 
@@ -63,7 +65,7 @@ def test_query_messages_are_read() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.RECEIVED, State.RETIRED}))
-def test_every_announced_state_has_an_event_in_words(state: State) -> None:
+def test_every_announced_state_has_an_event_with_a_message(state: State) -> None:
     run = Run(
         run_id="set-0123456789ab",
         state=state,
@@ -73,3 +75,34 @@ def test_every_announced_state_has_an_event_in_words(state: State) -> None:
     event = announcement(run)
     assert type(event) in events.OWN_EVENTS
     assert "set" in event.message
+    # The rule that sends the message to SNS puts it between quotation marks.
+    assert '"' not in event.message
+
+
+@pytest.mark.parametrize(
+    ("state", "changes"),
+    [
+        (State.REJECTED, {"reasons": ["No records."]}),
+        (State.DUPLICATE, {"duplicate_of": "set-aaaaaaaaaaaa"}),
+        (State.TRAINING, {"warnings": ["The teacher is legacy."]}),
+        (State.PROMOTED, {"reasons": ["Weight score 4.2."]}),
+        (State.NOT_PROMOTED, {"reasons": ["Weight score 1.2."]}),
+        (State.FAILED, {"failure": {"step": "deploy_model", "cause": "The deployment failed."}}),
+    ],
+)
+def test_message_of_an_event_states_the_reasons(state: State, changes: dict[str, Any]) -> None:
+    run = Run.model_validate(
+        {
+            "run_id": "set-0123456789ab",
+            "state": state,
+            "dataset": "set",
+            "source": Source(bucket="b", key="datasets/set/a.jsonl", version_id="1"),
+            **changes,
+        }
+    )
+    event = announcement(run)
+    (value,) = changes.values()
+    texts = [value] if isinstance(value, str) else list(value.values() if isinstance(value, dict) else value)
+    assert all(text in event.message for text in texts)
+    if isinstance(event, events.DatasetRejected):
+        assert event.duplicate_of == changes.get("duplicate_of")

@@ -1,4 +1,4 @@
-"""The samples in `events/` that the generator's functions hear, each read as its function reads it."""
+"""The samples in `events/` for the functions of a generation: each function can read its sample."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_spec_in_a_folder_names_a_dataset_too() -> None:
 
 
 def test_labels_complete_is_read() -> None:
-    event = parse(
+    event: Any = parse(
         event=sample("labels_complete"), model=LabelsComplete, envelope=envelopes.EventBridgeEnvelope
     )
     assert event.generation_id == "video-queries-0123456789ab"
@@ -48,7 +48,7 @@ def test_label_messages_are_read_and_written_alike() -> None:
     assert json.loads(label_message(message.generation_id, planned)) == json.loads(body)
 
 
-def test_the_watch_tells_its_two_kinds_of_wait_apart() -> None:
+def test_the_poller_distinguishes_its_two_kinds_of_wait() -> None:
     waits: TypeAdapter[WatchMessage | GenerationWatch] = TypeAdapter(WatchMessage | GenerationWatch)
     found = [
         type(waits.validate_json(record["body"]))

@@ -1,9 +1,12 @@
-"""Run ids, the names derived from them, and the moves between states."""
+"""Run ids, names derived from them, moves between states, and how a run is read."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +16,11 @@ from distillery.runs.states import (
     MOVES,
     STAGE_STATES,
     UNFINISHED,
+    Approval,
+    Run,
+    Source,
     State,
+    dataset_name,
     evaluation_job_name,
     run_id,
     slug,
@@ -54,16 +61,52 @@ def test_run_id_is_the_same_for_the_same_object_version_only(
     assert (run_id(bucket, key, version) == run_id(bucket, key, other)) == (version == other)
 
 
-def test_parts_of_the_identity_cannot_be_shifted_into_each_other() -> None:
+def test_run_id_depends_on_where_bucket_key_and_version_begin() -> None:
     assert run_id("a", "datasets/b/c", "d") != run_id("ad", "atasets/b/c", "d")
 
 
-def test_ended_states_lead_nowhere_but_to_retirement() -> None:
+def test_ended_states_only_lead_to_retired() -> None:
     assert set(State) == ENDED | UNFINISHED
     for state in ENDED:
         assert MOVES[state] <= {State.RETIRED}
 
 
-def test_every_unfinished_state_has_one_stage_that_owns_its_wait() -> None:
+def test_every_unfinished_state_belongs_to_one_stage() -> None:
     owned = [state for states in STAGE_STATES.values() for state in states]
     assert sorted(owned) == sorted(UNFINISHED)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("a.jsonl", ""), ("datasets/a.jsonl", ""), ("datasets/films/a.jsonl", "films"), ("datasets/a/b/c", "a")],
+)
+def test_dataset_is_the_folder_of_the_object(key: str, name: str) -> None:
+    assert dataset_name(key) == name
+
+
+def test_version_is_the_version_id_or_without_one_the_etag() -> None:
+    assert Source(bucket="b", key="k", version_id="1", etag="e").version == "1"
+    assert Source(bucket="b", key="k", etag="e").version == "e"
+
+
+def test_approval_is_written_as_a_sentence_with_its_reason() -> None:
+    at = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    approval = Approval(by="arn:me", at=at, decision="rejected", reason="Too expensive.")
+    assert str(approval) == "rejected by arn:me at 2026-11-24 09:30:00 UTC: Too expensive."
+
+
+def test_time_of_a_state_is_that_of_the_last_move_into_it() -> None:
+    def at(hour: int) -> datetime:
+        return datetime(2026, 11, 24, hour, tzinfo=UTC)
+
+    history: list[dict[str, Any]] = [
+        {"state": State.RECEIVED, "at": at(1), "step": "a"},
+        {"state": State.VALIDATED, "at": at(2), "step": "b"},
+        {"state": State.VALIDATED, "at": at(3), "step": "b"},
+    ]
+    source = Source(bucket="b", key="k")
+    run = Run.model_validate(
+        {"run_id": "r", "state": "VALIDATED", "source": source, "dataset": "d", "history": history}
+    )
+    assert run.entered(State.VALIDATED) == at(3)
+    assert run.entered(State.TRAINING) is None

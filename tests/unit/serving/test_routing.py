@@ -46,7 +46,7 @@ def test_active_model_answers() -> None:
     assert routed.weights == CHANNEL_CONFIG.fallback
 
 
-def test_unreadable_answer_is_asked_for_once_more_and_both_calls_count() -> None:
+def test_unreadable_answer_is_requested_once_more_and_both_calls_count() -> None:
     routed = route("rain", [ACTIVE], Models(active=["no idea", GOOD]), CHANNEL_CONFIG)
     assert (routed.source, routed.input_tokens, routed.output_tokens) == ("model", 20, 10)
 
@@ -56,9 +56,11 @@ def test_two_unreadable_answers_give_the_fallback_weights() -> None:
     routed = route("rain", [ACTIVE, BASELINE], models, CHANNEL_CONFIG)
     assert (routed.source, routed.weights) == ("fallback", CHANNEL_CONFIG.fallback)
     assert models.asked == ["active", "active"]
+    assert len(routed.unusable) == 1
+    assert (routed.input_tokens, routed.output_tokens, routed.latency_ms) == (20, 10, 100.0)
 
 
-def test_active_model_that_is_gone_is_passed_over_for_the_baseline() -> None:
+def test_active_model_that_is_gone_is_skipped_for_the_baseline() -> None:
     routed = route(
         "rain", [ACTIVE, BASELINE], Models(active=[Permanent("gone")], baseline=[GOOD]), CHANNEL_CONFIG
     )
@@ -71,12 +73,12 @@ def test_no_usable_model_gives_the_fallback_weights() -> None:
     assert (routed.source, routed.unusable) == ("fallback", ("gone", "denied"))
 
 
-def test_throttled_query_goes_back_to_the_queue() -> None:
+def test_throttled_query_raises_transient() -> None:
     with pytest.raises(Transient):
         route("rain", [ACTIVE, BASELINE], Models(active=[Transient("slow down")]), CHANNEL_CONFIG)
 
 
-def test_single_query_takes_the_message_id_when_it_has_none() -> None:
+def test_single_query_without_an_id_gets_the_message_id() -> None:
     (query,) = parse_message('{"query": "  rain on a roof "}', "m-1")
     assert (query.query_id, query.query) == ("m-1", "rain on a roof")
 
@@ -84,15 +86,18 @@ def test_single_query_takes_the_message_id_when_it_has_none() -> None:
 def test_queries_of_a_list_without_ids_are_numbered() -> None:
     queries = parse_message('{"queries": [{"query": "rain"}, {"query": "snow", "query_id": "q"}]}', "m-1")
     assert [query.query_id for query in queries] == ["m-1.1", "q"]
+    queries = parse_message('{"queries": [{"query": "rain"}, {"query": "snow"}]}', "m-1")
+    assert [query.query_id for query in queries] == ["m-1.1", "m-1.2"]
 
 
-def test_what_else_a_sender_writes_into_a_message_is_left_alone() -> None:
+def test_other_fields_of_a_message_are_ignored() -> None:
     assert len(parse_message('{"query": "rain", "tenant": "blue"}', "m-1")) == 1
 
 
-def test_list_of_queries_is_read() -> None:
-    body = json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(100)]})
-    assert len(parse_message(body, "m-1")) == 100
+@pytest.mark.parametrize("size", [1, 100])
+def test_list_of_queries_is_read(size: int) -> None:
+    body = json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(size)]})
+    assert len(parse_message(body, "m-1")) == size
 
 
 @pytest.mark.parametrize(
@@ -100,6 +105,9 @@ def test_list_of_queries_is_read() -> None:
     [
         "not json",
         "[]",
+        "5",
+        "null",
+        "true",
         "{}",
         '{"query": ""}',
         '{"query": "   "}',
@@ -114,7 +122,7 @@ def test_list_of_queries_is_read() -> None:
         "[" * 100_000,
     ],
 )
-def test_message_that_can_never_be_answered_says_why(body: str) -> None:
+def test_message_that_can_never_be_answered_is_bad_input_with_a_fix(body: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_message(body, "m-1")
     assert caught.value.fix

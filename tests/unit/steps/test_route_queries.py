@@ -1,74 +1,35 @@
-"""A batch of query messages: what is paid, what is stored, what comes back, what is buried."""
+"""A batch of query messages: billed calls, stored results, retried messages and dead letters."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 
 from distillery.aws import clients
-from distillery.aws.bedrock.converse import Converse, Reply
 from distillery.aws.clients import Missing
+from distillery.aws.idempotent_calls import CallInProgress, IdempotentCalls
+from distillery.aws.queues import Queue
 from distillery.aws.result_store import Results
-from distillery.aws.tables import from_item
 from distillery.errors import Permanent, Transient
 from distillery.settings import RouteSettings
 from distillery.steps import route_queries
 from distillery.steps.route_queries import Router
-from distillery.task.channels import default_channel_config
+from distillery.task.prompts import student_prompt, teacher_prompt
+from tests.unit.fakes import GOOD_ANSWER, FakeContext, FakeConverse
+from tests.unit.steps.query_batches import answer, make_active, records, results, router
+from tests.unit.steps.run_helpers import CHANNEL_CONFIG, dead_letter_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.unit.fakes import Surroundings
-
-CHANNEL_CONFIG = default_channel_config()
-GOOD = json.dumps({**CHANNEL_CONFIG.fallback, "reasoning": "because"})
-
-
-class Context:
-    """Lambda's context, as far as it is used."""
-
-    function_name = "route_queries"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:route_queries"
-    aws_request_id = "1"
-
-    def __init__(self, remaining: int = 120_000) -> None:
-        self._remaining = remaining
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self._remaining
-
-
-class FakeConverse(Converse):
-    """Answers every query well, but for those scripted otherwise."""
-
-    def __init__(self, **scripted: str | Exception) -> None:
-        self.scripted = scripted
-        self.asked: Counter[str] = Counter()
-        self.models: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def ask(self, model_id: str, system: str, query: str) -> Reply:  # noqa: ARG002 (the port's signature)
-        with self._lock:
-            self.asked[query] += 1
-            self.models[model_id] += 1
-        answer = self.scripted.get(query.split()[0], self.scripted.get(model_id.split(".")[0], GOOD))
-        if isinstance(answer, Exception):
-            raise answer
-        return Reply(answer, 10, 5, 100.0)
-
-
-def router(cloud: Surroundings, converse: Converse, metrics: Metrics | None = None) -> Router:
-    return Router(RouteSettings.load(cloud.environment), metrics or Metrics(), converse=converse)
+    from tests.unit.fakes import CloudResources
 
 
 @pytest.fixture
@@ -80,50 +41,13 @@ def metrics() -> Iterator[Metrics]:
     fresh.clear_metrics()
 
 
-def records(cloud: Surroundings, *bodies: Any) -> list[dict[str, Any]]:
-    """Send messages and receive them as Lambda would."""
-    client, url = boto3.client("sqs"), cloud.environment["QUERY_QUEUE_URL"]
-    for body in bodies:
-        client.send_message(QueueUrl=url, MessageBody=body if isinstance(body, str) else json.dumps(body))
-    found: list[dict[str, Any]] = []
-    while len(found) < len(bodies):
-        answer = client.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"], VisibilityTimeout=600
-        )
-        found += [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": dict(message["Attributes"]),
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-            }
-            for message in answer["Messages"]
-        ]
-    return found
+def values(metrics: Metrics, name: str) -> list[float]:
+    """The values of a metric that were added in this test."""
+    return list(metrics.metric_set[name]["Value"]) if name in metrics.metric_set else []
 
 
-def run(batch_router: Router, batch: list[dict[str, Any]], context: Context | None = None) -> list[str]:
-    """Answer and settle a batch; returns the bodies of the messages that must come back."""
-    event = SQSEvent({"Records": batch})
-    answered = batch_router.answer(event.records, context or Context())  # type: ignore[arg-type]
-    back = []
-    for record in event.records:
-        try:
-            batch_router.settle(record, answered)
-        except Transient:
-            back.append(record.body)
-    return back
-
-
-def results() -> dict[str, dict[str, Any]]:
-    items = boto3.client("dynamodb").scan(TableName="ResultsTable")["Items"]
-    return {item["query_id"]["S"]: from_item(item) for item in items}
-
-
-def test_query_is_stored_with_everything_the_contract_names(cloud: Surroundings) -> None:
-    run(router(cloud, FakeConverse()), records(cloud, {"query_id": "q-1", "query": "rain"}))
+def test_result_has_every_attribute_of_the_contract(cloud: CloudResources) -> None:
+    answer(router(cloud, FakeConverse()), records(cloud, {"query_id": "q-1", "query": "rain"}))
     (result,) = results().values()
     assert set(result) >= {
         "query_id", "query", "weights", "dominant", "reasoning", "source", "model_id", "run_id",
@@ -131,176 +55,233 @@ def test_query_is_stored_with_everything_the_contract_names(cloud: Surroundings)
     }  # fmt: skip
     assert result["weights"] == CHANNEL_CONFIG.fallback
     assert result["source"] == "model"
+    days = (result["expires_at"] - datetime.fromisoformat(result["routed_at"]).timestamp()) / 86_400
+    assert days == pytest.approx(30, abs=0.001)
 
 
-def test_equal_queries_in_a_batch_cost_one_call(cloud: Surroundings) -> None:
+def test_equal_queries_in_a_batch_cost_one_call(cloud: CloudResources) -> None:
     converse = FakeConverse()
     batch = records(cloud, *({"query_id": f"q-{i}", "query": "rain"} for i in range(3)))
-    assert run(router(cloud, converse), batch) == []
+    assert answer(router(cloud, converse), batch) == []
     assert converse.asked == {"rain": 1}
     assert Counter(result["source"] for result in results().values()) == {"model": 1, "cache": 2}
     assert sum(result["input_tokens"] for result in results().values()) == 10
 
 
-def test_batch_delivered_again_costs_nothing_and_changes_nothing(cloud: Surroundings) -> None:
+def test_batch_delivered_again_costs_nothing_and_changes_nothing(cloud: CloudResources) -> None:
     converse = FakeConverse()
     batch = records(cloud, {"query_id": "q-1", "query": "rain"})
-    run(router(cloud, converse), batch)
+    answer(router(cloud, converse), batch)
     before = results()
-    assert run(router(cloud, converse), batch) == []
+    assert answer(router(cloud, converse), batch) == []
     assert results() == before
     assert converse.asked == {"rain": 1}
 
 
-def test_function_that_died_after_paying_is_answered_from_the_claim(
-    cloud: Surroundings, monkeypatch: pytest.MonkeyPatch
+def test_answer_of_a_function_that_stopped_before_storing_is_not_billed_again(
+    cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converse = FakeConverse()
     batch = records(cloud, {"query_id": "q-1", "query": "rain"})
     with monkeypatch.context() as patched:
 
-        def die(_: Results, __: Any) -> bool:
+        def fail(_: Results, __: Any) -> bool:
             raise MemoryError
 
-        patched.setattr(Results, "store", die)
+        patched.setattr(Results, "store", fail)
         with pytest.raises(MemoryError):
-            run(router(cloud, converse), batch)
+            answer(router(cloud, converse), batch)
     assert results() == {}
-    assert run(router(cloud, converse), batch) == []
+    assert answer(router(cloud, converse), batch) == []
     assert converse.asked == {"rain": 1}
     assert {name: (r["source"], r["input_tokens"]) for name, r in results().items()} == {"q-1": ("model", 10)}
 
 
-def test_equal_query_of_a_later_batch_is_answered_from_the_cache(cloud: Surroundings) -> None:
+def test_equal_query_of_a_later_batch_is_answered_from_the_cache(cloud: CloudResources) -> None:
     converse = FakeConverse()
-    run(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
-    run(router(cloud, converse), records(cloud, {"query_id": "q-2", "query": "rain"}))
+    answer(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    answer(router(cloud, converse), records(cloud, {"query_id": "q-2", "query": "rain"}))
     assert converse.asked == {"rain": 1}
     assert (results()["q-2"]["source"], results()["q-2"]["input_tokens"]) == ("cache", 0)
 
 
-def test_throttled_query_goes_back_alone_and_its_neighbours_are_answered(cloud: Surroundings) -> None:
+def test_throttled_query_is_retried_alone_and_the_others_are_answered(cloud: CloudResources) -> None:
     converse = FakeConverse(snow=Transient("slow down"))
     batch = records(cloud, {"query_id": "q-1", "query": "rain"}, {"query_id": "q-2", "query": "snow"})
-    back = run(router(cloud, converse), batch)
+    back = answer(router(cloud, converse), batch)
     assert [json.loads(body)["query_id"] for body in back] == ["q-2"]
     assert list(results()) == ["q-1"]
 
 
-def test_message_with_many_queries_keeps_what_was_answered_when_one_is_throttled(cloud: Surroundings) -> None:
+def test_message_with_many_queries_keeps_its_answers_when_one_query_is_throttled(
+    cloud: CloudResources,
+) -> None:
     converse = FakeConverse(snow=Transient("slow down"))
     body = {"queries": [{"query_id": "a", "query": "rain"}, {"query_id": "b", "query": "snow"}]}
     batch = records(cloud, body)
-    assert len(run(router(cloud, converse), batch)) == 1
+    assert len(answer(router(cloud, converse), batch)) == 1
     assert list(results()) == ["a"]
     converse.scripted = {}
-    assert run(router(cloud, converse), batch) == []
+    assert answer(router(cloud, converse), batch) == []
     assert set(results()) == {"a", "b"}
     assert converse.asked["rain"] == 1
 
 
-def test_message_that_keeps_failing_is_buried_with_the_reason(cloud: Surroundings) -> None:
+def test_message_that_keeps_failing_goes_to_the_dead_letter_queue_with_the_reason(
+    cloud: CloudResources, metrics: Metrics
+) -> None:
     batch = records(cloud, {"query_id": "q-1", "query": "snow"})
+    throttled = router(cloud, FakeConverse(snow=Transient("slow down")), metrics)
+    batch[0]["attributes"]["ApproximateReceiveCount"] = "14"
+    assert len(answer(throttled, batch)) == 1
+    assert not cloud.messages("DEAD_LETTER_QUEUE_URL")
     batch[0]["attributes"]["ApproximateReceiveCount"] = "15"
-    assert run(router(cloud, FakeConverse(snow=Transient("slow down"))), batch) == []
-    (letter,) = cloud.received("DEAD_LETTER_QUEUE_URL")
-    assert json.loads(letter["Body"]) == {"query_id": "q-1", "query": "snow"}
-    assert "slow down" in letter["MessageAttributes"]["reason"]["StringValue"]
+    assert answer(throttled, batch) == []
+    assert values(metrics, "DeadLetters") == [1]
+    (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
+    assert json.loads(message["Body"]) == {"query_id": "q-1", "query": "snow"}
+    assert "slow down" in message["MessageAttributes"]["reason"]["StringValue"]
 
 
 @pytest.mark.parametrize("body", ["not json", "{}", json.dumps({"query": "x" * 1_001})])
-def test_message_that_can_never_be_answered_is_buried_as_it_came(cloud: Surroundings, body: str) -> None:
+def test_message_that_can_never_be_answered_goes_to_the_dead_letter_queue_unchanged(
+    cloud: CloudResources, body: str
+) -> None:
     batch = records(cloud, body, {"query_id": "q-1", "query": "rain"})
-    assert run(router(cloud, FakeConverse()), batch) == []
-    (letter,) = cloud.received("DEAD_LETTER_QUEUE_URL")
-    assert letter["Body"] == body
-    assert letter["MessageAttributes"]["reason"]["StringValue"]
+    assert answer(router(cloud, FakeConverse()), batch) == []
+    (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
+    assert message["Body"] == body
+    assert message["MessageAttributes"]["reason"]["StringValue"]
     assert list(results()) == ["q-1"]
 
 
-def promote(model_id: str) -> None:
-    content = json.dumps({"run_id": "run-1", "model_id": model_id, "prompt": "student", "promoted_at": None})
-    boto3.client("ssm").put_parameter(Name="/stack/active-model", Value=content, Overwrite=True)
-
-
-def test_promoted_model_answers_with_the_student_prompt(cloud: Surroundings) -> None:
-    promote("deployment")
+def test_promoted_model_answers_with_the_student_prompt(cloud: CloudResources) -> None:
+    make_active("deployment")
     converse = FakeConverse()
-    run(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
-    assert converse.models == {"deployment": 1}
+    answer(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    assert converse.systems == {"deployment": {student_prompt(CHANNEL_CONFIG)}}
     assert results()["q-1"]["run_id"] == "run-1"
 
 
-def test_deployment_that_is_gone_leaves_the_query_to_the_baseline_and_says_so_in_a_metric_and_a_log(
-    cloud: Surroundings, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+def test_baseline_answers_for_a_deployment_that_is_gone_with_a_metric_and_a_log_line(
+    cloud: CloudResources, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    promote("deployment")
-    said: list[str] = []
-    monkeypatch.setattr(route_queries.logger, "warning", lambda _, reason: said.append(reason))
+    make_active("deployment")
+    reasons: list[str] = []
+    monkeypatch.setattr(route_queries.logger, "warning", lambda _, reason: reasons.append(reason))
     converse = FakeConverse(deployment=Missing("the deployment is gone"))
-    run(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    answer(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
     assert "ActiveModelUnusable" in metrics.metric_set
-    assert said == ["the deployment is gone"]
+    assert reasons == ["the deployment is gone"]
     assert results()["q-1"]["model_id"] == cloud.environment["BASELINE_MODEL"]
 
 
 @pytest.mark.parametrize("content", [None, "nonsense", '{"prompt": "poem"}'])
-def test_active_model_that_is_missing_or_unreadable_leaves_the_query_to_the_baseline(
-    cloud: Surroundings, content: str | None
+def test_baseline_answers_when_the_active_model_parameter_is_missing_or_unreadable(
+    cloud: CloudResources, metrics: Metrics, content: str | None
 ) -> None:
     ssm = boto3.client("ssm")
     if content is None:
         ssm.delete_parameter(Name="/stack/active-model")
     else:
         ssm.put_parameter(Name="/stack/active-model", Value=content, Overwrite=True)
-    run(router(cloud, FakeConverse()), records(cloud, {"query_id": "q-1", "query": "rain"}))
-    assert results()["q-1"]["model_id"] == cloud.environment["BASELINE_MODEL"]
+    converse = FakeConverse()
+    answer(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    baseline = cloud.environment["BASELINE_MODEL"]
+    assert results()["q-1"]["model_id"] == baseline
+    assert converse.systems == {baseline: {teacher_prompt(CHANNEL_CONFIG)}}
+    assert values(metrics, "ActiveModelUnusable") == [1]
 
 
-def test_no_model_at_all_gives_fallback_weights_that_are_not_kept_for_the_next_query(
-    cloud: Surroundings,
+def test_fallback_weights_are_not_stored_for_the_next_query(
+    cloud: CloudResources,
 ) -> None:
     converse = FakeConverse(us=Permanent("denied"))
-    run(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    answer(router(cloud, converse), records(cloud, {"query_id": "q-1", "query": "rain"}))
     assert (results()["q-1"]["source"], results()["q-1"]["weights"]) == ("fallback", CHANNEL_CONFIG.fallback)
     converse.scripted = {}
-    run(router(cloud, converse), records(cloud, {"query_id": "q-2", "query": "rain"}))
+    answer(router(cloud, converse), records(cloud, {"query_id": "q-2", "query": "rain"}))
     assert results()["q-2"]["source"] == "model"
 
 
-def test_query_is_not_started_when_the_function_is_about_to_end(cloud: Surroundings) -> None:
+def test_no_call_is_started_when_the_function_is_about_to_end(cloud: CloudResources) -> None:
     converse = FakeConverse()
     batch = records(cloud, {"query_id": "q-1", "query": "rain"})
-    assert len(run(router(cloud, converse), batch, Context(remaining=1_000))) == 1
+    assert len(answer(router(cloud, converse), batch, FakeContext(remaining=1_000))) == 1
     assert not converse.asked
 
 
-def test_active_model_is_read_through_a_short_cache(cloud: Surroundings) -> None:
+def test_active_model_is_cached_for_a_short_time(cloud: CloudResources) -> None:
     provider = SSMProvider(boto3_client=clients.client("ssm"))
     settings = RouteSettings.load(cloud.environment)
     batch_router = Router(settings, Metrics(), converse=FakeConverse(), parameters=provider)
-    run(batch_router, records(cloud, {"query_id": "q-1", "query": "rain"}))
-    promote("deployment")
-    run(batch_router, records(cloud, {"query_id": "q-2", "query": "snow"}))
+    answer(batch_router, records(cloud, {"query_id": "q-1", "query": "rain"}))
+    make_active("deployment")
+    answer(batch_router, records(cloud, {"query_id": "q-2", "query": "snow"}))
     assert results()["q-2"]["model_id"] == cloud.environment["BASELINE_MODEL"]
 
 
-def test_unreadable_answers_that_were_paid_are_in_the_books(cloud: Surroundings, metrics: Metrics) -> None:
+def test_tokens_of_unreadable_answers_are_counted(cloud: CloudResources, metrics: Metrics) -> None:
     converse = FakeConverse(rain="I cannot say.")
-    run(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
+    answer(router(cloud, converse, metrics), records(cloud, {"query_id": "q-1", "query": "rain"}))
     result = results()["q-1"]
     assert (result["source"], result["input_tokens"], result["output_tokens"]) == ("fallback", 20, 10)
-    assert "FallbackAnswers" in metrics.metric_set
+    assert values(metrics, "FallbackAnswers") == [1]
+    assert values(metrics, "ActiveModelUnusable") == [1]
+    assert values(metrics, "QueriesAsked") == []
 
 
-def test_result_that_can_never_be_stored_is_buried_with_the_reason(
-    cloud: Surroundings, monkeypatch: pytest.MonkeyPatch
+def test_result_that_can_never_be_stored_goes_to_the_dead_letter_queue_with_the_reason(
+    cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: Results, __: Any) -> bool:
         raise Permanent("Could not store the result: denied.")
 
     monkeypatch.setattr(Results, "store", refuse)
     batch = records(cloud, {"query_id": "q-1", "query": "rain"})
-    assert run(router(cloud, FakeConverse()), batch) == []
-    (letter,) = cloud.received("DEAD_LETTER_QUEUE_URL")
-    assert "denied" in letter["MessageAttributes"]["reason"]["StringValue"]
+    assert answer(router(cloud, FakeConverse()), batch) == []
+    assert "denied" in dead_letter_reason(cloud)
+
+
+def test_equal_queries_of_a_batch_get_the_fallback_weights(cloud: CloudResources, metrics: Metrics) -> None:
+    batch = records(cloud, *({"query_id": f"q-{i}", "query": "rain"} for i in range(2)))
+    assert answer(router(cloud, FakeConverse(us=Permanent("denied")), metrics), batch) == []
+    assert [result["source"] for result in results().values()] == ["fallback", "fallback"]
+
+
+def test_metrics_count_distinct_queries(cloud: CloudResources, metrics: Metrics) -> None:
+    fenced = f"```json\n{GOOD_ANSWER}\n```"
+    batch = records(cloud, *({"query_id": f"q-{i}", "query": query} for i, query in enumerate("abbc")))
+    assert answer(router(cloud, FakeConverse(a=fenced), metrics), batch) == []
+    assert values(metrics, "QueriesAsked") == [3]
+    assert values(metrics, "RepairedAnswers") == [1]
+    assert values(metrics, "FallbackAnswers") == []
+    (cached,) = (result for result in results().values() if result["source"] == "cache")
+    assert (cached["input_tokens"], cached["output_tokens"]) == (0, 0)
+
+
+def test_retried_message_is_hidden_for_longer_after_each_delivery(
+    cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(Queue, "hide", lambda _, __, seconds: delays.append(seconds))
+    monkeypatch.setattr("random.uniform", lambda _, ceiling: ceiling)
+    batch = records(cloud, {"query_id": "q-1", "query": "snow"})
+    throttled = router(cloud, FakeConverse(snow=Transient("slow down")))
+    for receives in ("1", "2", "3", "14"):
+        batch[0]["attributes"]["ApproximateReceiveCount"] = receives
+        answer(throttled, batch)
+    assert delays == [8, 16, 32, 900]
+
+
+def test_message_whose_query_another_function_answers_is_retried_soon(
+    cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise CallInProgress("Another function answers the same query.")
+
+    delays: list[float] = []
+    monkeypatch.setattr(Queue, "hide", lambda _, __, seconds: delays.append(seconds))
+    monkeypatch.setattr(IdempotentCalls, "once", fail)
+    assert len(answer(router(cloud, FakeConverse()), records(cloud, {"query": "rain"}))) == 1
+    assert delays == [10]

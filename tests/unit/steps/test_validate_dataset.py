@@ -1,4 +1,4 @@
-"""The validation step: one run per object version, one claim per content, nothing started on bad data."""
+"""Validation: one run per object version, one owner per content, and nothing started on bad data."""
 
 from __future__ import annotations
 
@@ -11,41 +11,17 @@ import pytest
 from distillery.runs.states import Run, Source, State, run_id
 from distillery.settings import ValidateSettings
 from distillery.steps.validate_dataset import validate_dataset
-from distillery.task.channels import default_channel_config
-from distillery.task.prompts import student_prompt
+from tests.unit.steps.run_helpers import GOOD_DATASET, drop, line
 
 if TYPE_CHECKING:
-    from distillery.steps.run_steps import Pipeline
-    from tests.unit.fakes import Surroundings
-
-CHANNEL_CONFIG = default_channel_config()
-
-
-def line(query: str) -> str:
-    return json.dumps(
-        {
-            "schemaVersion": "bedrock-conversation-2024",
-            "system": [{"text": student_prompt(CHANNEL_CONFIG)}],
-            "messages": [
-                {"role": "user", "content": [{"text": query}]},
-                {"role": "assistant", "content": [{"text": json.dumps(CHANNEL_CONFIG.fallback)}]},
-            ],
-        }
-    )
-
-
-GOOD = "\n".join(line(f"rain on roof {i}") for i in range(200)) + "\n"
-
-
-def drop(key: str, content: str) -> Source:
-    answer = boto3.client("s3").put_object(Bucket="data", Key=key, Body=content.encode())
-    return Source(bucket="data", key=key, etag=answer["ETag"].strip('"'))
+    from distillery.steps.run_steps import RunSteps
+    from tests.unit.fakes import CloudResources
 
 
 @pytest.fixture
-def validate(cloud: Surroundings, pipeline: Pipeline) -> Any:
+def validate(cloud: CloudResources, steps: RunSteps) -> Any:
     settings = ValidateSettings.load(cloud.environment)
-    return lambda source: validate_dataset(source, settings, pipeline)
+    return lambda source: validate_dataset(source, settings, steps)
 
 
 def objects() -> set[str]:
@@ -57,38 +33,38 @@ def read(key: str) -> bytes:
     return content
 
 
-def test_good_dataset_is_validated_and_split(validate: Any, cloud: Surroundings) -> None:
-    run: Run = validate(drop("datasets/set/a.jsonl", GOOD))
+def test_good_dataset_is_validated_and_split(validate: Any, cloud: CloudResources) -> None:
+    run: Run = validate(drop("datasets/set/a.jsonl", GOOD_DATASET))
     assert run.state is State.VALIDATED
     assert (run.counts["train"], run.counts["holdout"]) == (150, 50)
     base = f"runs/{run.run_id}"
     assert objects() >= {f"{base}/validation.json", f"{base}/train.jsonl", f"{base}/holdout.jsonl"}
-    assert cloud.heard() == {"Dataset Validated": 1}
-    (watch,) = cloud.received("WATCH_QUEUE_URL")
+    assert cloud.published() == {"Dataset Validated": 1}
+    (watch,) = cloud.messages("WATCH_QUEUE_URL")
     assert json.loads(watch["Body"])["run_id"] == run.run_id
 
 
-def test_same_event_twice_is_one_run_said_once(validate: Any, cloud: Surroundings) -> None:
-    source = drop("datasets/set/a.jsonl", GOOD)
+def test_same_event_twice_is_one_run_and_one_event(validate: Any, cloud: CloudResources) -> None:
+    source = drop("datasets/set/a.jsonl", GOOD_DATASET)
     first, second = validate(source), validate(source)
     assert first.run_id == second.run_id
     assert [move.state for move in second.history] == [State.RECEIVED, State.VALIDATED]
-    assert cloud.heard() == {"Dataset Validated": 1}
+    assert cloud.published() == {"Dataset Validated": 1}
 
 
-def test_same_content_under_another_key_is_a_duplicate(validate: Any, cloud: Surroundings) -> None:
-    first = validate(drop("datasets/set/a.jsonl", GOOD))
-    second = validate(drop("datasets/other/b.jsonl", "\n".join(reversed(GOOD.splitlines()))))
+def test_same_content_under_another_key_is_a_duplicate(validate: Any, cloud: CloudResources) -> None:
+    first = validate(drop("datasets/set/a.jsonl", GOOD_DATASET))
+    second = validate(drop("datasets/other/b.jsonl", "\n".join(reversed(GOOD_DATASET.splitlines()))))
     assert (second.state, second.duplicate_of) == (State.DUPLICATE, first.run_id)
-    assert cloud.heard() == {"Dataset Validated": 1, "Dataset Rejected": 1}
+    assert cloud.published() == {"Dataset Validated": 1, "Dataset Rejected": 1}
 
 
-def test_same_content_goes_ahead_when_the_first_run_failed(validate: Any, pipeline: Pipeline) -> None:
-    first = validate(drop("datasets/set/a.jsonl", GOOD))
-    pipeline.fail(first.run_id, "test", "because")
-    second = validate(drop("datasets/set/b.jsonl", GOOD))
+def test_same_content_is_validated_when_the_first_run_failed(validate: Any, steps: RunSteps) -> None:
+    first = validate(drop("datasets/set/a.jsonl", GOOD_DATASET))
+    steps.fail(first.run_id, "test", "because")
+    second = validate(drop("datasets/set/b.jsonl", GOOD_DATASET))
     assert second.state is State.VALIDATED
-    third = validate(drop("datasets/set/c.jsonl", GOOD))
+    third = validate(drop("datasets/set/c.jsonl", GOOD_DATASET))
     assert third.duplicate_of == second.run_id
 
 
@@ -103,19 +79,21 @@ def test_same_content_goes_ahead_when_the_first_run_failed(validate: Any, pipeli
     ],
     ids=["empty", "not JSONL", "binary", "one record", "120 identical prompts"],
 )
-def test_bad_dataset_is_rejected_with_reasons_and_nothing_to_train_on(
-    validate: Any, cloud: Surroundings, content: str
+def test_bad_dataset_is_rejected_with_reasons_and_without_training_data(
+    validate: Any, cloud: CloudResources, content: str
 ) -> None:
     run: Run = validate(drop("datasets/set/a.jsonl", content))
     assert run.state is State.REJECTED
     assert run.reasons
     assert f"runs/{run.run_id}/train.jsonl" not in objects()
     assert f"runs/{run.run_id}/validation.json" in objects()
-    assert cloud.heard() == {"Dataset Rejected": 1}
+    assert cloud.published() == {"Dataset Rejected": 1}
 
 
-def test_bad_lines_within_the_tolerance_are_set_aside_and_the_run_goes_on(validate: Any) -> None:
-    content = GOOD.replace('roof 7"', 'ro\\u0000of 7"') + "not JSON\n" + line("rain on roof 200") + "\n"
+def test_bad_lines_within_the_tolerance_are_quarantined_and_the_run_goes_on(validate: Any) -> None:
+    content = (
+        GOOD_DATASET.replace('roof 7"', 'ro\\u0000of 7"') + "not JSON\n" + line("rain on roof 200") + "\n"
+    )
     run: Run = validate(drop("datasets/set/a.jsonl", content))
     assert run.state is State.VALIDATED
     assert (run.counts["lines"], run.counts["accepted"], run.counts["fixed"]) == (202, 201, 1)
@@ -127,13 +105,13 @@ def test_bad_lines_within_the_tolerance_are_set_aside_and_the_run_goes_on(valida
 
 
 def test_bad_lines_beyond_the_tolerance_reject_the_dataset(validate: Any) -> None:
-    run: Run = validate(drop("datasets/set/a.jsonl", GOOD + "not JSON\n" * 3))
+    run: Run = validate(drop("datasets/set/a.jsonl", GOOD_DATASET + "not JSON\n" * 3))
     assert run.state is State.REJECTED
     assert "3 lines of 203 cannot be used (share tolerated: 0.01)" in run.reasons[0]
 
 
-def test_what_was_found_is_a_document_for_machines_and_a_page_for_people(validate: Any) -> None:
-    run: Run = validate(drop("datasets/set/a.jsonl", GOOD))
+def test_the_findings_are_written_as_json_and_as_a_page(validate: Any) -> None:
+    run: Run = validate(drop("datasets/set/a.jsonl", GOOD_DATASET))
     base = f"runs/{run.run_id}"
     assert json.loads(read(f"{base}/validation.json"))["lines"] == 200
     page = boto3.client("s3").get_object(Bucket="data", Key=f"{base}/validation.html")
@@ -142,29 +120,29 @@ def test_what_was_found_is_a_document_for_machines_and_a_page_for_people(validat
     assert f"{base}/fixes.diff" not in objects()
 
 
-def test_object_that_is_gone_fails_the_run(validate: Any) -> None:
+def test_object_that_does_not_exist_fails_the_run(validate: Any) -> None:
     run: Run = validate(Source(bucket="data", key="datasets/set/gone.jsonl", etag="x"))
     assert run.state is State.FAILED
     assert run.failure is not None
     assert "datasets/set/gone.jsonl" in run.failure.cause
 
 
-def test_run_id_follows_from_the_object_version(validate: Any) -> None:
-    source = drop("datasets/My Set/a.jsonl", GOOD)
+def test_run_id_is_derived_from_the_object_version(validate: Any) -> None:
+    source = drop("datasets/My Set/a.jsonl", GOOD_DATASET)
     assert validate(source).run_id == run_id("data", source.key, source.etag)
 
 
-def test_function_that_died_before_announcing_is_completed_by_the_next_delivery(
-    validate: Any, pipeline: Pipeline, cloud: Surroundings, monkeypatch: pytest.MonkeyPatch
+def test_event_that_was_not_published_is_published_by_the_next_delivery(
+    validate: Any, steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = drop("datasets/set/a.jsonl", GOOD)
+    source = drop("datasets/set/a.jsonl", GOOD_DATASET)
     with monkeypatch.context() as patched:
 
-        def die(_: Any) -> None:
+        def fail(_: Any) -> None:
             raise MemoryError
 
-        patched.setattr(pipeline.bus, "say", die)
+        patched.setattr(steps.event_bus, "publish", fail)
         with pytest.raises(MemoryError):
             validate(source)
     assert validate(source).announced is State.VALIDATED
-    assert cloud.heard() == {"Dataset Validated": 1}
+    assert cloud.published() == {"Dataset Validated": 1}

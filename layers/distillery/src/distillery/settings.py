@@ -34,7 +34,7 @@ class Settings(BaseModel):
             raise Permanent(f"The function's environment is not usable: {wrong}.") from error
 
 
-class PipelineSettings(Settings):
+class RunSettings(Settings):
     """What every function that moves a run needs."""
 
     runs_table: str
@@ -53,7 +53,7 @@ class PipelineSettings(Settings):
         return timedelta(seconds=getattr(self, f"{stage.value}_deadline_seconds"))
 
 
-class ValidateSettings(PipelineSettings):
+class ValidateSettings(RunSettings):
     data_bucket: str
     claims_table: str
     holdout_share: float = Field(default=0.1, gt=0, lt=1)
@@ -62,7 +62,7 @@ class ValidateSettings(PipelineSettings):
     error_tolerance: float = Field(default=0.01, ge=0, le=1)
 
 
-class StartSettings(PipelineSettings):
+class StartSettings(RunSettings):
     data_bucket: str
     bedrock_role_arn: str
     teacher_model: str
@@ -76,7 +76,7 @@ class StartSettings(PipelineSettings):
     max_deployments: int = Field(default=10, ge=1)
 
 
-class EvaluateSettings(PipelineSettings):
+class EvaluateSettings(RunSettings):
     data_bucket: str
     bedrock_role_arn: str
     idempotency_table: str
@@ -87,7 +87,7 @@ class EvaluateSettings(PipelineSettings):
     evaluation_concurrency: int = Field(default=8, ge=1, le=64)
 
 
-class PromoteSettings(PipelineSettings):
+class PromoteSettings(RunSettings):
     data_bucket: str
     active_model_parameter: str
     student_model: str
@@ -98,7 +98,7 @@ class PromoteSettings(PipelineSettings):
     max_cost_share: float = Field(default=1.0, gt=0)
 
 
-class WatchSettings(PipelineSettings):
+class WatchSettings(RunSettings):
     data_bucket: str
     generations_table: str
     labels_table: str

@@ -1,1 +1,1 @@
-"""The only package that calls AWS."""
+"""The clients of AWS services. Only this folder and `steps` may call AWS."""

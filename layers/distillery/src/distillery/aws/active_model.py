@@ -1,4 +1,7 @@
-"""The active model (SSM parameter): what the router calls now. Its version history is the way back."""
+"""The active model: the SSM parameter that names the model which answers queries.
+
+Parameter Store keeps earlier versions of the value, so writing one of them back is a rollback.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from distillery.aws import clients
 from distillery.errors import BadInput
-from distillery.runs.states import Weigher
+from distillery.runs.states import PromptKind
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
 class ActiveModel(BaseModel):
-    """The parameter's content; `{}` stands for the baseline with the teacher prompt."""
+    """The content of the parameter; `{}` means the baseline with the teacher prompt."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
     run_id: str = ""
     model_id: str = ""
-    prompt: Weigher = "teacher"
+    prompt: PromptKind = "teacher"
     promoted_at: AwareDatetime | None = None
 
     @property
@@ -30,7 +33,7 @@ class ActiveModel(BaseModel):
 
 
 def parse_active_model(text: str) -> ActiveModel:
-    """Read the parameter's text; BadInput when somebody wrote something else into it."""
+    """Parse the text of the parameter. Raises BadInput when it is not an active model."""
     try:
         return ActiveModel.model_validate_json(text)
     except ValidationError as error:
@@ -41,14 +44,14 @@ def parse_active_model(text: str) -> ActiveModel:
 
 
 class ActiveModelParameter:
-    """Reads and moves the active model."""
+    """Reads and sets the active model."""
 
     def __init__(self, name: str, client: SSMClient | None = None) -> None:
         self._name = name
         self._client: SSMClient = client or clients.client("ssm")
 
     def read(self) -> tuple[str, int]:
-        """The parameter's text and version; `("{}", 0)` when it is missing."""
+        """Return the text and the version of the parameter; `("{}", 0)` when it does not exist."""
         try:
             with clients.explained("read the active model"):
                 parameter = self._client.get_parameter(Name=self._name)["Parameter"]
@@ -57,9 +60,9 @@ class ActiveModelParameter:
         return parameter["Value"], parameter["Version"]
 
     def write(self, model: ActiveModel) -> int:
-        """Put a model in charge; returns the parameter's new version."""
-        with clients.explained("move the active model"):
-            answer = self._client.put_parameter(
+        """Make a model the active model. Returns the new version of the parameter."""
+        with clients.explained("set the active model"):
+            response = self._client.put_parameter(
                 Name=self._name, Value=model.model_dump_json(), Type="String", Overwrite=True
             )
-        return answer["Version"]
+        return response["Version"]

@@ -1,4 +1,4 @@
-"""The data bucket (S3): streams in, files and documents out, keys in one place."""
+"""The data bucket (S3) and the keys of the objects in it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 ParsedT = TypeVar("ParsedT")
 
 EXPIRING = {"expire": "predictions"}
-"""Tag of what is bulky and can be made again; the bucket's lifecycle removes it."""
+"""Tag of large objects that can be created again. A lifecycle rule of the bucket deletes them."""
 
 
 def run_key(run_id: str, name: str) -> str:
-    """Key of a run's own object, e.g. `runs/<run_id>/train.jsonl`."""
+    """Key of an object of a run, such as `runs/<run_id>/train.jsonl`."""
     return f"runs/{run_id}/{name}"
 
 
@@ -32,12 +32,12 @@ def predictions_key(run_id: str, candidate: str) -> str:
 
 
 def judge_input_key(run_id: str, candidate: str) -> str:
-    """Key of the answers in the form that a judge job reads."""
+    """Key of a candidate's answers in the format that an evaluation job reads."""
     return run_key(run_id, f"bedrock/judge-input/{candidate}.jsonl")
 
 
 def judge_output_prefix(run_id: str, candidate: str) -> str:
-    """Prefix under which a judge job writes."""
+    """Prefix under which an evaluation job writes."""
     return run_key(run_id, f"bedrock/judge-output/{candidate}/")
 
 
@@ -54,30 +54,30 @@ class Bucket:
         self._client: S3Client = client or clients.client("s3")
 
     def uri(self, key: str) -> str:
-        """The s3:// address that Bedrock is given."""
+        """The S3 URI of an object, as Bedrock expects it."""
         return f"s3://{self.name}/{key}"
 
     def stream(self, key: str, version_id: str | None = None) -> Any:
-        """The object's body, to be read in pieces; raises Missing when it is gone."""
-        wanted: dict[str, Any] = {"Bucket": self.name, "Key": key}
+        """Return the object's body as a stream. Raises Missing when the object does not exist."""
+        request: dict[str, Any] = {"Bucket": self.name, "Key": key}
         if version_id:
-            wanted["VersionId"] = version_id
+            request["VersionId"] = version_id
         with clients.explained(f"read s3://{self.name}/{key}"):
-            return self._client.get_object(**wanted)["Body"]
+            return self._client.get_object(**request)["Body"]
 
     def read(self, key: str) -> bytes:
-        """The whole object."""
+        """Return the content of an object. Raises Missing when the object does not exist."""
         body = self.stream(key)
         with clients.explained(f"read s3://{self.name}/{key}"):
             return bytes(body.read())
 
     def has(self, key: str) -> bool:
-        """Whether the object is there."""
+        """Whether the object exists."""
         return key in self.keys(key)
 
     def put(self, key: str, content: bytes, content_type: str, tags: dict[str, str] | None = None) -> None:
         """Write a small object."""
-        # An empty tagging header would ask for the right to tag as well.
+        # Even an empty Tagging parameter requires the permission s3:PutObjectTagging.
         tagging: dict[str, Any] = {"Tagging": urlencode(tags)} if tags else {}
         with clients.explained(f"write s3://{self.name}/{key}"):
             self._client.put_object(
@@ -85,13 +85,13 @@ class Bucket:
             )
 
     def put_new(self, key: str, content: bytes, content_type: str) -> str:
-        """Write an object unless its key is taken; returns the version that is there, ours or the other."""
+        """Write an object unless the key exists. Returns the version that the key has afterwards."""
         with clients.explained(f"write s3://{self.name}/{key}"):
             try:
-                answer = self._client.put_object(
+                response = self._client.put_object(
                     Bucket=self.name, Key=key, Body=content, ContentType=content_type, IfNoneMatch="*"
                 )
-                return str(answer.get("VersionId") or answer["ETag"].strip('"'))
+                return str(response.get("VersionId") or response["ETag"].strip('"'))
             except ClientError as error:
                 if clients.error_code(error) != "PreconditionFailed":
                     raise
@@ -99,13 +99,13 @@ class Bucket:
         return str(found.get("VersionId") or found["ETag"].strip('"'))
 
     def upload(self, key: str, file: IO[bytes]) -> None:
-        """Write a large object from the file's start, in parts."""
+        """Upload a file from its start, as a multipart upload when it is large."""
         file.seek(0)
         with clients.explained(f"write s3://{self.name}/{key}"):
             self._client.upload_fileobj(file, self.name, key, ExtraArgs={"ContentType": "application/jsonl"})
 
     def keys(self, prefix: str) -> list[str]:
-        """Every key under a prefix."""
+        """Return every key under a prefix."""
         with clients.explained(f"list s3://{self.name}/{prefix}"):
             return list(self._keys(prefix))
 
@@ -116,9 +116,9 @@ class Bucket:
 
 
 def read_parsed(bucket: Bucket, key: str, parse: Callable[[bytes], ParsedT]) -> ParsedT | None:
-    """A file that a person may have put into the bucket, None where there is none.
+    """Read and parse a configuration file that a user may have put into the bucket.
 
-    What `parse` has against it is told with the file's name.
+    Returns None when the file does not exist. A BadInput that `parse` raises gets the key as prefix.
     """
     try:
         content = bucket.read(key)

@@ -1,4 +1,4 @@
-"""How AWS is called: one configuration for all clients, and one reading of what its failures mean."""
+"""The boto3 clients, their configuration, and the mapping of AWS errors to the package's errors."""
 
 from __future__ import annotations
 
@@ -51,44 +51,47 @@ SERVER_ERROR = 500
 
 
 class Missing(Permanent):
-    """What was asked for does not exist."""
+    """The requested resource does not exist."""
 
 
 class AccessDenied(Permanent):
-    """The role may not do this."""
+    """The role is not allowed to do this."""
 
 
 @cache
 def client(service: str) -> Any:
-    """The process's client of a service, with the project's time-outs and retries."""
+    """Return the client of a service, with the package's time-outs and retries; one client per process."""
     return boto3.client(service, config=CONFIG)  # type: ignore[call-overload]  # one factory for all services
 
 
 def error_code(error: ClientError) -> str:
-    """The code AWS gave, e.g. `ThrottlingException`."""
+    """The error code that AWS returned, such as `ThrottlingException`."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def error_message(error: ClientError) -> str:
-    """The sentence AWS gave."""
+    """The error message that AWS returned."""
     return str(error.response.get("Error", {}).get("Message", "")) or str(error)
 
 
 @contextmanager
 def explained(action: str) -> Iterator[None]:
-    """Turn the SDK's exceptions into the project's: `Could not <action>: <what AWS said>`."""
+    """Turn exceptions of the SDK into Transient, Missing, AccessDenied or Permanent.
+
+    The message is `Could not <action>: <message of AWS>`.
+    """
     try:
         yield
     except ClientError as error:
-        code, sentence = error_code(error), f"Could not {action}: {error_message(error)}"
+        code, message = error_code(error), f"Could not {action}: {error_message(error)}"
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code in TRANSIENT_CODES or status >= SERVER_ERROR:
-            raise Transient(sentence) from error
+            raise Transient(message) from error
         if code in {"ResourceNotFoundException", "NoSuchKey", "NoSuchEntity", "404", "ParameterNotFound"}:
-            raise Missing(sentence) from error
+            raise Missing(message) from error
         if code in {"AccessDeniedException", "AccessDenied", "403"}:
-            raise AccessDenied(sentence) from error
-        raise Permanent(f"{sentence} ({code})") from error
+            raise AccessDenied(message) from error
+        raise Permanent(f"{message} ({code})") from error
     except (NoCredentialsError, ParamValidationError) as error:
         raise Permanent(f"Could not {action}: {error}") from error
     except BotoCoreError as error:

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from distillery.runs.events import OwnEvent
 
 
-class Bus:
-    """Says the project's own events."""
+class EventBus:
+    """Publishes the events that `runs.events` defines."""
 
     def __init__(self, name: str, client: EventBridgeClient | None = None) -> None:
         self._name = name
         self._client: EventBridgeClient = client or clients.client("events")
 
-    def say(self, event: OwnEvent) -> None:
-        """Publish one event; raises Transient when the bus did not take it."""
-        with clients.explained(f"say {event.detail_type!r}"):
-            answer = self._client.put_events(
+    def publish(self, event: OwnEvent) -> None:
+        """Publish one event. Raises Transient when EventBridge rejects the entry."""
+        with clients.explained(f"publish {event.detail_type!r}"):
+            response = self._client.put_events(
                 Entries=[
                     {
                         "EventBusName": self._name,
@@ -35,9 +35,9 @@ class Bus:
                     }
                 ]
             )
-        if answer["FailedEntryCount"]:
-            entry = answer["Entries"][0]
+        if response["FailedEntryCount"]:
+            entry = response["Entries"][0]
             raise Transient(
-                f"The bus did not take {event.detail_type!r}: "
+                f"EventBridge rejected {event.detail_type!r}: "
                 f"{entry.get('ErrorCode')} {entry.get('ErrorMessage')}."
             )

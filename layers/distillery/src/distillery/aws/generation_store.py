@@ -1,4 +1,7 @@
-"""The generations and their labels in DynamoDB: conditional moves, and one label per query exactly once."""
+"""The generations table and the labels table (DynamoDB).
+
+A conditional write stores each label, so each query has exactly one.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ KEYS_PER_CALL = 100
 
 
 class Label(BaseModel):
-    """What the teacher made of one query; without weights it is unlabelled, and `reason` says why."""
+    """The teacher's weights for one query. Without weights the query is unlabelled and `reason` says why."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -56,7 +59,7 @@ class Generations:
         self._entries = Entries(table, "generation_id", client)
 
     def receive(self, generation_id: str, source: Source, *, step: str, **values: Any) -> Generation:
-        """Open a generation in PLANNING, or return the one that an earlier event opened."""
+        """Create a generation in PLANNING, or return the one that an earlier event created."""
         opened = _move(GenerationState.PLANNING, now(), step)
         self._entries.open(
             {
@@ -74,29 +77,29 @@ class Generations:
         return self.get(generation_id)
 
     def find(self, generation_id: str) -> Generation | None:
-        """The generation as it is now (a consistent read), or None."""
+        """Return the generation (a consistent read), or None when it does not exist."""
         return _generation(self._entries.find(generation_id))
 
     def get(self, generation_id: str) -> Generation:
-        """The generation as it is now; raises Missing when this ledger does not know it."""
+        """Return the generation (a consistent read). Raises Missing when it does not exist."""
         found = self.find(generation_id)
         if found is None:
-            raise clients.Missing(f"The ledger knows no generation {generation_id}.")
+            raise clients.Missing(f"The generations table has no generation {generation_id}.")
         return found
 
     def move(self, generation_id: str, to: GenerationState, *, step: str, **values: Any) -> Generation | None:
-        """Move a generation to `to`; None when it is not in a state that leads there."""
+        """Move a generation to the state `to`. Returns None when its state does not allow the move."""
         at = now()
         expected = [state for state, targets in GENERATION_MOVES.items() if to in targets]
         changed = {"state": to, "updated_at": at.isoformat(), **values}
         return _generation(self._entries.move(generation_id, expected, _move(to, at, step), **changed))
 
     def note(self, generation_id: str, **values: Any) -> Generation | None:
-        """Set values without a move; None when there is no such generation."""
+        """Set values without a move. Returns None when the generation does not exist."""
         return _generation(self._entries.note(generation_id, updated_at=now().isoformat(), **values))
 
     def add_spent(self, generation_id: str, usd: float) -> Generation | None:
-        """Add to what the labels have cost."""
+        """Add to the cost of the labels."""
         return _generation(self._entries.add(generation_id, spent=usd))
 
 
@@ -116,7 +119,7 @@ class Labels:
         self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def store(self, label: Label) -> bool:
-        """Store a label; False when its query had one already, which then stays."""
+        """Store a label. Returns False, and changes nothing, when the query already has one."""
         with clients.explained("store the label"):
             try:
                 self._client.put_item(
@@ -131,54 +134,54 @@ class Labels:
         return True
 
     def known(self, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Those of the queries (generation and number) that have a label already."""
+        """Return those of the queries (generation and number) that already have a label."""
         found: set[tuple[str, int]] = set()
         waiting: list[Any] = [{"generation_id": {"S": g}, "number": {"N": str(n)}} for g, n in sorted(keys)]
         while waiting:
-            asked, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
-            wanted = {
-                "Keys": asked,
+            keys_of_call, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
+            request = {
+                "Keys": keys_of_call,
                 "ProjectionExpression": "generation_id, #number",
                 "ExpressionAttributeNames": {"#number": "number"},
                 "ConsistentRead": True,
             }
             with clients.explained("read the labels"):
-                answer = self._client.batch_get_item(RequestItems={self._table: wanted})  # type: ignore[dict-item]
-            got = answer["Responses"].get(self._table, [])
-            found.update((str(item["generation_id"]["S"]), int(item["number"]["N"])) for item in got)
-            unprocessed = (answer.get("UnprocessedKeys") or {}).get(self._table)
+                response = self._client.batch_get_item(RequestItems={self._table: request})  # type: ignore[dict-item]
+            items = response["Responses"].get(self._table, [])
+            found.update((str(item["generation_id"]["S"]), int(item["number"]["N"])) for item in items)
+            unprocessed = (response.get("UnprocessedKeys") or {}).get(self._table)
             left = list(unprocessed["Keys"]) if unprocessed else []
-            if left and not got:
-                raise Transient("The labels table answers none of the keys asked for.")
+            if left and not items:
+                raise Transient("The labels table returned none of the requested keys.")
             waiting += left
         return found
 
     def count(self, generation_id: str) -> int:
-        """How many queries of a generation are dealt with, labelled or not."""
+        """Count the queries of a generation that have an entry, with weights or without."""
         return sum(page["Count"] for page in self._pages(generation_id, Select="COUNT"))
 
     def numbers(self, generation_id: str) -> set[int]:
-        """The numbers of the queries that are dealt with."""
+        """Return the numbers of the queries that have an entry, with weights or without."""
         pages = self._pages(
             generation_id, ProjectionExpression="#number", ExpressionAttributeNames={"#number": "number"}
         )
         return {int(item["number"]["N"]) for page in pages for item in page["Items"]}
 
     def all(self, generation_id: str) -> list[Label]:
-        """Every label of a generation, by number."""
+        """Return every label of a generation, ordered by number."""
         return [
             Label.model_validate(from_item(item))
             for page in self._pages(generation_id)
             for item in page["Items"]
         ]
 
-    def _pages(self, generation_id: str, **wanted: Any) -> Iterator[dict[str, Any]]:
+    def _pages(self, generation_id: str, **options: Any) -> Iterator[dict[str, Any]]:
         request: dict[str, Any] = {
             "TableName": self._table,
             "KeyConditionExpression": "generation_id = :generation",
             "ExpressionAttributeValues": {":generation": {"S": generation_id}},
             "ConsistentRead": True,
-            **wanted,
+            **options,
         }
         while True:
             with clients.explained("read the labels"):

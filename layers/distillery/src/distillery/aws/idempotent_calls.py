@@ -1,7 +1,7 @@
-"""Calls that cost money, each made once for its claim, and what becomes of a message whose call failed.
+"""Calls that are billed, each made once for its key, and retries of the messages whose call failed.
 
-The claim is Powertools' idempotency record: a message delivered twice at once costs one call, and a delivery
-after the call finds its answer stored.
+An idempotency record of Powertools guards each call: a message delivered twice at the same time costs one
+call, and a delivery after the call returns the stored answer.
 """
 
 from __future__ import annotations
@@ -32,77 +32,81 @@ if TYPE_CHECKING:
 
     from distillery.aws.queues import Queue
 
-CLAIM_SECONDS = 3_600
-CLAIMED_SECONDS = 10.0
-"""Until a claimed query is looked at again: fifteen times outlast the function that holds the claim."""
+RECORD_SECONDS = 3_600
+IN_PROGRESS_SECONDS = 10.0
+"""Delay before a query is tried again that another function answers.
+
+Fifteen tries with this delay take longer than that function may run.
+"""
 LAST_START = 65_000
-"""Milliseconds that must remain for a call to be started: three tries of twenty seconds, and to store it."""
+"""Milliseconds that must remain to start a call: for three tries of 20 seconds, and to store the answer."""
 FIRST_BACKOFF = 4.0
 LONGEST_BACKOFF = 900.0
 
 
-class Claimed(Transient):
-    """The same query is being answered elsewhere, or was when that function died."""
+class CallInProgress(Transient):
+    """Another function makes the same call, or stopped while it made it."""
 
 
-class PaidCalls:
-    """Makes calls under claims that all begin with one prefix."""
+class IdempotentCalls:
+    """Makes calls guarded by idempotency records whose keys share one prefix."""
 
-    def __init__(self, prefix: str, table: str, claims: BasePersistenceLayer | None = None) -> None:
+    def __init__(self, prefix: str, table: str, records: BasePersistenceLayer | None = None) -> None:
         self._prefix = prefix
-        self._claims = claims or DynamoDBPersistenceLayer(
+        self._records = records or DynamoDBPersistenceLayer(
             table_name=table, boto3_client=clients.client("dynamodb")
         )
 
     def once(
-        self, claim: dict[str, Any], call: Callable[[], dict[str, Any]], config: IdempotencyConfig
+        self, key: dict[str, Any], call: Callable[[], dict[str, Any]], config: IdempotencyConfig
     ) -> dict[str, Any]:
-        """The call's answer, or the stored one; raises Claimed, and Transient when no claim could be made.
+        """Return the call's answer, or the answer stored for the key.
 
-        What the call itself raises passes through, and leaves no claim behind.
+        Raises CallInProgress, or Transient when the idempotency record cannot be written. An exception that
+        the call raises passes through, and the record is deleted.
         """
 
         @idempotent_function(  # type: ignore[untyped-decorator]  # Powertools gives it no signature
-            data_keyword_argument="claim",
-            persistence_store=self._claims,
+            data_keyword_argument="key",
+            persistence_store=self._records,
             config=config,
             key_prefix=self._prefix,
         )
-        def claimed(*, claim: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (read by the decorator)
+        def guarded(*, key: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001 (read by the decorator)
             return call()
 
         try:
-            answer: dict[str, Any] = claimed(claim=claim)
+            answer: dict[str, Any] = guarded(key=key)
         except IdempotencyAlreadyInProgressError as error:
-            raise Claimed("The same query is being answered elsewhere.") from error
+            raise CallInProgress("Another function answers the same query.") from error
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
-            raise Transient(f"The claim on the query could not be made: {error}") from error
+            raise Transient(f"Could not write the idempotency record of the query: {error}") from error
         return answer
 
 
-def claims_of(context: LambdaContext) -> IdempotencyConfig:
-    """Claims that end with the function's time where it dies, and after an hour otherwise."""
-    return IdempotencyConfig(expires_after_seconds=CLAIM_SECONDS, lambda_context=context)
+def idempotency_config(context: LambdaContext) -> IdempotencyConfig:
+    """Records of calls in progress expire with the invocation's time limit, stored answers after an hour."""
+    return IdempotencyConfig(expires_after_seconds=RECORD_SECONDS, lambda_context=context)
 
 
 def require_time(context: LambdaContext) -> None:
-    """Raise Transient when no further call may be started."""
+    """Raise Transient when too little time remains in the invocation to start a call."""
     if context.get_remaining_time_in_millis() < LAST_START:
-        raise Transient("The function's time was used up before this query's turn.")
+        raise Transient("The function had no time left for this query.")
 
 
-def put_back(queue: Queue, record: SQSRecord, error: Transient) -> None:
-    """Let a message come back alone: soon when its call is under way elsewhere, else with backoff."""
-    wait = CLAIMED_SECONDS if isinstance(error, Claimed) else backoff(received(record))
-    queue.hide(record.receipt_handle, wait)
+def retry_later(queue: Queue, record: SQSRecord, error: Transient) -> None:
+    """Delay the next delivery of a message: briefly when its call is in progress, else with backoff."""
+    delay = IN_PROGRESS_SECONDS if isinstance(error, CallInProgress) else backoff(receive_count(record))
+    queue.hide(record.receipt_handle, delay)
 
 
-def received(record: SQSRecord) -> int:
-    """How often a message was received so far, this time included."""
+def receive_count(record: SQSRecord) -> int:
+    """How often SQS has delivered the message, including this time."""
     return int(record.attributes.approximate_receive_count or 1)
 
 
 def backoff(receives: int) -> float:
-    """Full jitter over a doubling ceiling, in seconds."""
+    """Seconds of exponential backoff with full jitter."""
     ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(receives, 10))
     return max(1.0, random.uniform(0, ceiling))  # noqa: S311 (spreads retries, hides nothing)

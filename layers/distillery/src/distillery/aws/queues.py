@@ -1,4 +1,4 @@
-"""The queues (SQS): waits under watch, letters to the dead-letter queue, visibility as back-off."""
+"""The SQS queues: sends messages, moves messages to the dead-letter queue, delays their next delivery."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 LONGEST_VISIBILITY = 43_200
 LONGEST_REASON = 1_000
 NOT_IN_FLIGHT = frozenset({"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"})
-"""What SQS answers for the receipt of a message that was deleted or is visible again; the last is said
-of a deleted one, and no other value that is sent can be wrong."""
+"""Error codes of SQS for the receipt of a message that was deleted or is visible again.
+
+SQS returns InvalidParameterValue for a deleted message. No other parameter of the request can be invalid.
+"""
 SENT_AT_ONCE = 16
 
 
@@ -33,23 +35,23 @@ class Queue:
         self._client: SQSClient = client or clients.client("sqs")
 
     def watch(self, message: WatchMessage | GenerationWatch) -> None:
-        """Put a wait under watch."""
-        with clients.explained("put the wait under watch"):
+        """Send a wait to the watch queue, where the poller handles it until the wait is over."""
+        with clients.explained("send to the watch queue"):
             self._client.send_message(QueueUrl=self._url, MessageBody=message.model_dump_json())
 
     def send(self, bodies: Sequence[str]) -> None:
-        """Send messages, several at once."""
+        """Send messages concurrently."""
 
         def one(body: str) -> None:
             with clients.explained("send a message"):
                 self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
-        # Not SendMessageBatch: the local cloud asks for an action of that name, which IAM does not know.
+        # SendMessageBatch would need an IAM action of that name in the local cloud; IAM has no such action.
         with ThreadPoolExecutor(SENT_AT_ONCE) as pool:
             list(pool.map(one, bodies))
 
     def dead_letter(self, body: str, reason: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Keep a message as it came, with the reason why it cannot be dealt with (dead-letter queues)."""
+        """Send a message, unchanged, to this dead-letter queue with the attribute `reason`."""
         texts = {**(attributes or {}), "reason": reason[:LONGEST_REASON]}
         values: dict[str, MessageAttributeValueTypeDef] = {
             name: {"DataType": "String", "StringValue": text} for name, text in texts.items()
@@ -58,11 +60,11 @@ class Queue:
             self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=values)
 
     def hide(self, receipt_handle: str, seconds: float) -> None:
-        """Let a received message come back after this many seconds instead of the queue's own timeout.
+        """Make a received message visible again after this many seconds instead of the queue's own timeout.
 
-        One that is gone was dealt with by another delivery, and one that is back needs no hiding.
+        Does nothing for a message that another delivery deleted, or that is visible again.
         """
-        with clients.explained("put the message back"):
+        with clients.explained("change the visibility of the message"):
             try:
                 self._client.change_message_visibility(
                     QueueUrl=self._url,

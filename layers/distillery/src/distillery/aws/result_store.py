@@ -1,4 +1,4 @@
-"""The results table (DynamoDB): exactly one result per query id, whatever is delivered again."""
+"""The results table (DynamoDB). A conditional write stores each result, so each query id has exactly one."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ class Results:
         self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def known(self, query_ids: Collection[str]) -> set[str]:
-        """Those of the ids that have a result already."""
+        """Return those of the ids that already have a result."""
         found: set[str] = set()
         waiting = sorted(set(query_ids))
         while waiting:
-            asked, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
+            ids_of_call, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
             with clients.explained("read the results"):
-                answer = self._client.batch_get_item(
+                response = self._client.batch_get_item(
                     RequestItems={
                         self._table: {
-                            "Keys": [{"query_id": {"S": query_id}} for query_id in asked],
+                            "Keys": [{"query_id": {"S": query_id}} for query_id in ids_of_call],
                             "ProjectionExpression": "query_id",
                             "ConsistentRead": True,
                         }
                     }
                 )
-            got = answer["Responses"].get(self._table, [])
-            found.update(item["query_id"]["S"] for item in got)
-            unprocessed = answer.get("UnprocessedKeys") or {}
+            items = response["Responses"].get(self._table, [])
+            found.update(item["query_id"]["S"] for item in items)
+            unprocessed = response.get("UnprocessedKeys") or {}
             left = unprocessed[self._table]["Keys"] if self._table in unprocessed else []
-            if left and not got:
-                raise Transient("The results table answers none of the keys asked for.")
+            if left and not items:
+                raise Transient("The results table returned none of the requested keys.")
             waiting += [_DESERIALIZER.deserialize(key["query_id"]) for key in left]
         return found
 
     def store(self, result: Mapping[str, Any]) -> bool:
-        """Store a result; False when its query id had one already, which then stays."""
+        """Store a result. Returns False, and changes nothing, when the query id already has one."""
         with clients.explained("store the result"):
             try:
                 self._client.put_item(

@@ -1,4 +1,4 @@
-"""The role that Bedrock works with (IAM): who may assume it, and what it may do."""
+"""The IAM role that Bedrock assumes: its trust policy and what it allows."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Roles:
         self._client: IAMClient = client or clients.client("iam")
 
     def trust_policy(self, role_arn: str) -> dict[str, Any]:
-        """The document that says who may assume the role; raises Missing."""
+        """Return the role's trust policy. Raises Missing when the role does not exist."""
         name = role_arn.rsplit("/", 1)[-1]
         with clients.explained(f"find the role {name}"):
             document: Any = self._client.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
-        # The SDK has decoded it; the service sends text.
+        # boto3 decodes the policy; the service sends it as text.
         return dict(json.loads(document) if isinstance(document, str) else document)
 
-    def may(self, role_arn: str, action: str, resource: str) -> bool:
-        """Whether the role's own policies allow an action; a bucket's policy is not looked at."""
-        # The list of resources is left at one: an answer then has one result.
-        with clients.explained(f"ask what {role_arn} may do"):
-            answer = self._client.simulate_principal_policy(
+    def is_allowed(self, role_arn: str, action: str, resource: str) -> bool:
+        """Whether the role's policies allow an action. A bucket policy is not evaluated."""
+        # One action on one resource, so that the response has one result.
+        with clients.explained(f"simulate the policies of {role_arn}"):
+            response = self._client.simulate_principal_policy(
                 PolicySourceArn=role_arn, ActionNames=[action], ResourceArns=[resource]
             )
-        return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
+        return all(result["EvalDecision"] == "allowed" for result in response["EvaluationResults"])

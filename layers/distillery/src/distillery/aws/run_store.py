@@ -1,22 +1,19 @@
-"""The runs (DynamoDB): conditional moves, lineage, which content belongs to which run, what was held out.
+"""The run table (DynamoDB): the state of each run and its lineage.
 
-Every move is one conditional write from the states it expects, so of several events that ask for the
-same move exactly one makes it and the others read what has become of the run.
+Every move is a conditional write from the states it expects. When several events ask for the same move, one
+makes it and the others read the result.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from distillery.aws import clients
-from distillery.aws.tables import Entries, condition_failed
-from distillery.errors import Transient
+from distillery.aws.tables import Entries
 from distillery.runs.states import MOVES, Move, Run, Source, State, dataset_name, now
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -24,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class RunStore:
-    """The runs table."""
+    """The run table."""
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         self._entries = Entries(table, "run_id", client)
 
     def receive(self, run_id: str, source: Source) -> Run:
-        """Open a run in RECEIVED, or return the one that an earlier event opened."""
+        """Create a run in RECEIVED, or return the one that an earlier event created."""
         opened = Move(state=State.RECEIVED, at=now(), step="validate_dataset")
         self._entries.open(
             {
@@ -45,30 +42,30 @@ class RunStore:
         return self.get(run_id)
 
     def find(self, run_id: str) -> Run | None:
-        """The run as it is now (a consistent read), or None."""
+        """Return the run (a consistent read), or None when it does not exist."""
         return _run(self._entries.find(run_id))
 
     def get(self, run_id: str) -> Run:
-        """The run as it is now; raises Missing when this ledger does not know it."""
+        """Return the run (a consistent read). Raises Missing when it does not exist."""
         run = self.find(run_id)
         if run is None:
-            raise clients.Missing(f"The ledger knows no run {run_id}.")
+            raise clients.Missing(f"The run table has no run {run_id}.")
         return run
 
     def move(
         self, run_id: str, to: State, *, step: str, since: State | None = None, **lineage: Any
     ) -> Run | None:
-        """Move a run to `to`, adding lineage; None when it is not in a state that leads there.
+        """Move a run to the state `to` and add lineage. Returns None when its state does not allow the move.
 
-        With `since` it is moved from that state only.
+        With `since`, only that state allows it.
         """
         expected = {since} if since else {state for state in State if to in MOVES[state]}
         return self._move(run_id, to, step, lineage, expected)
 
     def decide(self, run_id: str, approval: Approval, *, step: str, **lineage: Any) -> Run | None:
-        """Record what a person decided on a run that waits for it; a rejection ends the run.
+        """Record the approval or rejection of a run that waits for approval. A rejection ends the run.
 
-        One decision only: None when there is one already, or the run does not wait.
+        Returns None when the run has a decision already or does not wait for one.
         """
         lineage = {"approval": approval.model_dump(mode="json"), **lineage}
         waiting = {State.AWAITING_APPROVAL}
@@ -93,92 +90,9 @@ class RunStore:
         return _run(self._entries.move(run_id, expected, entry, once=once, **values))
 
     def note(self, run_id: str, **lineage: Any) -> Run | None:
-        """Add lineage without a move; None when there is no such run."""
+        """Add lineage without a move. Returns None when the run does not exist."""
         return _run(self._entries.note(run_id, updated_at=now().isoformat(), **lineage))
 
 
 def _run(content: dict[str, Any] | None) -> Run | None:
     return Run.model_validate(content) if content is not None else None
-
-
-class Claims:
-    """Things that may belong to one run only, such as a dataset's content."""
-
-    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
-        self._table = table
-        self._client: DynamoDBClient = client or clients.client("dynamodb")
-
-    def claim(self, name: str, run_id: str, *, instead_of: str | None = None) -> str:
-        """Claim `name` for a run and return its holder: this run, or the one that was first.
-
-        With `instead_of` the claim is taken over from that holder, if it still is the holder.
-        """
-        condition = "attribute_not_exists(claim) OR holder = :me"
-        values = {":me": {"S": run_id}}
-        if instead_of is not None:
-            condition += " OR holder = :previous"
-            values[":previous"] = {"S": instead_of}
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={"claim": {"S": name}, "holder": {"S": run_id}},
-                ConditionExpression=condition,
-                ExpressionAttributeValues=values,
-            )
-        except ClientError as error:
-            if not condition_failed(error):
-                with clients.explained("claim the dataset's content"):
-                    raise
-            answer = self._client.get_item(
-                TableName=self._table, Key={"claim": {"S": name}}, ConsistentRead=True
-            )
-            return str(answer["Item"]["holder"]["S"])
-        return run_id
-
-
-class Holdouts:
-    """Which queries of a dataset's versions were ever held out, by the keys that `split.query_key` gives.
-
-    One set of 16-byte keys for each dataset, in the claims table beside what else may belong to one only;
-    it grows. An item's 400 KB hold some 20,000 keys: forty versions with the largest holdout and no query
-    in common.
-    """
-
-    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
-        self._table = table
-        self._client: DynamoDBClient = client or clients.client("dynamodb")
-
-    def read(self, dataset: str) -> frozenset[bytes]:
-        """The keys of the queries held out so far (a consistent read)."""
-        with clients.explained("read what was held out before"):
-            answer = self._client.get_item(TableName=self._table, Key=self._key(dataset), ConsistentRead=True)
-        return frozenset(answer.get("Item", {}).get("queries", {}).get("BS", ()))
-
-    def add(self, dataset: str, keys: Collection[bytes], *, known: Collection[bytes]) -> None:
-        """Remember more, unless another version has added some to those `known`: then Transient.
-
-        That version's holdout is not yet in this one's, which has to be split anew. As the set only grows,
-        its size says whether it has changed.
-        """
-        if not set(keys) - set(known):
-            return
-        condition = "size(queries) = :known" if known else "attribute_not_exists(queries)"
-        values: dict[str, Any] = {":keys": {"BS": sorted(keys)}}
-        if known:
-            values[":known"] = {"N": str(len(known))}
-        with clients.explained("remember what is held out"):
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=self._key(dataset),
-                    UpdateExpression="ADD queries :keys",
-                    ConditionExpression=condition,
-                    ExpressionAttributeValues=values,
-                )
-            except ClientError as error:
-                if not condition_failed(error):
-                    raise
-                raise Transient(f"Another version of {dataset} was split at the same time.") from error
-
-    def _key(self, dataset: str) -> dict[str, Any]:
-        return {"claim": {"S": f"holdout/{dataset}"}}

@@ -1,7 +1,7 @@
-"""The configuration that the data bucket holds: the channel configuration and the price list.
+"""The configuration files in the data bucket: the channel configuration and the price list.
 
-Without an object of its own a stack uses the files shipped with the package. A run or a generation keeps a copy
-of the channel configuration it began with, so that a later change reaches neither it nor the active model.
+A stack without such a file uses the one shipped with the package. Each run and each generation keeps a copy
+of the channel configuration that it started with, so a later change affects neither it nor the active model.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 CHANNEL_CONFIG_KEY = "config/channels.yaml"
 PRICES_KEY = "config/prices.yaml"
 COPY = "channels.yaml"
-"""Name of the copy that a run or a generation keeps."""
+"""File name of the copy that a run or a generation keeps."""
 
 logger = logging.getLogger(__name__)
 
 
 def stack_channel_config(bucket: Bucket) -> ChannelConfig:
-    """The stack's channel configuration or, without one, the shipped one.
+    """Return the stack's channel configuration, or the shipped one when the stack has none.
 
     Raises BadInput when the object cannot be used.
     """
@@ -41,13 +41,13 @@ def stack_channel_config(bucket: Bucket) -> ChannelConfig:
 
 
 def run_channel_config(bucket: Bucket, run_id: str) -> ChannelConfig:
-    """The channel configuration that a run was validated with."""
-    # A run that is older than the copies was validated with the shipped configuration.
+    """Return the channel configuration that a run was validated with."""
+    # Runs from before copies were kept were validated with the shipped configuration.
     return read_channel_config(bucket, run_key(run_id, COPY)) or default_channel_config()
 
 
 def pin_channel_config(bucket: Bucket, run_id: str) -> ChannelConfig:
-    """The run's copy of the channel configuration; the first call makes it from the stack's."""
+    """Return the run's copy of the channel configuration. The first call copies the stack's."""
     key = run_key(run_id, COPY)
     kept = read_channel_config(bucket, key)
     if kept is None:
@@ -57,7 +57,7 @@ def pin_channel_config(bucket: Bucket, run_id: str) -> ChannelConfig:
 
 
 def generation_channel_config(bucket: Bucket, generation_id: str) -> ChannelConfig:
-    """The channel configuration that a generation was planned with; raises Missing where its copy is gone."""
+    """Return the channel configuration that a generation was planned with. Raises Missing without a copy."""
     key = generation_key(generation_id, COPY)
     found = read_channel_config(bucket, key)
     if found is None:
@@ -66,9 +66,9 @@ def generation_channel_config(bucket: Bucket, generation_id: str) -> ChannelConf
 
 
 def read_channel_config(bucket: Bucket, key: str) -> ChannelConfig | None:
-    """The channel configuration at a key or, where there is none, at the key of earlier versions.
+    """Return the channel configuration at a key or, without one, at the key that earlier versions used.
 
-    Returns None where there is neither. Raises BadInput when the object cannot be used.
+    Returns None when neither exists. Raises BadInput when the object cannot be used.
     """
     found = read_parsed(bucket, key, parse_channel_config)
     if found is not None:
@@ -81,5 +81,5 @@ def read_channel_config(bucket: Bucket, key: str) -> ChannelConfig | None:
 
 
 def stack_prices(bucket: Bucket) -> PriceList:
-    """The stack's own price list or, without one, the shipped one; BadInput when it cannot be used."""
+    """Return the stack's price list, or the shipped one. Raises BadInput when the object cannot be used."""
     return read_parsed(bucket, PRICES_KEY, parse_prices) or price_list()

@@ -1,4 +1,4 @@
-"""DynamoDB tables with one entry per piece of work: opened once, moved by conditional writes, annotated."""
+"""DynamoDB tables with one entry per run or generation, changed by conditional writes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DESERIALIZER = TypeDeserializer()
 
 
 def to_item(values: Mapping[str, Any]) -> dict[str, Any]:
-    """DynamoDB's attribute values of JSON-like content; floats become decimals."""
+    """Convert JSON-like values to DynamoDB attribute values. Floats become decimals."""
     exact = json.loads(json.dumps(values, default=str), parse_float=Decimal)
     return {name: _SERIALIZER.serialize(value) for name, value in exact.items()}
 
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain content of DynamoDB's attribute values; decimals become int or float."""
+    """Convert DynamoDB attribute values to plain values. Decimals become int or float."""
     return {name: _plain(_DESERIALIZER.deserialize(value)) for name, value in item.items()}
 
 
@@ -42,14 +42,14 @@ def _plain(value: Any) -> Any:
 
 
 def condition_failed(error: ClientError) -> bool:
-    """Whether a conditional write found its condition not met."""
+    """Whether the error says that the condition of a conditional write was not met."""
     return clients.error_code(error) == "ConditionalCheckFailedException"
 
 
 class Entries:
-    """A table with one entry per piece of work: opened once, moved by conditional writes, annotated.
+    """A table with one entry per run or generation.
 
-    Every method answers with the entry's content, or None where there is none or the condition failed.
+    Methods return the content of the entry, or None when there is no entry or the condition was not met.
     """
 
     def __init__(self, table: str, key: str, client: DynamoDBClient | None = None) -> None:
@@ -57,8 +57,8 @@ class Entries:
         self._client: DynamoDBClient = client or clients.client("dynamodb")
 
     def open(self, item: Mapping[str, Any]) -> None:
-        """Write an entry unless there is one under its key."""
-        with clients.explained("open the entry"):
+        """Write an entry unless its key exists."""
+        with clients.explained(f"write to the table {self._table}"):
             try:
                 self._client.put_item(
                     TableName=self._table,
@@ -70,19 +70,19 @@ class Entries:
                     raise
 
     def find(self, name: str) -> dict[str, Any] | None:
-        """The entry as it is now (a consistent read)."""
-        with clients.explained("read the run table"):
-            answer = self._client.get_item(
+        """Return the entry (a consistent read)."""
+        with clients.explained(f"read the table {self._table}"):
+            response = self._client.get_item(
                 TableName=self._table, Key={self._key: {"S": name}}, ConsistentRead=True
             )
-        return from_item(answer["Item"]) if "Item" in answer else None
+        return from_item(response["Item"]) if "Item" in response else None
 
     def move(
         self, name: str, expected: Iterable[str], entry: Mapping[str, Any], *, once: str = "", **values: Any
     ) -> dict[str, Any] | None:
-        """Set values and append to the history, from one of the expected states only.
+        """Set values and append to the history, if the entry is in one of the expected states.
 
-        With `once` an attribute of that name must not be there yet.
+        With `once` the entry must not have an attribute of that name yet.
         """
         condition, states = _expecting(expected, once)
         return self._update(
@@ -92,7 +92,7 @@ class Entries:
     def note(
         self, name: str, *, expected: Iterable[str] = (), once: str = "", **values: Any
     ) -> dict[str, Any] | None:
-        """Set values of an entry that exists and, where states are expected, is in one of them."""
+        """Set values of an existing entry. With `expected` it must be in one of those states."""
         condition, states = _expecting(expected, once)
         return self._update(
             name,
@@ -103,7 +103,7 @@ class Entries:
         )
 
     def add(self, name: str, **amounts: float) -> dict[str, Any] | None:
-        """Add to numbers of an entry that exists; one that is missing counts as 0."""
+        """Add to numbers of an existing entry. A number that is missing counts as 0."""
         sums = ", ".join(f"#{field} :{field}" for field in amounts)
         return self._write(
             name, f"ADD {sums}", f"attribute_exists({self._key})", list(amounts), to_item(_bound(amounts))
@@ -125,9 +125,9 @@ class Entries:
     def _write(
         self, name: str, expression: str, condition: str, names: Iterable[str], bound: dict[str, Any]
     ) -> dict[str, Any] | None:
-        with clients.explained("write to the run table"):
+        with clients.explained(f"write to the table {self._table}"):
             try:
-                answer = self._client.update_item(
+                response = self._client.update_item(
                     TableName=self._table,
                     Key={self._key: {"S": name}},
                     UpdateExpression=expression,
@@ -140,11 +140,11 @@ class Entries:
                 if condition_failed(error):
                     return None
                 raise
-        return from_item(answer["Attributes"])
+        return from_item(response["Attributes"])
 
 
 def _expecting(states: Iterable[str], once: str) -> tuple[str, dict[str, str]]:
-    """The condition that an entry is in one of the states and lacks an attribute, and its values."""
+    """Return the condition "in one of the states, without the attribute `once`", and its values."""
     values = {f":from{at}": state for at, state in enumerate(sorted(states))}
     parts = [f"#state IN ({', '.join(values)})"] if values else []
     if once:

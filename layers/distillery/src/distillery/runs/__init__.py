@@ -1,1 +1,1 @@
-"""What a run is: its states, the moves between them, and the events."""
+"""Runs: their states, the moves between states, and the events."""

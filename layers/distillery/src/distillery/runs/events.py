@@ -1,7 +1,8 @@
-"""Every event the functions say or hear, used by sender and receiver alike.
+"""Every event that the functions publish or receive. Sender and receiver use the same models.
 
-Own events go over the stack's bus with the source `distillery`; their detail holds `run_id` and a
-`message`, one sentence for people. Bedrock's events and S3's are doorbells: they name a thing to ask for.
+The stack's own events go to its event bus with the source `distillery`. Their detail has a `run_id` and a
+`message`, a sentence that SNS sends by e-mail. Events of Bedrock and S3 only name a resource: the receiver
+reads its current state from the service.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SOURCE = "distillery"
 
 
 class OwnEvent(BaseModel):
-    """What all own events share."""
+    """The fields that all own events have."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,14 +34,14 @@ class DatasetValidated(OwnEvent):
 
 
 class DatasetRejected(OwnEvent):
-    """The dataset has errors, or its content was distilled before (`duplicate_of`)."""
+    """The dataset has errors, or another run has the same content (`duplicate_of`)."""
 
     detail_type: ClassVar[str] = "Dataset Rejected"
     duplicate_of: str | None = None
 
 
 class ApprovalNeeded(OwnEvent):
-    """The run may cost more than the stack's limit and waits for a person; USD of what is known."""
+    """The run may cost more than the stack's limit and waits for approval. Known costs in USD."""
 
     detail_type: ClassVar[str] = "Approval Needed"
     low: float
@@ -48,7 +49,7 @@ class ApprovalNeeded(OwnEvent):
 
 
 class RunApproved(OwnEvent):
-    """The doorbell for a run that a person has approved; the run table holds who and when."""
+    """Wake-up event for an approved run. The run table has the approver and the time."""
 
     detail_type: ClassVar[str] = "Run Approved"
 
@@ -59,7 +60,7 @@ class DistillationStarted(OwnEvent):
 
 
 class DistillationFinished(OwnEvent):
-    """The watch's doorbell for a customization job that ended without Bedrock's event being acted upon."""
+    """Wake-up event of the poller for a customization job that ended, in case Bedrock's event was lost."""
 
     detail_type: ClassVar[str] = "Distillation Finished"
     job_arn: str
@@ -100,7 +101,7 @@ class RunFailed(OwnEvent):
 
 
 class GenerationEvent(OwnEvent):
-    """What events about a generation share; `run_id` is that of the run that follows, once there is one."""
+    """The fields of events about a generation. `run_id` is empty until the dataset is written."""
 
     run_id: str = ""
     generation_id: str
@@ -111,7 +112,7 @@ class DatasetPlanned(GenerationEvent):
 
 
 class LabelsComplete(GenerationEvent):
-    """The watch's doorbell: all labels are in, or no more will be asked for."""
+    """Wake-up event of the poller: every query has a label, or labelling has stopped."""
 
     detail_type: ClassVar[str] = "Labels Complete"
 
@@ -125,7 +126,7 @@ class GenerationStopped(GenerationEvent):
 
 
 class GenerationFailed(GenerationEvent):
-    """The spec was rejected, or the generation cannot go on."""
+    """The spec was rejected, or the generation cannot continue."""
 
     detail_type: ClassVar[str] = "Generation Failed"
 
@@ -153,19 +154,19 @@ OWN_EVENTS: tuple[type[OwnEvent], ...] = (
 
 
 def dropped_object(event: S3EventNotificationEventBridgeModel) -> Source:
-    """The object whose creation S3 tells of."""
-    dropped = event.detail.object
+    """Return the object that an `Object Created` event of S3 names."""
+    created = event.detail.object
     return Source(
         bucket=event.detail.bucket.name,
-        key=dropped.key,
-        version_id=dropped.version_id or "",
-        etag=dropped.etag,
-        size=dropped.size or 0,
+        key=created.key,
+        version_id=created.version_id or "",
+        etag=created.etag,
+        size=created.size or 0,
     )
 
 
 class CustomizationJobState(BaseModel):
-    """Detail of Bedrock's `Model Customization Job State Change`; only the name of the thing is used."""
+    """Detail of Bedrock's `Model Customization Job State Change`. Only the job's ARN is used."""
 
     job_arn: Annotated[str, Field(alias="jobArn")]
 
@@ -182,7 +183,7 @@ class BedrockJobEvent(BaseModel):
 
 
 class DistillationFinishedEvent(BaseModel):
-    """The watch's event about a customization job."""
+    """The poller's event about a customization job."""
 
     source: Literal["distillery"]
     detail: DistillationFinished
@@ -193,11 +194,11 @@ class DistillationFinishedEvent(BaseModel):
 
 
 JobWakeUp = Annotated[BedrockJobEvent | DistillationFinishedEvent, Field(discriminator="source")]
-"""Whoever rings for a customization job: Bedrock or the watch."""
+"""Wake-up event for a customization job, from Bedrock or from the poller."""
 
 
 class WatchMessage(BaseModel):
-    """One wait of one run, as it lies in the watch queue."""
+    """One wait of one run: a message of the watch queue."""
 
     run_id: str
     stage: Stage
@@ -205,7 +206,10 @@ class WatchMessage(BaseModel):
 
 
 class GenerationWatch(BaseModel):
-    """The wait of one generation; the deadline in force is the run table's, which a second drop may move."""
+    """The wait of one generation: a message of the watch queue.
+
+    The deadline that counts is the one in the generations table, because a second drop may extend it.
+    """
 
     generation_id: str
     deadline: AwareDatetime

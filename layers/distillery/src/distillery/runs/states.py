@@ -1,7 +1,7 @@
-"""What a run is: its id, its states, the moves between them, and the names derived from it.
+"""A run: its id, its states, the moves between states, and the names derived from the id.
 
 RECEIVED -> VALIDATED -> [AWAITING_APPROVAL ->] TRAINING -> DEPLOYING -> EVALUATING -> PROMOTED | NOT_PROMOTED
-and REJECTED | DUPLICATE | FAILED on the way, RETIRED later.
+and REJECTED | DUPLICATE | FAILED before that, RETIRED later.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from distillery import earlier_names
 from distillery.earlier_names import renamed
 
 SLUG_LENGTH = 40
-"""Leaves room, within Bedrock's 63 characters, for `-<12 hex>` and `-<candidate>`."""
+"""Leaves room for `-<12 hex>` and `-<candidate>` within Bedrock's limit of 63 characters for a name."""
 
 
 class State(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     RECEIVED = "RECEIVED"
     VALIDATED = "VALIDATED"
@@ -39,7 +39,7 @@ class State(StrEnum):
 
 
 class Stage(StrEnum):
-    """The waits of a run; each has a deadline and is owned by one message in the watch queue."""
+    """The waits of a run. Each has a deadline and one message in the watch queue."""
 
     VALIDATION = "validation"
     APPROVAL = "approval"
@@ -77,17 +77,17 @@ STAGES = tuple(Stage)
 
 
 def stage_of(state: State) -> Stage | None:
-    """The stage whose wait a state belongs to; None for a run that has ended."""
+    """Return the stage that a state belongs to; None for a run that has ended."""
     return next((stage for stage, states in STAGE_STATES.items() if state in states), None)
 
 
 Candidate = Literal["distilled", "untuned", "baseline"]
 CANDIDATES: tuple[Candidate, ...] = ("distilled", "untuned", "baseline")
-Weigher = Literal["student", "teacher"]
+PromptKind = Literal["student", "teacher"]
 
 
 class Source(BaseModel):
-    """The dataset object a run came from."""
+    """The dataset object that a run was started for."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -99,7 +99,7 @@ class Source(BaseModel):
 
     @property
     def version(self) -> str:
-        """What tells one content of the key from the next: the etag where the bucket has no versions."""
+        """The version id of the object, or its ETag when the bucket has no versions."""
         return self.version_id or self.etag
 
 
@@ -112,16 +112,16 @@ class Move(BaseModel):
 
 
 class Failure(BaseModel):
-    """Where a run failed and why, in a sentence."""
+    """The step in which a run failed, and the cause as a sentence."""
 
     step: str
     cause: str
 
 
 class EstimatedCost(BaseModel):
-    """The short form of a run's estimate: USD of what is known, and the names of what is not.
+    """The short form of a run's cost estimate: known costs in USD, and the names of the unknown ones.
 
-    `approval_reason` says why a person has to approve it, in words; empty where nobody has to.
+    `approval_reason` says why the run needs approval; it is empty when the run needs none.
     """
 
     low: float
@@ -136,7 +136,7 @@ class EstimatedCost(BaseModel):
 
 
 class Approval(BaseModel):
-    """What a person decided on a run that waited, who (an ARN) and when."""
+    """The approval or rejection of a run: by whom (an ARN), when, and why."""
 
     by: str
     at: datetime
@@ -154,7 +154,7 @@ class Approval(BaseModel):
 
 
 class Run(BaseModel):
-    """A run's ledger entry with its lineage. Money and scores are plain floats here."""
+    """A run's entry in the run table, with its lineage. Amounts in USD and scores are floats."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -208,43 +208,43 @@ class Run(BaseModel):
 
     @property
     def is_being_judged(self) -> bool:
-        """Whether every candidate has its judge job."""
+        """Whether every candidate has an evaluation job."""
         return set(CANDIDATES) <= set(self.evaluation_jobs)
 
     @property
     def is_approved(self) -> bool:
-        """Whether a person has said that it may cost what was estimated."""
+        """Whether a person has approved the estimated cost."""
         return self.approval is not None and self.approval.decision == "approved"
 
     def entered(self, state: State) -> datetime | None:
-        """When the run moved into `state`, if it did."""
+        """Return when the run last moved into `state`; None if it never did."""
         return next((move.at for move in reversed(self.history) if move.state is state), None)
 
 
 def slug(text: str) -> str:
-    """Lower-case letters, digits and single hyphens, at most 40 characters, never empty."""
+    """Return lower-case letters, digits and single hyphens, at most 40 characters, never empty."""
     words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return words[:SLUG_LENGTH].strip("-") or "dataset"
 
 
 def run_id(bucket: str, key: str, version: str) -> str:
-    """`<dataset slug>-<12 hex>`; the same object version always gives the same id."""
-    # Each part with its length, so that no two different triples read the same.
+    """Return `<dataset slug>-<12 hex>`. The same object version always has the same id."""
+    # Each part has its length as prefix, so that different triples never give the same text.
     identity = "".join(f"{len(part)}:{part}" for part in (bucket, key, version))
     return f"{slug(dataset_name(key))}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
 def dataset_name(key: str) -> str:
-    """`<dataset>` of `datasets/<dataset>/<file>.jsonl`."""
+    """Return `<dataset>` of `datasets/<dataset>/<file>.jsonl`."""
     parts = key.split("/")
     return parts[1] if len(parts) > 2 else ""
 
 
 def evaluation_job_name(run: str, candidate: str) -> str:
-    """The name of the judge job of one candidate."""
+    """Return the name of a candidate's evaluation job."""
     return f"{run}-{candidate}"
 
 
 def now() -> datetime:
-    """The time in UTC, to the millisecond, as the run table keeps it."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

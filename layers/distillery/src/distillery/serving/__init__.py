@@ -1,1 +1,1 @@
-"""How one query is answered."""
+"""Answering queries: the query message, and the calls for one query."""

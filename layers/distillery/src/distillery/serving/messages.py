@@ -1,4 +1,4 @@
-"""What a query message must look like: one query, or a list of at most 100."""
+"""Query messages: one query, or a list of at most 100 queries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QueryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 
 
 class Query(BaseModel):
-    """One query to be routed."""
+    """One query to answer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,7 +24,7 @@ class Query(BaseModel):
 
 
 class _QueuedQuery(BaseModel):
-    """A query as it is sent; what else the sender has written beside it is his own."""
+    """A query in a message. Other fields that the sender adds are ignored."""
 
     query_id: QueryId | None = None
     query: QueryText
@@ -42,9 +42,9 @@ class _QueuedQueries(BaseModel):
 
 
 def parse_message(body: str, message_id: str) -> list[Query]:
-    """The queries of an SQS message's body; BadInput, with a fix, when it can never be answered.
+    """Return the queries of an SQS message body. Raises BadInput, with a fix, when it can never be answered.
 
-    A query without an id takes the message's, in a list with its number (`<message id>.<number from 1>`).
+    A query without an id gets the id of the message; in a list it gets `<message id>.<number from 1>`.
     """
     try:
         content = json.loads(body)

@@ -1,7 +1,8 @@
-"""How one query is answered.
+"""Answers one query.
 
-Models are asked in order (the active model, then the baseline); a model that cannot be used is passed
-over, an answer that cannot be read is asked for once more, and what is left is the channel configuration's fallback.
+The models are called in order: the active model, then the baseline. A model that cannot be called is
+skipped. A model whose answer cannot be read is called once more. If that answer cannot be read either, or if
+no model can be called, the query gets the fallback weights of the channel configuration.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
 
 READS = 2
-"""How often a model is asked before its answer is given up as unreadable."""
+"""How often a model is called before its answer counts as unreadable."""
 
-Source = Literal["model", "cache", "student", "fallback"]
+Source = Literal["model", "cache", "fallback"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model to ask, with the prompt it is asked with; `run_id` is empty for the baseline."""
+    """A model to call and its system prompt. `run_id` is empty for the baseline."""
 
     model_id: str
     system: str
@@ -38,7 +39,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The answer to one query text; tokens are those of every call it took, milliseconds of the last."""
+    """The answer to one query text. Tokens are the sum of all calls, latency is that of the last call."""
 
     weights: Weights
     reasoning: str
@@ -50,11 +51,11 @@ class Routed:
     output_tokens: int = 0
     repairs: tuple[Repair, ...] = ()
     unusable: tuple[str, ...] = ()
-    """Why models that should have answered were passed over, a sentence each."""
+    """For each model that was skipped or unreadable, why, as a sentence."""
 
 
 class Reply(Protocol):
-    """What comes back from a model."""
+    """The answer of a model."""
 
     @property
     def text(self) -> str: ...
@@ -67,8 +68,8 @@ class Reply(Protocol):
 
 
 @dataclass(slots=True)
-class Spent:
-    """What the calls for one query took so far; milliseconds of the last."""
+class Usage:
+    """Tokens of all calls for one query so far, and the latency of the last call."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -83,14 +84,14 @@ class Spent:
 def route(
     query: str, targets: Sequence[Target], ask: Callable[[Target, str], Reply], channel_config: ChannelConfig
 ) -> Routed:
-    """Answer one query; raises Transient when the query should go back to the queue."""
+    """Answer one query. Raises Transient when the query must be tried again later."""
     unusable: list[str] = []
-    spent = Spent()
+    usage = Usage()
     answering = Target("", "")
     routing = None
     for target in targets:
         try:
-            routing, answering = readable(query, target, ask, channel_config, spent), target
+            routing, answering = ask_until_readable(query, target, ask, channel_config, usage), target
             break
         except UnreadableRouting as error:
             unusable.append(error.message)
@@ -103,34 +104,34 @@ def route(
         source="model" if routing else "fallback",
         model_id=answering.model_id,
         run_id=answering.run_id,
-        latency_ms=spent.latency_ms,
-        input_tokens=spent.input_tokens,
-        output_tokens=spent.output_tokens,
+        latency_ms=usage.latency_ms,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
         repairs=routing.repairs if routing else (),
         unusable=tuple(unusable),
     )
 
 
-def readable(
+def ask_until_readable(
     query: str,
     target: Target,
     ask: Callable[[Target, str], Reply],
     channel_config: ChannelConfig,
-    spent: Spent,
+    usage: Usage,
 ) -> Routing:
-    """Ask until an answer can be read, `READS` times at most."""
+    """Call a model until its answer can be read, at most `READS` times. Raises UnreadableRouting."""
     for _ in range(READS - 1):
         reply = ask(target, query)
-        spent.add(reply)
+        usage.add(reply)
         with suppress(UnreadableRouting):
             return parse_routing(reply.text, channel_config.names)
     reply = ask(target, query)
-    spent.add(reply)
+    usage.add(reply)
     return parse_routing(reply.text, channel_config.names)
 
 
 def result_entry(query: Query, routed: Routed, *, at: datetime, expires_at: int) -> dict[str, Any]:
-    """The result of one query as it is stored."""
+    """Return the result of one query as it is stored in the results table."""
     return {
         "query_id": query.query_id,
         "query": query.query,

@@ -1,4 +1,4 @@
-"""`Labels Complete`: choose the records and write the dataset, which starts the chain."""
+"""`Labels Complete`: choose the records and write the dataset, which starts a run."""
 
 from __future__ import annotations
 
@@ -15,45 +15,51 @@ from distillery.steps.generation_steps import SUMMARY
 if TYPE_CHECKING:
     from distillery.aws.generation_store import Label
     from distillery.generation.planner import Planned
-    from distillery.steps.generation_steps import Generating
+    from distillery.steps.generation_steps import GenerationSteps
 
 STEP = "assemble_dataset"
 logger = Logger(child=True)
 
 
-def why_complete(generation: Generation, dealt_with: int) -> str | None:
-    """Why no further label is waited for; empty when all are in, None while some are."""
-    if dealt_with >= generation.planned:
+def why_complete(generation: Generation, settled: int) -> str | None:
+    """Return why labelling is over, given the number of queries that are labelled or cannot be.
+
+    Empty when no query is left; None while labelling continues.
+    """
+    if settled >= generation.planned:
         return ""
     if generation.halted:
         return generation.halted
     if generation.is_capped:
         return f"The cost cap of ${generation.max_cost_usd:g} was reached."
     if generation.deadline is not None and now() >= generation.deadline:
-        return f"The deadline has passed, {generation.deadline:%F %T} UTC."
+        return f"The deadline, {generation.deadline:%F %T} UTC, has passed."
     return None
 
 
-def assemble_dataset(generation_id: str, generating: Generating) -> Generation:
-    """Assemble a generation that waits for no further label; the event is only a doorbell."""
-    generation = generating.generations.get(generation_id)
+def assemble_dataset(generation_id: str, steps: GenerationSteps) -> Generation:
+    """Assemble the dataset of a generation whose labelling is over.
+
+    The event only wakes this step up: whether labelling is over is read from the tables.
+    """
+    generation = steps.generations.get(generation_id)
     if generation.state is GenerationState.LABELLING:
-        why = why_complete(generation, generating.labels.count(generation_id))
+        why = why_complete(generation, steps.labels.count(generation_id))
         if why is None:
-            logger.info("labels are still being made", generation_id=generation_id)
+            logger.info("labelling continues", generation_id=generation_id)
             return generation
-        with generating.failing(generation_id, STEP):
-            _assemble(generation, why, generating)
-        generation = generating.generations.get(generation_id)
-    generating.finish_announcing(generation)
+        with steps.fail_on_error(generation_id, STEP):
+            _assemble(generation, why, steps)
+        generation = steps.generations.get(generation_id)
+    steps.finish_announcing(generation)
     return generation
 
 
-def _assemble(generation: Generation, why: str, generating: Generating) -> None:
-    """Done twice it writes the same: the dataset is named after its content, and put only once."""
+def _assemble(generation: Generation, why: str, steps: GenerationSteps) -> None:
+    """Write the dataset and the summary. Again, it writes the same: the key is derived from the content."""
     name = generation.generation_id
-    spec, channel_config = generating.spec(name), generating.channel_config(name)
-    planned, labels = generating.plan(name), generating.labels.all(name)
+    spec, channel_config = steps.spec(name), steps.channel_config(name)
+    planned, labels = steps.plan(name), steps.labels.all(name)
     choice = choose(_labelled(planned, labels), spec, channel_config)
     enough = len(choice.chosen) >= FEWEST
     reasons = [*([why] if why else []), *choice.remarks]
@@ -61,11 +67,11 @@ def _assemble(generation: Generation, why: str, generating: Generating) -> None:
     if enough:
         content = dataset_bytes(choice.chosen, channel_config)
         key = dataset_key(generation.dataset, content)
-        version = generating.bucket.put_new(key, content, "application/jsonl")
-        run = run_id(generating.bucket.name, key, version)
+        version = steps.bucket.put_new(key, content, "application/jsonl")
+        run = run_id(steps.bucket.name, key, version)
     else:
-        reasons.append(f"A dataset has {FEWEST} records at least.")
-    found = {
+        reasons.append(f"A dataset needs at least {FEWEST} records.")
+    results = {
         "counts": generation.counts | _counts(planned, labels, choice),
         "mix": choice.mix,
         "dataset_key": key,
@@ -79,7 +85,7 @@ def _assemble(generation: Generation, why: str, generating: Generating) -> None:
         "spent_usd": round(generation.cost, 6),
         "max_cost_usd": generation.max_cost_usd,
         "wanted_mix": spec.mix,
-        **found,
+        **results,
         "unlabelled": [
             {"number": one.number, "query": one.query, "reason": one.reason}
             for one in labels
@@ -87,9 +93,9 @@ def _assemble(generation: Generation, why: str, generating: Generating) -> None:
         ],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    generating.bucket.put(generation_key(name, SUMMARY), text.encode(), "application/json")
+    steps.bucket.put(generation_key(name, SUMMARY), text.encode(), "application/json")
     state = GenerationState.STOPPED if why or not enough else GenerationState.ASSEMBLED
-    generating.generations.move(name, state, step=STEP, **found)
+    steps.generations.move(name, state, step=STEP, **results)
 
 
 def _labelled(planned: list[Planned], labels: list[Label]) -> list[Labelled]:

@@ -1,4 +1,4 @@
-"""Between a validated dataset and the spend: the preflight, then the estimate; both are kept with the run."""
+"""Before a run is billed: the preflight checks, then the cost estimate. Both are stored with the run."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
     from distillery.cost.lifecycles import FoundationModel
     from distillery.runs.states import Run
     from distillery.settings import StartSettings
-    from distillery.steps.run_steps import Pipeline
+    from distillery.steps.run_steps import RunSteps
 
 PREFLIGHT, ESTIMATE_KEY = "preflight.json", "estimate.json"
 
 
 @dataclass(frozen=True)
-class Spending:
-    """Asks what has to be known before a run is paid for."""
+class CostChecks:
+    """Runs the preflight checks and estimates the cost of a run."""
 
     settings: StartSettings
-    pipeline: Pipeline
+    steps: RunSteps
     models: FoundationModels
     roles: Roles
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         settings: StartSettings,
-        pipeline: Pipeline,
+        steps: RunSteps,
         models: FoundationModels | None,
         roles: Roles | None,
-    ) -> Spending:
-        """With the account's own models and roles unless others are given."""
-        return cls(settings, pipeline, models or FoundationModels(), roles or Roles())
+    ) -> CostChecks:
+        """Use the account's models and roles unless others are given."""
+        return cls(settings, steps, models or FoundationModels(), roles or Roles())
 
     @property
-    def wanted(self) -> dict[str, str]:
-        """The models' ids by role."""
+    def model_ids(self) -> dict[str, str]:
+        """The model ids of the stack, by role."""
         return {
             "teacher": self.settings.teacher_model,
             "student": self.settings.student_model,
@@ -60,39 +60,42 @@ class Spending:
         }
 
     def check(self, run: Run) -> dict[str, Any]:
-        """Make the preflight and keep it; returns its lineage, raises BadInput with every refusal."""
-        if run.is_approved and run.models != self.wanted:
+        """Run the preflight checks and store their results. Returns lineage for the run table.
+
+        Raises BadInput with every failed check, or when the stack's models are not those that were approved.
+        """
+        if run.is_approved and run.models != self.model_ids:
             raise BadInput(
-                "The stack's models are no longer those of the estimate that was approved.",
+                "The stack's models are no longer those of the approved estimate.",
                 fix="Drop the dataset again for a new estimate.",
             )
         found: dict[str, FoundationModel] = {}
         checks = [*self._check_models(found), *self._check_role(run.run_id), *self._check_quotas()]
-        done = Preflight(run_id=run.run_id, at=now(), checks=checks)
-        self._keep(run.run_id, PREFLIGHT, done)
-        done.require()
+        result = Preflight(run_id=run.run_id, at=now(), checks=checks)
+        self._store(run.run_id, PREFLIGHT, result)
+        result.require()
         return {
-            "models": self.wanted,
+            "models": self.model_ids,
             "served_by": preflight.served_by(found.values()),
-            "warnings": done.warnings,
+            "warnings": result.warnings,
         }
 
     def estimate(self, run: Run) -> Estimate:
-        """Make the estimate and keep it."""
+        """Estimate the cost of a run and store the estimate."""
         bucket = Bucket(self.settings.data_bucket)
         report = DatasetReport.model_validate_json(bucket.read(run_key(run.run_id, "validation.json")))
-        made = make_estimate(
-            report, run_channel_config(bucket, run.run_id), self.wanted, stack_prices(bucket)
+        estimate = make_estimate(
+            report, run_channel_config(bucket, run.run_id), self.model_ids, stack_prices(bucket)
         )
-        self._keep(run.run_id, ESTIMATE_KEY, made)
-        return made
+        self._store(run.run_id, ESTIMATE_KEY, estimate)
+        return estimate
 
-    def _keep(self, run_id: str, name: str, document: Preflight | Estimate) -> None:
+    def _store(self, run_id: str, name: str, document: Preflight | Estimate) -> None:
         content = document.model_dump_json(indent=2).encode()
         Bucket(self.settings.data_bucket).put(run_key(run_id, name), content, "application/json")
 
     def _check_models(self, found: dict[str, FoundationModel]) -> Iterator[Check]:
-        for role, model_id in self.wanted.items():
+        for role, model_id in self.model_ids.items():
             try:
                 found[role] = self.models.get(model_id)
             except Missing:
@@ -106,13 +109,13 @@ class Spending:
         partition, account = role.split(":")[1], role.split(":")[4]
         region = self.settings.aws_region
         source = f"arn:{partition}:bedrock:{region}:{account}:model-customization-job/{run_id}"
-        yield _asked("role", partial(self._trust, role, account, source))
+        yield _known_or_unknown("role", partial(self._trust, role, account, source))
         bucket = f"arn:{partition}:s3:::{self.settings.data_bucket}"
         for action, key in (
             ("s3:GetObject", run_key(run_id, "train.jsonl")),
             ("s3:PutObject", f"{training_output_prefix(run_id)}metrics.csv"),
         ):
-            yield _asked("role", partial(self._access, role, action, f"{bucket}/{key}"))
+            yield _known_or_unknown("role", partial(self._access, role, action, f"{bucket}/{key}"))
 
     def _trust(self, role: str, account: str, source: str) -> Check:
         try:
@@ -122,11 +125,11 @@ class Spending:
         return preflight.check_trust(role, trust, account, source)
 
     def _access(self, role: str, action: str, resource: str) -> Check:
-        allowed = self.roles.may(role, action, resource)
+        allowed = self.roles.is_allowed(role, action, resource)
         return preflight.check_access(role, action, resource, allowed=allowed)
 
     def _check_quotas(self) -> Iterator[Check]:
-        running, deployments = self.pipeline.jobs.count_running(), self.pipeline.deployments
+        running, deployments = self.steps.jobs.count_running(), self.steps.deployments
         yield preflight.check_quota(
             "customization jobs",
             running,
@@ -136,7 +139,7 @@ class Spending:
         )
         yield preflight.check_quota(
             "custom models",
-            # Each running job is about to make one.
+            # Each running job will create one.
             deployments.count_models() + running,
             self.settings.max_custom_models,
             parameter="MaxCustomModels",
@@ -153,9 +156,9 @@ class Spending:
         )
 
 
-def _asked(name: str, ask: Callable[[], Check]) -> Check:
-    """A check that the account may keep from the function: then it is told as unknown."""
+def _known_or_unknown(name: str, check: Callable[[], Check]) -> Check:
+    """Return the result of a check, or "unknown" when the function's role may not make the check."""
     try:
-        return ask()
+        return check()
     except AccessDenied as error:
         return preflight.unknown(name, error.message)

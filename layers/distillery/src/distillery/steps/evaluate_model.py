@@ -1,7 +1,7 @@
-"""`Model Deployed`: answer the holdout with every candidate, then have a judge read the answers.
+"""`Model Deployed`: collect every candidate's answers to the holdout, then start the evaluation jobs.
 
-The answers are collected by Converse because evaluation jobs cannot call a deployment; so latency and
-tokens belong to the very answers that are judged. A candidate whose answers are stored is not asked again.
+An evaluation job cannot call a deployment, so Converse collects the answers. Latency and tokens therefore
+belong to the answers that are judged. A candidate whose answers are stored is not called again.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from distillery.settings import EvaluateSettings
-    from distillery.steps.run_steps import Pipeline
+    from distillery.steps.run_steps import RunSteps
     from distillery.task.channels import ChannelConfig
 
 STEP = "evaluate_model"
 TRIES = 6
-"""Of one answer, on top of the SDK's own: a holdout is worth waiting for."""
+"""Tries for one answer. Each makes the SDK's own retries too."""
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 20.0
 TEACHER = "teacher"
@@ -55,46 +55,49 @@ logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Respondent:
-    """Who answers the holdout: a candidate, or the teacher where there are no labels."""
+class AnsweringModel:
+    """A model that answers the holdout: a candidate, or the teacher when the holdout has no labels."""
 
     name: str
     model_id: str
     system: str
 
 
-def ready_for_evaluation(run_id: str, pipeline: Pipeline) -> bool:
-    """Whether the run's deployment is active and its evaluation is still to be started; moves it if so."""
-    run = pipeline.run_store.get(run_id)
+def ready_for_evaluation(run_id: str, steps: RunSteps) -> bool:
+    """Return whether to start the evaluation. Moves the run to EVALUATING once its deployment is active."""
+    run = steps.run_store.get(run_id)
     if run.state is State.DEPLOYING and run.deployment_arn:
-        with pipeline.failing(run_id, STEP):
-            deployment = pipeline.deployments.get(run.deployment_arn)
+        with steps.fail_on_error(run_id, STEP):
+            deployment = steps.deployments.get(run.deployment_arn)
             if deployment.status == "Failed":
                 raise Permanent(f"The deployment failed. {deployment.failure}".strip())
             if deployment.status == "Active":
-                pipeline.watch(run_id, Stage.EVALUATION)
-                pipeline.run_store.move(run_id, State.EVALUATING, step=STEP)
-        run = pipeline.run_store.get(run_id)
+                steps.watch(run_id, Stage.EVALUATION)
+                steps.run_store.move(run_id, State.EVALUATING, step=STEP)
+        run = steps.run_store.get(run_id)
     return run.state is State.EVALUATING and not run.is_being_judged
 
 
 def evaluate_model(
     run_id: str,
     settings: EvaluateSettings,
-    pipeline: Pipeline,
+    steps: RunSteps,
     *,
     converse: Converse | None = None,
 ) -> None:
-    """Collect the answers and start one judge job per candidate; at most one caller at a time per run."""
-    run = pipeline.run_store.get(run_id)
+    """Collect the answers and start one evaluation job per candidate.
+
+    The caller makes sure that only one function at a time does this for a run.
+    """
+    run = steps.run_store.get(run_id)
     bucket = Bucket(settings.data_bucket)
-    with pipeline.failing(run_id, STEP):
+    with steps.fail_on_error(run_id, STEP):
         channel_config = run_channel_config(bucket, run_id)
-        _Examiner(run, settings, bucket, converse or Converse(), channel_config).examine(pipeline)
+        _Evaluator(run, settings, bucket, converse or Converse(), channel_config).start(steps)
 
 
-class _Examiner:
-    """One run's examination."""
+class _Evaluator:
+    """Collects the answers of one run and starts its evaluation jobs."""
 
     def __init__(
         self,
@@ -107,8 +110,8 @@ class _Examiner:
         self._run, self._settings, self._bucket = run, settings, bucket
         self._converse, self._channel_config = converse, channel_config
 
-    def examine(self, pipeline: Pipeline) -> None:
-        """Collect every candidate's answers, then start the judges; each is in the run table as it starts."""
+    def start(self, steps: RunSteps) -> None:
+        """Collect every candidate's answers, then start the jobs. Records each job once it has started."""
         holdout = self._holdout()
         if any(record.label is None for record in holdout):
             holdout = self._labelled_by_teacher(holdout)
@@ -117,8 +120,8 @@ class _Examiner:
             answers = dict(zip(CANDIDATES, collected, strict=True))
         jobs: dict[str, str] = {}
         for candidate in CANDIDATES:
-            jobs[candidate] = self._judge(candidate, answers[candidate], pipeline)
-            pipeline.record(self._run.run_id, State.EVALUATING, evaluation_jobs=jobs)
+            jobs[candidate] = self._judge(candidate, answers[candidate], steps)
+            steps.record(self._run.run_id, State.EVALUATING, evaluation_jobs=jobs)
 
     def _holdout(self) -> list[Record]:
         content = self._bucket.read(run_key(self._run.run_id, "holdout.jsonl"))
@@ -127,21 +130,21 @@ class _Examiner:
         ]
         records = [entry.record for entry in checked if entry.record is not None]
         if len(records) < len(checked) or not records:
-            raise Permanent(f"The holdout of run {self._run.run_id} is not what validation wrote.")
+            raise Permanent(f"The holdout of run {self._run.run_id} is not the one that validation wrote.")
         return records
 
-    def _candidates(self) -> list[Respondent]:
+    def _candidates(self) -> list[AnsweringModel]:
         student, teacher = student_prompt(self._channel_config), teacher_prompt(self._channel_config)
         models = {
             "distilled": (self._run.deployment_arn or "", student),
             "untuned": (on_demand_id(self._settings.student_model), student),
             "baseline": (self._settings.baseline_model, teacher),
         }
-        return [Respondent(name, *models[name]) for name in CANDIDATES]
+        return [AnsweringModel(name, *models[name]) for name in CANDIDATES]
 
     def _labelled_by_teacher(self, prompts: Sequence[Record]) -> list[Record]:
-        """The holdout with the teacher's answers as labels; what it did not answer readably is left out."""
-        teacher = Respondent(TEACHER, self._settings.teacher_model, teacher_prompt(self._channel_config))
+        """Return the holdout with the teacher's answers as labels, without the queries it did not answer."""
+        teacher = AnsweringModel(TEACHER, self._settings.teacher_model, teacher_prompt(self._channel_config))
         labelled = []
         for record, answer in zip(prompts, self._answers(teacher, holdout=prompts), strict=True):
             try:
@@ -151,26 +154,26 @@ class _Examiner:
             labelled.append(record._replace(label=routing.weights, reasoning=routing.reasoning))
         if not labelled:
             raise Permanent(
-                "The teacher gave no readable answer to the holdout, so there is nothing to compare with."
+                "The teacher gave no readable answer to any query of the holdout, so there is no reference."
             )
         return labelled
 
-    def _answers(self, respondent: Respondent, holdout: Sequence[Record]) -> list[Answer]:
-        key = predictions_key(self._run.run_id, respondent.name)
+    def _answers(self, model: AnsweringModel, holdout: Sequence[Record]) -> list[Answer]:
+        key = predictions_key(self._run.run_id, model.name)
         if self._bucket.has(key):
             return load_answers(self._bucket.read(key))
         for record in holdout[:WARM_UPS]:
-            self._ask(respondent, record)
+            self._ask(model, record)
         with ThreadPoolExecutor(self._settings.evaluation_concurrency) as pool:
-            answers = list(pool.map(partial(self._ask, respondent), holdout))
+            answers = list(pool.map(partial(self._ask, model), holdout))
         self._bucket.put(key, dump_answers(answers), JSONL, EXPIRING)
-        logger.info("holdout answered", candidate=respondent.name, answers=len(answers))
+        logger.info("holdout answered", candidate=model.name, answers=len(answers))
         return answers
 
-    def _ask(self, respondent: Respondent, record: Record) -> Answer:
+    def _ask(self, model: AnsweringModel, record: Record) -> Answer:
         for attempt in range(TRIES):
             try:
-                reply = self._converse.ask(respondent.model_id, respondent.system, record.query)
+                reply = self._converse.ask(model.model_id, model.system, record.query)
             except Transient:
                 if attempt == TRIES - 1:
                     raise
@@ -180,7 +183,7 @@ class _Examiner:
             except (AccessDenied, Missing):
                 raise
             except Permanent as error:
-                # This query is refused, not this model: it counts against the model and not against the run.
+                # The model refuses this query. The query counts as a failed answer; the run goes on.
                 return Answer(query=record.query, reference=record.label, text=None, error=error.message)
             return Answer(
                 query=record.query,
@@ -192,12 +195,12 @@ class _Examiner:
             )
         raise AssertionError("every attempt returns or raises")
 
-    def _judge(self, candidate: str, answers: Sequence[Answer], pipeline: Pipeline) -> str:
+    def _judge(self, candidate: str, answers: Sequence[Answer], steps: RunSteps) -> str:
         run_id = self._run.run_id
         key = judge_input_key(run_id, candidate)
         records = judge_records(answers, candidate, student_prompt(self._channel_config))
         self._bucket.put(key, records, JSONL, EXPIRING)
-        return pipeline.evaluations.start(
+        return steps.evaluations.start(
             Judgement(
                 name=evaluation_job_name(run_id, candidate),
                 candidate=candidate,

@@ -1,7 +1,8 @@
-"""A batch of messages with planned queries: each is labelled by the teacher once, each message settled alone.
+"""A batch of label messages: the teacher labels each query once, each message is settled on its own.
 
-A generation that has ended, is past its deadline, or has used up its money lets its messages go: what is
-missing is known from plan and labels, and is queued again when the generation goes on.
+Messages of a generation that has ended, is past its deadline or has reached its cost cap are deleted without
+a label. The plan and the labels table show which queries are missing; they are queued again when the
+generation continues.
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ from distillery.aws.bedrock.converse import Converse
 from distillery.aws.bucket import Bucket
 from distillery.aws.clients import AccessDenied, Missing
 from distillery.aws.generation_store import Generations, Label, Labels
-from distillery.aws.idempotent_calls import PaidCalls, claims_of, put_back, received, require_time
+from distillery.aws.idempotent_calls import (
+    IdempotentCalls,
+    idempotency_config,
+    receive_count,
+    require_time,
+    retry_later,
+)
 from distillery.aws.queues import Queue
 from distillery.aws.stack_config import generation_channel_config
 from distillery.errors import DistilleryError, Permanent, Transient, UnreadableRouting
 from distillery.generation.states import Generation, GenerationState
 from distillery.runs.states import now
 from distillery.serving.messages import QueryText
-from distillery.serving.routing import Spent, Target, readable
+from distillery.serving.routing import Target, Usage, ask_until_readable
 from distillery.steps.generation_steps import QUERIES_PER_MESSAGE
 from distillery.task.prompts import teacher_prompt
 
@@ -45,7 +52,7 @@ logger = Logger(child=True)
 
 
 class QueuedQuery(BaseModel):
-    """A planned query, as it is queued."""
+    """A planned query in a message."""
 
     number: int = Field(ge=1)
     query: QueryText
@@ -58,8 +65,8 @@ class LabelMessage(BaseModel):
     queries: list[QueuedQuery] = Field(min_length=1, max_length=QUERIES_PER_MESSAGE)
 
 
-class LetGo(DistilleryError):
-    """The generation takes no further label now."""
+class NoMoreLabels(DistilleryError):
+    """The generation takes no more labels at present."""
 
 
 Key = tuple[str, int]
@@ -67,15 +74,15 @@ Key = tuple[str, int]
 
 @dataclass
 class LabelBatch:
-    """The messages of a batch, or why one can never be dealt with; and what kept a query from its label."""
+    """The messages of a batch, why a message is unusable, and why a query has no label."""
 
     messages: dict[str, LabelMessage] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
     failures: dict[Key, DistilleryError] = field(default_factory=dict)
 
 
-class _Job:
-    """One generation within a batch: its teacher, its prompt, and whether it still takes labels."""
+class _LabelledGeneration:
+    """One generation of a batch: its teacher, its prompt, and whether it still takes labels."""
 
     def __init__(
         self, generation: Generation, channel_config: ChannelConfig, generations: Generations
@@ -85,79 +92,82 @@ class _Job:
         self.target = Target(generation.teacher, teacher_prompt(channel_config))
 
     def require_open(self) -> None:
-        """Raise LetGo when no further call may be made, as far as this function knows."""
+        """Raise NoMoreLabels when the generation, as last read, takes no more labels."""
         found = self._generation
         overdue = found.deadline is not None and now() >= found.deadline
         if found.state is not GenerationState.LABELLING or found.halted or found.is_capped or overdue:
-            raise LetGo(f"The generation {found.generation_id} takes no further label now.")
+            raise NoMoreLabels(f"The generation {found.generation_id} takes no more labels at present.")
 
-    def cost(self, spent: Spent) -> float:
-        """USD for calls; without a price nothing was planned."""
+    def cost(self, usage: Usage) -> float:
+        """Cost of calls in USD. A generation is planned only if its teacher has a price."""
         price = self._generation.price
-        return price.cost(spent.input_tokens, spent.output_tokens) if price else 0.0
+        return price.cost(usage.input_tokens, usage.output_tokens) if price else 0.0
 
     def pay(self, usd: float) -> None:
-        """Add to what the generation has spent, and see what others have spent meanwhile."""
+        """Add to the cost of the generation, and read what other functions have added."""
         name = self._generation.generation_id
         self._generation = self._generations.add_spent(name, usd) or self._generation
 
     def halt(self, reason: str) -> None:
-        """Ask for nothing more: the teacher cannot be asked at all."""
+        """Stop labelling: the teacher cannot be called at all."""
         name = self._generation.generation_id
         self._generation = self._generations.note(name, halted=reason) or self._generation
 
 
-class Labeller:
-    """Labels batches; built once per execution environment."""
+class QueryLabeller:
+    """Labels batches of planned queries. Created once per execution environment."""
 
     def __init__(
         self,
         settings: LabelSettings,
         *,
         converse: Converse | None = None,
-        claims: BasePersistenceLayer | None = None,
+        records: BasePersistenceLayer | None = None,
     ) -> None:
         self._settings = settings
         self._converse = converse or Converse()
-        self._paid = PaidCalls("label", settings.idempotency_table, claims)
+        self._calls = IdempotentCalls("label", settings.idempotency_table, records)
         self._generations = Generations(settings.generations_table)
         self._labels = Labels(settings.labels_table)
         self._queue = Queue(settings.label_queue_url)
         self._dead_letters = Queue(settings.dead_letter_queue_url)
         bucket = Bucket(settings.data_bucket)
-        # A generation's copy never changes.
+        # The copy that a generation keeps never changes.
         self._channel_config = lru_cache(maxsize=8)(lambda name: generation_channel_config(bucket, name))
 
     def label(self, records: Iterable[SQSRecord], context: LambdaContext) -> LabelBatch:
-        """Label every query of the batch that has no label yet, and store each label as it comes."""
+        """Label every query of the batch that has no label yet. Each label is stored at once."""
         batch = LabelBatch()
         for record in records:
             try:
                 batch.messages[record.message_id] = LabelMessage.model_validate_json(record.body)
             except ValidationError as error:
                 first = error.errors(include_url=False, include_input=False)[0]
-                batch.unusable[record.message_id] = f"This is no message of queries to label: {first['msg']}."
-        wanted = {
+                batch.unusable[record.message_id] = (
+                    f"This is not a message of the label queue: {first['msg']}."
+                )
+        queries = {
             (message.generation_id, queued.number): queued.query
             for message in batch.messages.values()
             for queued in message.queries
         }
-        known = self._labels.known(wanted)
-        jobs = {name: self._job(name) for name in sorted({name for name, _ in wanted})}
-        missing = [key for key in wanted if key not in known]
-        claims = claims_of(context)
+        known = self._labels.known(queries)
+        generations = {name: self._open(name) for name in sorted({name for name, _ in queries})}
+        missing = [key for key in queries if key not in known]
+        config = idempotency_config(context)
         with ThreadPoolExecutor(self._settings.label_concurrency) as pool:
             outcomes = pool.map(
-                lambda key: self._settle_query(key, wanted[key], jobs[key[0]], claims, context), missing
+                lambda key: self._settle_query(key, queries[key], generations[key[0]], config, context),
+                missing,
             )
-            found = dict(zip(missing, outcomes, strict=True))
-        batch.failures = {key: failure for key, failure in found.items() if failure is not None}
+            failures = dict(zip(missing, outcomes, strict=True))
+        batch.failures = {key: failure for key, failure in failures.items() if failure is not None}
         for reason in sorted({str(failure) for failure in batch.failures.values()}):
-            logger.warning("a query was not labelled", reason=reason)
+            logger.warning("query not labelled", reason=reason)
         return batch
 
     def settle(self, record: SQSRecord, batch: LabelBatch) -> None:
-        """Let a message go, or bury it with the reason; raises Transient when it must come back."""
+        """Return, or move the message to the dead-letter queue. Raises Transient when it must be retried."""
         if record.message_id in batch.unusable:
             self._dead_letter(record, batch.unusable[record.message_id])
             return
@@ -166,19 +176,19 @@ class Labeller:
         failures = [batch.failures[key] for key in keys if key in batch.failures]
         for failure in failures:
             if isinstance(failure, Transient):
-                if received(record) >= self._settings.give_up_after:
-                    self._dead_letter(record, f"Given up after {received(record)} tries. {failure}")
+                if receive_count(record) >= self._settings.give_up_after:
+                    self._dead_letter(record, f"Given up after {receive_count(record)} deliveries. {failure}")
                     return
-                put_back(self._queue, record, failure)
+                retry_later(self._queue, record, failure)
                 raise failure
-        lost = next((failure for failure in failures if not isinstance(failure, LetGo)), None)
-        if lost is not None:
-            self._dead_letter(record, str(lost))
+        permanent = next((failure for failure in failures if not isinstance(failure, NoMoreLabels)), None)
+        if permanent is not None:
+            self._dead_letter(record, str(permanent))
 
-    def _job(self, name: str) -> _Job | DistilleryError:
+    def _open(self, name: str) -> _LabelledGeneration | DistilleryError:
         try:
             generation = self._generations.get(name)
-            return _Job(generation, self._channel_config(name), self._generations)
+            return _LabelledGeneration(generation, self._channel_config(name), self._generations)
         except DistilleryError as error:
             return error
 
@@ -186,68 +196,73 @@ class Labeller:
         self,
         key: Key,
         query: str,
-        job: _Job | DistilleryError,
-        claims: IdempotencyConfig,
+        generation: _LabelledGeneration | DistilleryError,
+        config: IdempotencyConfig,
         context: LambdaContext,
     ) -> DistilleryError | None:
-        """Label and store one query; returns what kept it from that."""
-        if isinstance(job, DistilleryError):
-            return job
+        """Label one query and store the label. Returns the error when that failed."""
+        if isinstance(generation, DistilleryError):
+            return generation
         try:
-            self._labels.store(self._label(key, query, job, claims, context))
+            self._labels.store(self._label(key, query, generation, config, context))
         except (AccessDenied, Missing) as error:
-            job.halt(f"The teacher cannot be asked. {error}")
+            generation.halt(f"The teacher cannot be called. {error}")
             return error
         except DistilleryError as error:
             return error
         return None
 
     def _label(
-        self, key: Key, query: str, job: _Job, claims: IdempotencyConfig, context: LambdaContext
+        self,
+        key: Key,
+        query: str,
+        generation: _LabelledGeneration,
+        config: IdempotencyConfig,
+        context: LambdaContext,
     ) -> Label:
         paid = 0.0
 
         def ask(target: Target, text: str) -> Reply:
-            job.require_open()
+            generation.require_open()
             require_time(context)
             return self._converse.ask(target.model_id, target.system, text)
 
         def call() -> dict[str, Any]:
             nonlocal paid
-            spent = Spent()
+            usage = Usage()
             try:
-                answer = _answer(query, job, ask, spent)
+                answer = _answer(query, generation, ask, usage)
             finally:
-                paid = job.cost(spent)
+                paid = generation.cost(usage)
             return answer | {
-                "input_tokens": spent.input_tokens,
-                "output_tokens": spent.output_tokens,
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
                 "cost_usd": paid,
             }
 
-        generation, number = key
+        generation_id, number = key
         try:
-            answer = self._paid.once({"generation": generation, "number": number}, call, claims)
+            answer = self._calls.once({"generation": generation_id, "number": number}, call, config)
         finally:
             if paid:
-                job.pay(paid)
-        return Label(generation_id=generation, number=number, query=query, labelled_at=now(), **answer)
+                generation.pay(paid)
+        return Label(generation_id=generation_id, number=number, query=query, labelled_at=now(), **answer)
 
     def _dead_letter(self, record: SQSRecord, reason: str) -> None:
         self._dead_letters.dead_letter(record.body, reason)
-        logger.warning("message buried", message_id=record.message_id, reason=reason)
+        logger.warning("message moved to the dead-letter queue", message_id=record.message_id, reason=reason)
 
 
-def _answer(query: str, job: _Job, ask: Any, spent: Spent) -> dict[str, Any]:
-    """The teacher's weights, or why this query has none; what stops every query passes through."""
+def _answer(query: str, generation: _LabelledGeneration, ask: Any, usage: Usage) -> dict[str, Any]:
+    """Return the teacher's weights, or why this query has none. Errors that stop every query pass through."""
     try:
-        routing = readable(query, job.target, ask, job.channel_config, spent)
+        routing = ask_until_readable(query, generation.target, ask, generation.channel_config, usage)
     except UnreadableRouting as error:
         return {"reason": error.message}
     except (AccessDenied, Missing):
         raise
     except Permanent as error:
-        return {"reason": error.message}  # this query is refused, not the teacher
+        return {"reason": error.message}  # the teacher refuses this query only
     return {
         "weights": routing.weights,
         "reasoning": routing.reasoning,

@@ -1,7 +1,7 @@
-"""A spec in `specs/`: claim the generation, plan its queries, put it under watch, queue the queries.
+"""A spec in `specs/`: create the generation, send its wait to the poller, plan its queries, queue them.
 
-The generation's id follows from all that determines its queries. So the same spec again is the same
-generation: nothing happens to one that is done, and one that stopped or failed goes on where it was.
+The id of a generation is derived from everything that determines its queries. The same spec is therefore the
+same generation: one that is complete stays as it is, and one that stopped or failed continues where it was.
 """
 
 from __future__ import annotations
@@ -32,64 +32,66 @@ if TYPE_CHECKING:
     from distillery.generation.planner import Planned
     from distillery.generation.spec import Spec
     from distillery.runs.states import Source
-    from distillery.steps.generation_steps import Generating
-    from distillery.steps.teacher_queries import Inventor
+    from distillery.steps.generation_steps import GenerationSteps
+    from distillery.steps.teacher_queries import TeacherQueryWriter
     from distillery.task.channels import ChannelConfig
 
 STEP = "plan_dataset"
 logger = Logger(child=True)
 
 
-def plan_dataset(source: Source, teacher: str, generating: Generating, inventor: Inventor) -> Generation:
-    """Take up the generation that a spec asks for, and return it as it is afterwards."""
+def plan_dataset(
+    source: Source, teacher: str, steps: GenerationSteps, query_writer: TeacherQueryWriter
+) -> Generation:
+    """Plan the generation of a spec, or continue it. Returns the generation as it is afterwards."""
     dataset = spec_dataset(source.key)
-    content = generating.bucket.stream(source.key, source.version_id).read(LARGEST_SPEC + 1)
+    content = steps.bucket.stream(source.key, source.version_id).read(LARGEST_SPEC + 1)
     try:
-        spec, channel_config = parse_spec(content), stack_channel_config(generating.bucket)
+        spec, channel_config = parse_spec(content), stack_channel_config(steps.bucket)
         check_against(spec, channel_config)
     except BadInput as error:
         name = rejected_id(dataset, content)
-        generating.generations.receive(name, source, step=STEP)
-        generating.end(name, GenerationState.REJECTED, STEP, str(error))
-        return generating.generations.get(name)
+        steps.generations.receive(name, source, step=STEP)
+        steps.end(name, GenerationState.REJECTED, STEP, str(error))
+        return steps.generations.get(name)
     name = generation_id(dataset, spec, channel_config, teacher)
-    generation = _take_up(name, source, spec, teacher, generating)
+    generation = _create_or_continue(name, source, spec, teacher, steps)
     if generation.state is GenerationState.PLANNING:
-        with generating.failing(name, STEP):
-            _Planner(generation, spec, channel_config, generating).plan(content, inventor)
-    generation = generating.generations.get(name)
-    generating.announce(generation)
+        with steps.fail_on_error(name, STEP):
+            _Planner(generation, spec, channel_config, steps).plan(content, query_writer)
+    generation = steps.generations.get(name)
+    steps.announce(generation)
     return generation
 
 
-def _take_up(name: str, source: Source, spec: Spec, teacher: str, generating: Generating) -> Generation:
-    """The generation, ready to be planned or labelled on where this drop asks for it."""
+def _create_or_continue(
+    name: str, source: Source, spec: Spec, teacher: str, steps: GenerationSteps
+) -> Generation:
+    """Return the generation, moved to PLANNING or LABELLING where this drop of the spec requires it."""
     deadline = now() + timedelta(minutes=spec.deadline_minutes)
-    known = generating.generations.find(name)
+    known = steps.generations.find(name)
     limits: dict[str, Any] = {"max_cost_usd": spec.max_cost_usd, "deadline": deadline.isoformat()}
     if known is None or known.state is GenerationState.PLANNING:
-        generating.watch(name, deadline)
-        return generating.generations.receive(name, source, step=STEP, teacher=teacher, **limits)
+        steps.watch(name, deadline)
+        return steps.generations.receive(name, source, step=STEP, teacher=teacher, **limits)
     if source.version in known.versions:
         return known
-    heard = {"versions": [*known.versions, source.version]}
+    versions = {"versions": [*known.versions, source.version]}
     if known.state is GenerationState.LABELLING:
-        return generating.generations.note(name, **limits, **heard) or known
+        return steps.generations.note(name, **limits, **versions) or known
     capped = known.state is GenerationState.STOPPED and known.cost >= spec.max_cost_usd
     if capped or known.state in {GenerationState.ASSEMBLED, GenerationState.REJECTED}:
         logger.info("nothing to do", generation_id=name, state=known.state, capped=capped)
-        return generating.generations.note(name, **heard) or known
-    limits |= heard
-    generating.watch(name, deadline)
+        return steps.generations.note(name, **versions) or known
+    limits |= versions
+    steps.watch(name, deadline)
     if known.state is GenerationState.FAILED:
-        generating.generations.move(
-            name, GenerationState.PLANNING, step=STEP, reasons=[], halted="", **limits
-        )
-    elif generating.generations.move(
+        steps.generations.move(name, GenerationState.PLANNING, step=STEP, reasons=[], halted="", **limits)
+    elif steps.generations.move(
         name, GenerationState.LABELLING, step=STEP, reasons=[], halted="", **limits, **_progress()
     ):
-        generating.queue_missing(name, generating.plan(name))
-    return generating.generations.get(name)
+        steps.queue_missing(name, steps.plan(name))
+    return steps.generations.get(name)
 
 
 def _progress() -> dict[str, Any]:
@@ -97,29 +99,29 @@ def _progress() -> dict[str, Any]:
 
 
 class _Planner:
-    """Plans one generation; done twice, it writes the same again and pays for nothing twice."""
+    """Plans one generation. Planning it again writes the same objects and is not billed again."""
 
     def __init__(
-        self, generation: Generation, spec: Spec, channel_config: ChannelConfig, generating: Generating
+        self, generation: Generation, spec: Spec, channel_config: ChannelConfig, steps: GenerationSteps
     ) -> None:
         self._name, self._teacher = generation.generation_id, generation.teacher
-        self._spec, self._channel_config, self._generating = spec, channel_config, generating
+        self._spec, self._channel_config, self._steps = spec, channel_config, steps
 
-    def plan(self, content: bytes, inventor: Inventor) -> None:
-        """Write the plan, move the generation to LABELLING, queue its queries."""
-        price = stack_prices(self._generating.bucket).find(self._teacher)
+    def plan(self, content: bytes, query_writer: TeacherQueryWriter) -> None:
+        """Write the plan, move the generation to LABELLING and queue its queries."""
+        price = stack_prices(self._steps.bucket).find(self._teacher)
         if price is None:
             raise Permanent(
-                f"No price is known for the teacher {self._teacher}, so max_cost_usd could not be kept.",
+                f"There is no price for the teacher {self._teacher}, so max_cost_usd cannot be enforced.",
                 fix="Choose a teacher that prices.yaml lists.",
             )
         try:
-            planned = self._planned(content, inventor, price)
+            planned = self._planned(content, query_writer, price)
         except BadInput as error:
-            self._generating.end(self._name, GenerationState.REJECTED, STEP, str(error))
+            self._steps.end(self._name, GenerationState.REJECTED, STEP, str(error))
             return
         invented = sum(one.template_group == TEACHER for one in planned)
-        moved = self._generating.generations.move(
+        moved = self._steps.generations.move(
             self._name,
             GenerationState.LABELLING,
             step=STEP,
@@ -128,19 +130,20 @@ class _Planner:
             **_progress(),
         )
         if moved:
-            self._generating.queue_missing(self._name, planned)
+            self._steps.queue_missing(self._name, planned)
 
-    def _planned(self, content: bytes, inventor: Inventor, price: Price) -> list[Planned]:
-        """The plan as it was written, or a new one."""
-        bucket = self._generating.bucket
+    def _planned(self, content: bytes, query_writer: TeacherQueryWriter, price: Price) -> list[Planned]:
+        """Return the plan from the bucket, or write a new one."""
+        bucket = self._steps.bucket
         if bucket.has(self._key(PLAN)):
-            return self._generating.plan(self._name)
-        planned = plan(self._spec, self._channel_config)  # first without the teacher: a refusal costs nothing
+            return self._steps.plan(self._name)
+        # First without the teacher, because a rejection then costs nothing.
+        planned = plan(self._spec, self._channel_config)
         if self._spec.teacher_queries:
-            invented = inventor.invent(self._name, self._spec, self._channel_config, self._teacher, price)
-            planned = plan(self._spec, self._channel_config, invented.queries)
-            self._generating.generations.note(self._name, invented_usd=invented.usd)
-        # The plan last: whoever finds it finds all that belongs to it.
+            written = query_writer.write(self._name, self._spec, self._channel_config, self._teacher, price)
+            planned = plan(self._spec, self._channel_config, written.queries)
+            self._steps.generations.note(self._name, invented_usd=written.usd)
+        # The plan is written last: where a plan exists, the other objects exist too.
         bucket.put(self._key(SPEC), content, "application/yaml")
         bucket.put(self._key(COPY), dump_channel_config(self._channel_config).encode(), "application/yaml")
         bucket.put(self._key(PLAN), dump_plan(planned), "application/jsonl")

@@ -1,4 +1,4 @@
-"""`Evaluation Finished`: gather the measurements, decide, and move the active model."""
+"""`Evaluation Finished`: compute the metrics, decide, and change the active model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from distillery.runs.states import CANDIDATES, Candidate, Run, State, now
 if TYPE_CHECKING:
     from distillery.cost.prices import Price
     from distillery.settings import PromoteSettings
-    from distillery.steps.run_steps import Pipeline
+    from distillery.steps.run_steps import RunSteps
 
 STEP = "promote_model"
 VALIDATION, EVALUATION, REPORT = "validation.json", "evaluation.json", "report.html"
@@ -33,52 +33,52 @@ logger = Logger(child=True)
 def promote_model(
     run_id: str,
     settings: PromoteSettings,
-    pipeline: Pipeline,
+    steps: RunSteps,
     *,
     active_model: ActiveModelParameter | None = None,
 ) -> Run:
-    """Decide on a run and return it as it is afterwards.
+    """Decide on a run. Returns the run as it is afterwards.
 
-    The verdict is in the run table before the parameter moves, so that a run that is in charge is never one
-    that may still fail. A run whose verdict was never announced was left by a function that died in between;
-    what is left to do is done then.
+    The verdict is in the run table before the active-model parameter changes, so the active model never
+    belongs to a run that may still fail. A run whose verdict was not announced was left by a function that
+    stopped in between; this function completes it.
     """
     parameter = active_model or ActiveModelParameter(settings.active_model_parameter)
     bucket = Bucket(settings.data_bucket)
-    run = pipeline.run_store.get(run_id)
+    run = steps.run_store.get(run_id)
     if run.state is State.EVALUATING and run.is_being_judged:
-        with pipeline.failing(run_id, STEP):
-            _decide(run, settings, pipeline, parameter, bucket)
-        run = pipeline.run_store.get(run_id)
+        with steps.fail_on_error(run_id, STEP):
+            _decide(run, settings, steps, parameter, bucket)
+        run = steps.run_store.get(run_id)
     if run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state:
-        run = _conclude(run, pipeline, parameter)
+        run = _apply_verdict(run, steps, parameter)
         _write_report(run, bucket)
-        pipeline.announce(run)
-    return pipeline.run_store.get(run_id)
+        steps.announce(run)
+    return steps.run_store.get(run_id)
 
 
 def _decide(
     run: Run,
     settings: PromoteSettings,
-    pipeline: Pipeline,
+    steps: RunSteps,
     parameter: ActiveModelParameter,
     bucket: Bucket,
 ) -> None:
-    """Measure, write evaluation.json, and move the run to its verdict."""
-    jobs = {candidate: pipeline.evaluations.get(arn) for candidate, arn in run.evaluation_jobs.items()}
+    """Compute the metrics, write evaluation.json, and move the run to PROMOTED or NOT_PROMOTED."""
+    jobs = {candidate: steps.evaluations.get(arn) for candidate, arn in run.evaluation_jobs.items()}
     if not all(job.ended for job in jobs.values()):
-        logger.info("a judge is still at work")
+        logger.info("an evaluation job is still running")
         return
     for candidate, job in jobs.items():
         if job.status != "Completed":
             raise Permanent(
-                f"The evaluation job of candidate {candidate} ended as {job.status}. {job.failure}".strip()
+                f"The evaluation job of {candidate} ended with status {job.status}. {job.failure}".strip()
             )
     evaluation = _evaluate(run, settings, bucket)
     document = evaluation.model_dump_json(indent=2).encode()
     bucket.put(run_key(run.run_id, EVALUATION), document, "application/json")
     _, version = parameter.read()
-    pipeline.run_store.move(
+    steps.run_store.move(
         run.run_id,
         State.PROMOTED if evaluation.verdict.promote else State.NOT_PROMOTED,
         step=STEP,
@@ -135,11 +135,11 @@ def _validation(run: Run, bucket: Bucket) -> DatasetReport:
     return DatasetReport.model_validate_json(bucket.read(run_key(run.run_id, VALIDATION)))
 
 
-def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> Run:
-    """Put the model in charge, or take its deployment away; both may be done again."""
+def _apply_verdict(run: Run, steps: RunSteps, parameter: ActiveModelParameter) -> Run:
+    """Make the model the active model, or delete its deployment. Both are safe to repeat."""
     if run.state is State.NOT_PROMOTED:
-        # An account has ten deployments; the custom model stays.
-        pipeline.deployments.delete(run.run_id)
+        # The deployment is deleted because an account may have ten of them. The custom model stays.
+        steps.deployments.delete(run.run_id)
         return run
     if run.active_model_version_after is not None or run.superseded:
         return run
@@ -151,10 +151,10 @@ def _conclude(run: Run, pipeline: Pipeline, parameter: ActiveModelParameter) -> 
         )
         version = parameter.write(model)
     elif run.run_id not in text:
-        logger.warning("the active model was moved meanwhile and stays", run_id=run.run_id)
-        pipeline.deployments.delete(run.run_id)
-        return pipeline.run_store.note(run.run_id, superseded=True) or run
-    return pipeline.run_store.note(run.run_id, active_model_version_after=version) or run
+        logger.warning("another model became active in the meantime and stays active", run_id=run.run_id)
+        steps.deployments.delete(run.run_id)
+        return steps.run_store.note(run.run_id, superseded=True) or run
+    return steps.run_store.note(run.run_id, active_model_version_after=version) or run
 
 
 def _write_report(run: Run, bucket: Bucket) -> None:

@@ -1,7 +1,7 @@
-"""A batch of query messages: each distinct query is asked once, each message settled on its own.
+"""A batch of query messages: each distinct query costs one call, each message is settled on its own.
 
-The paid call is guarded by a claim named after model, prompt and query: a message delivered twice at once
-costs one call, and equal queries within the hour are answered from the first one's stored answer.
+An idempotency record with a key of models, prompts and query guards the call. A message delivered twice at
+the same time costs one call, and equal queries within an hour get the stored answer of the first one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from distillery.aws import clients
 from distillery.aws.active_model import ActiveModel, parse_active_model
 from distillery.aws.bedrock.converse import Converse, Reply
 from distillery.aws.bucket import Bucket
-from distillery.aws.idempotent_calls import PaidCalls, claims_of, put_back, received, require_time
+from distillery.aws.idempotent_calls import (
+    IdempotentCalls,
+    idempotency_config,
+    receive_count,
+    require_time,
+    retry_later,
+)
 from distillery.aws.queues import Queue
 from distillery.aws.result_store import Results
 from distillery.aws.stack_config import run_channel_config, stack_channel_config
@@ -49,7 +55,7 @@ logger = Logger(child=True)
 
 
 class _Fallback(Exception):
-    """Carries an answer past the claim, which must not keep it."""
+    """Carries the fallback answer out of the guarded call, so that no idempotency record stores it."""
 
     def __init__(self, routed: Routed) -> None:
         super().__init__("answered with the fallback weights")
@@ -57,14 +63,14 @@ class _Fallback(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
-    """An answer, and the id of the query that it was paid for; any other has it from the cache."""
+class Answered:
+    """An answer and the id of the query whose call it came from. Other queries get it from the cache."""
 
     routed: Routed
     query_id: str
 
     def to(self, query_id: str) -> Routed:
-        """The answer as it is stored for one query."""
+        """Return the answer as it is stored for one query."""
         if self.routed.source != "model" or query_id == self.query_id:
             return self.routed
         return replace(self.routed, source="cache", input_tokens=0, output_tokens=0)
@@ -72,16 +78,16 @@ class Paid:
 
 @dataclass
 class Batch:
-    """What became of each message: its queries, or why it can never be answered; and of each query."""
+    """For each message its queries or why it is unusable, and for each query text its answer or error."""
 
     queries: dict[str, list[Query]] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
-    answers: dict[str, Paid | DistilleryError] = field(default_factory=dict)
+    answers: dict[str, Answered | DistilleryError] = field(default_factory=dict)
 
 
 class Router:
-    """Answers batches; built once per execution environment."""
+    """Answers batches of query messages. Created once per execution environment."""
 
     def __init__(
         self,
@@ -90,7 +96,7 @@ class Router:
         *,
         converse: Converse | None = None,
         results: Results | None = None,
-        claims: BasePersistenceLayer | None = None,
+        records: BasePersistenceLayer | None = None,
         parameters: SSMProvider | None = None,
         bucket: Bucket | None = None,
     ) -> None:
@@ -98,17 +104,17 @@ class Router:
         self._metrics = metrics
         self._converse = converse or Converse()
         self._results = results or Results(settings.results_table)
-        self._paid = PaidCalls("route", settings.idempotency_table, claims)
+        self._calls = IdempotentCalls("route", settings.idempotency_table, records)
         self._parameters = parameters or SSMProvider(boto3_client=clients.client("ssm"))
         bucket = bucket or Bucket(settings.data_bucket)
-        # A run's copy never changes; the stack's own is asked for once in each period.
+        # The copy that a run keeps never changes. The stack's file is read once in each cache period.
         self._run_channel_config = lru_cache(maxsize=4)(partial(run_channel_config, bucket))
         self._stack_channel_config = lru_cache(maxsize=1)(lambda _: stack_channel_config(bucket))
         self._queue = Queue(settings.query_queue_url)
         self._dead_letters = Queue(settings.dead_letter_queue_url)
 
     def answer(self, records: Iterable[SQSRecord], context: LambdaContext) -> Batch:
-        """Ask the models for every distinct query of the batch that has no result yet."""
+        """Call the models for every distinct query of the batch that has no result yet."""
         batch = Batch()
         for record in records:
             try:
@@ -117,49 +123,54 @@ class Router:
                 batch.unusable[record.message_id] = str(error)
         queries = [query for queries in batch.queries.values() for query in queries]
         batch.known = self._results.known({query.query_id for query in queries})
-        firsts: dict[str, str] = {}
+        first_ids: dict[str, str] = {}
         for query in queries:
             if query.query_id not in batch.known:
-                firsts.setdefault(query.query, query.query_id)
-        if firsts:
-            batch.answers = self._answers(firsts, context)
+                first_ids.setdefault(query.query, query.query_id)
+        if first_ids:
+            batch.answers = self._answers(first_ids, context)
             self._report(batch.answers.values())
         return batch
 
     def _answers(
-        self, firsts: Mapping[str, str], context: LambdaContext
-    ) -> dict[str, Paid | DistilleryError]:
-        """An answer to each text; `firsts` names the query that pays for it."""
+        self, first_ids: Mapping[str, str], context: LambdaContext
+    ) -> dict[str, Answered | DistilleryError]:
+        """Return the answer to each text. `first_ids` has the id of the first query with a text."""
         try:
             active = self._active_model()
             channel_config = self._channel_config_of(active)
         except DistilleryError as error:
-            # Weights over other channels than those asked for would be worse than late ones.
+            # Late weights are better than weights for the wrong channels.
             self._metrics.add_metric("ChannelConfigUnusable", MetricUnit.Count, 1)
-            logger.error("the channel configuration cannot be read; the queries go back", reason=str(error))
-            return dict.fromkeys(firsts, Transient(str(error)))
+            logger.error(
+                "channel configuration unreadable; the queries are tried again later", reason=str(error)
+            )
+            return dict.fromkeys(first_ids, Transient(str(error)))
         targets = self._targets(active, channel_config)
-        config = claims_of(context)
+        config = idempotency_config(context)
         with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
             answers = pool.map(
                 lambda text, query_id: self._answer(text, query_id, channel_config, targets, config, context),
-                firsts,
-                firsts.values(),
+                first_ids,
+                first_ids.values(),
             )
-            return dict(zip(firsts, answers, strict=True))
+            return dict(zip(first_ids, answers, strict=True))
 
     def settle(self, record: SQSRecord, batch: Batch) -> None:
-        """Store a message's results, or bury it; raises Transient when it must come back."""
+        """Store the results of a message, or move it to the dead-letter queue.
+
+        Raises Transient when it must be retried.
+        """
         if record.message_id in batch.unusable:
             self._dead_letter(record, batch.unusable[record.message_id])
             return
         try:
             self._store(batch.queries[record.message_id], batch)
         except Transient as error:
-            if received(record) >= self._settings.give_up_after:
-                self._dead_letter(record, f"Given up after {received(record)} tries. {error}")
+            if receive_count(record) >= self._settings.give_up_after:
+                self._dead_letter(record, f"Given up after {receive_count(record)} deliveries. {error}")
                 return
-            put_back(self._queue, record, error)
+            retry_later(self._queue, record, error)
             raise
         except DistilleryError as error:
             self._dead_letter(record, str(error))
@@ -183,10 +194,10 @@ class Router:
     def _dead_letter(self, record: SQSRecord, reason: str) -> None:
         self._dead_letters.dead_letter(record.body, reason)
         self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
-        logger.warning("message buried", message_id=record.message_id, reason=reason)
+        logger.warning("message moved to the dead-letter queue", message_id=record.message_id, reason=reason)
 
     def _targets(self, active: ActiveModel, channel_config: ChannelConfig) -> list[Target]:
-        """The active model, then the baseline."""
+        """Return the models to call, in order: the active model, then the baseline."""
         baseline = Target(self._settings.baseline_model, teacher_prompt(channel_config))
         if active.is_baseline:
             return [baseline]
@@ -194,7 +205,7 @@ class Router:
         return [Target(active.model_id, prompt(channel_config), active.run_id), baseline]
 
     def _active_model(self) -> ActiveModel:
-        """The model in charge; the baseline where the parameter cannot be read."""
+        """Return the active model, or the baseline when the parameter cannot be read."""
         try:
             text = self._parameters.get(
                 self._settings.active_model_parameter, max_age=self._settings.active_model_cache_seconds
@@ -202,11 +213,11 @@ class Router:
             return parse_active_model(str(text))
         except (BadInput, GetParameterError) as error:
             self._metrics.add_metric("ActiveModelUnusable", MetricUnit.Count, 1)
-            logger.error("the active model cannot be read; asking the baseline", reason=str(error))
+            logger.error("active model unreadable; the baseline answers", reason=str(error))
             return ActiveModel()
 
     def _channel_config_of(self, active: ActiveModel) -> ChannelConfig:
-        """The channel configuration that the active model was trained with, for the baseline that helps it out too."""
+        """Return the channel configuration of the active model, also for the baseline in its place."""
         if active.run_id:
             return self._run_channel_config(active.run_id)
         return self._stack_channel_config(time.monotonic() // self._settings.active_model_cache_seconds)
@@ -219,7 +230,7 @@ class Router:
         targets: Sequence[Target],
         config: IdempotencyConfig,
         context: LambdaContext,
-    ) -> Paid | DistilleryError:
+    ) -> Answered | DistilleryError:
         def in_time(target: Target, query: str) -> Reply:
             require_time(context)
             return self._converse.ask(target.model_id, target.system, query)
@@ -230,21 +241,21 @@ class Router:
                 raise _Fallback(routed)
             return {"routed": asdict(routed), "query_id": query_id}
 
-        claim = {"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}
+        key = {"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}
         try:
-            answer = self._paid.once(claim, ask, config)
+            answer = self._calls.once(key, ask, config)
         except _Fallback as fallback:
-            return Paid(fallback.routed, query_id)
+            return Answered(fallback.routed, query_id)
         except Transient as error:
             return error
-        kept = answer["routed"]
-        return Paid(
-            Routed(**{**kept, "repairs": tuple(Repair(repair) for repair in kept["repairs"])}),
+        stored = answer["routed"]
+        return Answered(
+            Routed(**{**stored, "repairs": tuple(Repair(repair) for repair in stored["repairs"])}),
             answer["query_id"],
         )
 
-    def _report(self, answers: Iterable[Paid | DistilleryError]) -> None:
-        """Metrics and one log line per distinct reason, not per query."""
+    def _report(self, answers: Iterable[Answered | DistilleryError]) -> None:
+        """Emit metrics, and one log line per distinct reason instead of one per query."""
         counts = dict.fromkeys(
             ("QueriesAsked", "RepairedAnswers", "FallbackAnswers", "ActiveModelUnusable"), 0
         )
@@ -263,4 +274,4 @@ class Router:
             if count:
                 self._metrics.add_metric(name, MetricUnit.Count, count)
         for reason in sorted(reasons):
-            logger.warning("a model did not answer", reason=reason)
+            logger.warning("model did not answer", reason=reason)

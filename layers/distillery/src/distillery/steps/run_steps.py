@@ -1,8 +1,8 @@
-"""What all steps of a run share: saying what became of it, failing it, putting it under watch.
+"""What the steps of a run share: publishing its events, its lineage, its waits, and its failure.
 
-The ledger is written first and said aloud second. Whoever finds a run whose last move was never
-announced (the function died in between) announces it; hearing the same thing twice is harmless, since
-every receiver moves the run conditionally.
+A step writes the run table first and publishes the event afterwards. A function may stop in between, so every
+step that finds an ended run without its event publishes the event. An event that arrives twice has no effect,
+because every receiver moves the run by a conditional write.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 from distillery.aws.bedrock.deployments import Deployments
 from distillery.aws.bedrock.evaluations import EvaluationJobs
 from distillery.aws.bedrock.jobs import CustomizationJobs
-from distillery.aws.event_bus import Bus
+from distillery.aws.event_bus import EventBus
 from distillery.aws.queues import Queue
 from distillery.aws.run_store import RunStore
 from distillery.errors import BadInput, Permanent
@@ -28,130 +28,133 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from distillery.settings import PipelineSettings
+    from distillery.settings import RunSettings
 
 logger = Logger(child=True)
 
 
 def announcement(run: Run) -> events.OwnEvent:
-    """The event that tells of the state a run is in, made from its ledger entry alone."""
-    name, dataset = run.run_id, f"Dataset {run.dataset!r} (run {run.run_id})"
-    counts = run.counts
+    """Return the event for the state of a run, made from the run's entry in the run table only."""
+    run_id, dataset = run.run_id, f"{run.dataset!r} (run {run.run_id})"
+    reasons = " ".join(run.reasons)
     match run.state:
         case State.VALIDATED:
             return events.DatasetValidated(
-                run_id=name,
-                message=f"{dataset} is valid: {counts.get('train', 0)} records to train on, "
-                f"{counts.get('holdout', 0)} held out.",
+                run_id=run_id,
+                message=f"Dataset {dataset} is valid: {run.counts.get('train', 0)} records for training, "
+                f"{run.counts.get('holdout', 0)} held out for evaluation.",
             )
         case State.AWAITING_APPROVAL:
             return _approval_needed(run, dataset)
         case State.REJECTED:
             return events.DatasetRejected(
-                run_id=name,
-                message=f"{dataset} was rejected and nothing was started. {' '.join(run.reasons)}",
+                run_id=run_id, message=f"Dataset {dataset} was rejected. No job was started. {reasons}"
             )
         case State.DUPLICATE:
             return events.DatasetRejected(
-                run_id=name,
+                run_id=run_id,
                 duplicate_of=run.duplicate_of,
-                message=f"{dataset} holds the same content as run {run.duplicate_of}; nothing was started.",
+                message=f"Dataset {dataset} has the same content as run {run.duplicate_of}. "
+                "No job was started.",
             )
         case State.TRAINING:
             return events.DistillationStarted(
-                run_id=name,
+                run_id=run_id,
                 job_arn=run.job_arn or "",
-                message=" ".join([f"{dataset} is being distilled.", *run.warnings]),
+                message=" ".join([f"The distillation of dataset {dataset} has started.", *run.warnings]),
             )
         case State.DEPLOYING:
             return events.DeploymentStarted(
-                run_id=name,
+                run_id=run_id,
                 deployment_arn=run.deployment_arn or "",
-                message=f"The model of {dataset} is being deployed.",
+                message=f"The deployment of the model of dataset {dataset} has started.",
             )
         case State.EVALUATING:
             return events.EvaluationStarted(
-                run_id=name,
+                run_id=run_id,
                 evaluation_jobs=run.evaluation_jobs,
-                message=f"The model of {dataset} is being judged.",
+                message=f"The evaluation of the model of dataset {dataset} has started.",
             )
         case State.PROMOTED:
             if run.superseded:
                 return events.ModelNotPromoted(
-                    run_id=name,
-                    message=f"The model of {dataset} passed, but the active model was moved meanwhile.",
+                    run_id=run_id,
+                    message=f"The model of dataset {dataset} passed the quality gate but was not promoted, "
+                    "because the active model changed in the meantime.",
                 )
             return events.ModelPromoted(
-                run_id=name,
+                run_id=run_id,
                 model_id=run.deployment_arn or "",
-                message=f"The model of {dataset} is now in charge. {' '.join(run.reasons)}",
+                message=f"The model of dataset {dataset} is now the active model. {reasons}",
             )
         case State.NOT_PROMOTED:
             return events.ModelNotPromoted(
-                run_id=name, message=f"The model of {dataset} was not promoted. {' '.join(run.reasons)}"
+                run_id=run_id, message=f"The model of dataset {dataset} was not promoted. {reasons}"
             )
         case State.FAILED:
             step, cause = (run.failure.step, run.failure.cause) if run.failure else ("", "")
             return events.RunFailed(
-                run_id=name, step=step, cause=cause, message=f"{dataset} failed in {step}: {cause}"
+                run_id=run_id, step=step, cause=cause, message=f"Dataset {dataset} failed in {step}: {cause}"
             )
-    raise ValueError(f"nothing is announced of a run in {run.state}")
+    raise ValueError(f"no event announces the state {run.state}")
 
 
-def approved(run: Run) -> events.RunApproved:
-    """The event that lets an approved run go on."""
-    said = str(run.approval) if run.approval else "approved"
+def run_approved(run: Run) -> events.RunApproved:
+    """Return the event that starts the distillation of an approved run."""
+    decision = str(run.approval) if run.approval else "approved"
     return events.RunApproved(
-        run_id=run.run_id, message=f"Dataset {run.dataset!r} (run {run.run_id}) was {said}."
+        run_id=run.run_id, message=f"Dataset {run.dataset!r} (run {run.run_id}) was {decision}."
     )
 
 
 def _approval_needed(run: Run, dataset: str) -> events.ApprovalNeeded:
     estimate = run.estimate or EstimatedCost(low=0.0, high=0.0)
-    unknown = f" (not known: {', '.join(estimate.unknown)})" if estimate.unknown else ""
-    until = f" It waits until {run.approve_by:%F %T} UTC." if run.approve_by else ""
+    unknown = f" (not included, as unknown: {', '.join(estimate.unknown)})" if estimate.unknown else ""
+    until = (
+        f" The run fails if nobody approves it before {run.approve_by:%F %T} UTC." if run.approve_by else ""
+    )
     return events.ApprovalNeeded(
         run_id=run.run_id,
         low=estimate.low,
         high=estimate.high,
-        message=f"{dataset} waits for approval: {estimate.approval_reason}. Its cost is estimated at "
-        f"{usd(estimate.low)} to {usd(estimate.high)}{unknown}. To go on: distillery approve {run.run_id} - to end "
-        f"it: distillery reject {run.run_id}.{until}",
+        message=f"Dataset {dataset} waits for approval: {estimate.approval_reason}. Its estimated cost is "
+        f"{usd(estimate.low)} to {usd(estimate.high)}{unknown}. To approve it, run `distillery approve "
+        f"{run.run_id}`. To reject it, run `distillery reject {run.run_id}`.{until}",
     )
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """A run's surroundings, as every step needs them."""
+class RunSteps:
+    """The resources that every step of a run uses, and what every step does with them."""
 
-    settings: PipelineSettings
+    settings: RunSettings
     run_store: RunStore
-    bus: Bus
+    event_bus: EventBus
     watch_queue: Queue
     jobs: CustomizationJobs = field(default_factory=CustomizationJobs)
     deployments: Deployments = field(default_factory=Deployments)
     evaluations: EvaluationJobs = field(default_factory=EvaluationJobs)
 
     @classmethod
-    def of(cls, settings: PipelineSettings) -> Pipeline:
-        """The surroundings that the environment names."""
+    def from_settings(cls, settings: RunSettings) -> RunSteps:
+        """Use the resources that the settings name."""
         return cls(
             settings=settings,
             run_store=RunStore(settings.runs_table),
-            bus=Bus(settings.event_bus),
+            event_bus=EventBus(settings.event_bus),
             watch_queue=Queue(settings.watch_queue_url),
         )
 
     def announce(self, run: Run) -> None:
-        """Say what state the run is in, and remember having said it."""
-        self.bus.say(announcement(run))
+        """Publish the event for the run's state, then record that it is published."""
+        self.event_bus.publish(announcement(run))
         self.run_store.note(run.run_id, announced=run.state)
         logger.info("announced", run_id=run.run_id, state=run.state)
 
     def record(self, run_id: str, state: State, **lineage: Any) -> None:
-        """Note what a step has started, and say that it has, once it is complete.
+        """Record what a step has started; announce the state once everything of it has started.
 
-        A run that was failed meanwhile loses what was started for it.
+        If the run failed in the meantime, what was started for it is removed again.
         """
         run = self.run_store.note(run_id, **lineage) or self.run_store.get(run_id)
         if run.state is State.FAILED:
@@ -161,19 +164,20 @@ class Pipeline:
             self.announce(run)
 
     def watch(self, run_id: str, stage: Stage) -> datetime:
-        """Give a wait its owner and its deadline, counted from now; returns the deadline.
+        """Send a wait to the poller. Returns its deadline, counted from now.
 
-        Asked for before the move into the stage, so that no run is ever in a stage that nobody watches.
+        A step calls this before it moves the run into the stage, so that no run is in a stage without a wait.
         """
         deadline = now() + self.settings.deadline(stage)
         self.watch_queue.watch(events.WatchMessage(run_id=run_id, stage=stage, deadline=deadline))
         return deadline
 
     def fail(self, run_id: str, step: str, cause: str, since: State | None = None) -> bool:
-        """End a run in FAILED, remove what it left running or deployed, and say so; whether it is failed.
+        """Move a run to FAILED, remove what it left running or deployed, and announce it.
 
-        Does nothing to a run that has ended otherwise or, with `since`, has left that state. Transient errors
-        pass through: whoever failed the run tries again, and finds it FAILED but unannounced.
+        Returns whether the run is FAILED afterwards. Does nothing to a run that has ended in another state
+        or, with `since`, has left that state. Transient errors pass through: the caller tries again and finds
+        the run FAILED but not announced.
         """
         run = self.run_store.move(
             run_id, State.FAILED, step=step, since=since, failure={"step": step, "cause": cause}
@@ -194,15 +198,15 @@ class Pipeline:
             self.evaluations.stop(arn)
 
     @contextmanager
-    def failing(self, run_id: str, step: str) -> Iterator[None]:
-        """What can never succeed fails the run; all else passes through to be tried again."""
+    def fail_on_error(self, run_id: str, step: str) -> Iterator[None]:
+        """Fail the run on BadInput and Permanent. Other errors pass through, so the step is tried again."""
         try:
             yield
         except (BadInput, Permanent) as error:
             self.fail(run_id, step, str(error))
 
     def finish_announcing(self, run: Run) -> None:
-        """Complete the end of a run whose function died before it was said aloud."""
+        """Announce an ended run whose function stopped before it did."""
         if run.state is State.FAILED:
             self.fail(run.run_id, run.failure.step if run.failure else "", "")
         elif run.state in ENDED and run.announced is not run.state:

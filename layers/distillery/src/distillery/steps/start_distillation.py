@@ -1,4 +1,4 @@
-"""`Dataset Validated` or `Run Approved`: look before the spend, wait for a person or start the job, once."""
+"""`Dataset Validated` or `Run Approved`: check the cost, then wait for approval or start the job, once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from aws_lambda_powertools import Logger
 from distillery.aws.bedrock.jobs import Distillation
 from distillery.aws.bucket import Bucket, run_key, training_output_prefix
 from distillery.runs.states import Run, Stage, State
-from distillery.steps.cost_checks import Spending
+from distillery.steps.cost_checks import CostChecks
 
 if TYPE_CHECKING:
     from distillery.aws.bedrock.models import FoundationModels
     from distillery.aws.roles import Roles
     from distillery.settings import StartSettings
-    from distillery.steps.run_steps import Pipeline
+    from distillery.steps.run_steps import RunSteps
 
 STEP = "start_distillation"
 logger = Logger(child=True)
@@ -24,27 +24,28 @@ logger = Logger(child=True)
 def start_distillation(
     run_id: str,
     settings: StartSettings,
-    pipeline: Pipeline,
+    steps: RunSteps,
     models: FoundationModels | None = None,
     roles: Roles | None = None,
 ) -> Run:
-    """Start the run's job, or let the run wait for approval, and return the run as it is afterwards.
+    """Start the run's job, or move the run to AWAITING_APPROVAL. Returns the run as it is afterwards.
 
-    The move to TRAINING comes first: it is the claim, and it is in the run table before Bedrock can say that
-    the job has ended. A run found in TRAINING without a job was left by a function that died or by a full
-    quota; the job's name makes starting it again safe.
+    The run moves to TRAINING before the job starts, so only one function starts it, and the state is in the
+    run table before Bedrock reports the end of the job. A run in TRAINING without a job was left by a
+    function that stopped, or by a quota that was full. Starting the job again is safe, because Bedrock
+    refuses a second job of the same name.
     """
-    run = pipeline.run_store.get(run_id)
+    run = steps.run_store.get(run_id)
     if run.state is State.VALIDATED or (run.state is State.AWAITING_APPROVAL and run.is_approved):
-        with pipeline.failing(run_id, STEP):
-            _claim(run, Spending.of(settings, pipeline, models, roles), pipeline)
-        run = pipeline.run_store.get(run_id)
+        with steps.fail_on_error(run_id, STEP):
+            _check_and_move(run, CostChecks.from_settings(settings, steps, models, roles), steps)
+        run = steps.run_store.get(run_id)
     if run.state is State.AWAITING_APPROVAL and run.announced is not run.state:
-        pipeline.announce(run)
+        steps.announce(run)
     if run.state is State.TRAINING and run.job_arn is None:
-        with pipeline.failing(run_id, STEP):
+        with steps.fail_on_error(run_id, STEP):
             bucket = Bucket(settings.data_bucket)
-            job = pipeline.jobs.start(
+            job = steps.jobs.start(
                 Distillation(
                     name=run_id,
                     teacher=settings.teacher_model,
@@ -54,25 +55,25 @@ def start_distillation(
                     output_uri=bucket.uri(training_output_prefix(run_id)),
                 )
             )
-            pipeline.record(run_id, State.TRAINING, job_arn=job.arn)
-    return pipeline.run_store.get(run_id)
+            steps.record(run_id, State.TRAINING, job_arn=job.arn)
+    return steps.run_store.get(run_id)
 
 
-def _claim(run: Run, spending: Spending, pipeline: Pipeline) -> None:
-    """Check, and move the run on: to TRAINING where its cost is within the limit or approved.
+def _check_and_move(run: Run, cost_checks: CostChecks, steps: RunSteps) -> None:
+    """Move the run to TRAINING if its cost is within the limit or approved, else to AWAITING_APPROVAL.
 
-    What was approved is what was estimated, so an approved run is checked again but not estimated again.
+    An approved run is checked again but not estimated again: the approval is for the estimate that it has.
     """
-    lineage = spending.check(run)
+    lineage = cost_checks.check(run)
     if not run.is_approved:
-        estimate = spending.estimate(run)
+        estimate = cost_checks.estimate(run)
         logger.info("estimated", run_id=run.run_id, estimate=estimate.sentence())
-        short = estimate.short(spending.settings.max_run_cost_usd)
+        short = estimate.short(cost_checks.settings.max_run_cost_usd)
         lineage["estimate"] = short.model_dump()
         if short.approval_reason:
-            lineage["approve_by"] = pipeline.watch(run.run_id, Stage.APPROVAL)
+            lineage["approve_by"] = steps.watch(run.run_id, Stage.APPROVAL)
             to = State.AWAITING_APPROVAL
-            pipeline.run_store.move(run.run_id, to, since=State.VALIDATED, step=STEP, **lineage)
+            steps.run_store.move(run.run_id, to, since=State.VALIDATED, step=STEP, **lineage)
             return
-    pipeline.watch(run.run_id, Stage.DISTILLATION)
-    pipeline.run_store.move(run.run_id, State.TRAINING, since=run.state, step=STEP, **lineage)
+    steps.watch(run.run_id, Stage.DISTILLATION)
+    steps.run_store.move(run.run_id, State.TRAINING, since=run.state, step=STEP, **lineage)

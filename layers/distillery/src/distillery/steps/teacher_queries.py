@@ -1,4 +1,4 @@
-"""Queries that the teacher makes up itself, where a spec allows it; each call is claimed, so paid once."""
+"""Queries that the teacher writes, where a spec allows it. An idempotency record guards each call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from distillery.aws.bedrock.converse import Converse
-from distillery.aws.idempotent_calls import PaidCalls, claims_of, require_time
+from distillery.aws.idempotent_calls import IdempotentCalls, idempotency_config, require_time
 from distillery.generation.planner import parse_invented, to_invent
 from distillery.task.channels import text_digest
 from distillery.task.prompts import invention_prompt
@@ -23,46 +23,51 @@ if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
 
 PER_CALL = 20
-"""Queries asked for in one call."""
+"""Number of queries that one call requests."""
 SURPLUS = 1.25
-"""So many more are asked for than needed: some are repeated, too long, or near-duplicates."""
+"""Factor by which more queries are requested than needed: some are repeated, too long, or near-duplicates."""
 LONGEST = 2_000
-"""Tokens of an answer."""
+"""Limit of an answer, in tokens."""
 logger = Logger(child=True)
 
 
 @dataclass
-class Invented:
-    """The teacher's queries by channel, unchecked, and what they cost in USD."""
+class TeacherQueries:
+    """The queries that the teacher wrote, by channel and unchecked, and their cost in USD."""
 
     queries: dict[str, list[str]] = field(default_factory=dict)
     usd: float = 0.0
 
 
-class Inventor:
-    """Asks the teacher, within one invocation."""
+class TeacherQueryWriter:
+    """Lets the teacher write queries, within one invocation of a function."""
 
-    def __init__(self, paid: PaidCalls, context: LambdaContext, converse: Converse | None = None) -> None:
-        self._paid, self._context = paid, context
-        self._claims = claims_of(context)
+    def __init__(
+        self, calls: IdempotentCalls, context: LambdaContext, converse: Converse | None = None
+    ) -> None:
+        self._calls, self._context = calls, context
+        self._config = idempotency_config(context)
         self._converse = converse or Converse()
 
-    def invent(
+    def write(
         self, generation_id: str, spec: Spec, channel_config: ChannelConfig, teacher: str, price: Price
-    ) -> Invented:
-        """Ask until there are enough for each channel, or the money is used up; raises what Converse raises."""
-        found = Invented()
+    ) -> TeacherQueries:
+        """Call the teacher until each channel has enough queries or the cost cap is reached.
+
+        Raises what Converse raises.
+        """
+        written = TeacherQueries()
         for channel, count in to_invent(spec).items():
             system = invention_prompt(channel_config, channel, PER_CALL)
             for part in range(1, math.ceil(count * SURPLUS / PER_CALL) + 1):
-                if found.usd >= spec.max_cost_usd:
-                    logger.warning("the money is used up by inventing", generation_id=generation_id)
-                    return found
-                claim = {"generation": generation_id, "system": text_digest(system), "part": part}
-                reply = self._paid.once(claim, partial(self._ask, teacher, system, part), self._claims)
-                found.queries.setdefault(channel, []).extend(parse_invented(reply["text"]))
-                found.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
-        return found
+                if written.usd >= spec.max_cost_usd:
+                    logger.warning("cost cap reached by teacher-written queries", generation_id=generation_id)
+                    return written
+                key = {"generation": generation_id, "system": text_digest(system), "part": part}
+                reply = self._calls.once(key, partial(self._ask, teacher, system, part), self._config)
+                written.queries.setdefault(channel, []).extend(parse_invented(reply["text"]))
+                written.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
+        return written
 
     def _ask(self, teacher: str, system: str, part: int) -> dict[str, Any]:
         require_time(self._context)

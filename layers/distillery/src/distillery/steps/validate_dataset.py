@@ -1,4 +1,4 @@
-"""An object in `datasets/`: claim the run, check every line, split off the holdout."""
+"""An object in `datasets/`: create the run, check every line, split off the holdout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.aws import clients
 from distillery.aws.bucket import Bucket, run_key
-from distillery.aws.run_store import Claims, Holdouts
+from distillery.aws.content_owners import ContentOwners
+from distillery.aws.holdout_store import Holdouts
 from distillery.aws.stack_config import pin_channel_config
 from distillery.dataset import validation
 from distillery.dataset.validation import DatasetReport, Rules
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from distillery.settings import ValidateSettings
-    from distillery.steps.run_steps import Pipeline
+    from distillery.steps.run_steps import RunSteps
     from distillery.task.channels import ChannelConfig
 
 STEP = "validate_dataset"
@@ -29,53 +30,53 @@ STEP = "validate_dataset"
 def validate_dataset(
     source: Source,
     settings: ValidateSettings,
-    pipeline: Pipeline,
+    steps: RunSteps,
     *,
-    claims: Claims | None = None,
+    owners: ContentOwners | None = None,
     holdouts: Holdouts | None = None,
 ) -> Run:
-    """Validate one version of one object and return its run as it is afterwards.
+    """Validate one version of one object. Returns its run as it is afterwards.
 
-    Everything written has a name that follows from the run, so doing it twice writes the same again.
+    The keys of all objects are derived from the run, so a second execution writes the same objects.
     """
     name = run_id(source.bucket, source.key, source.version)
-    known = pipeline.run_store.find(name)
+    known = steps.run_store.find(name)
     if known is None or known.state is State.RECEIVED:
-        pipeline.watch(name, Stage.VALIDATION)
-    run = pipeline.run_store.receive(name, source)
+        steps.watch(name, Stage.VALIDATION)
+    run = steps.run_store.receive(name, source)
     if run.state is State.RECEIVED:
-        with pipeline.failing(name, STEP):
-            _settle(
+        with steps.fail_on_error(name, STEP):
+            _validate(
                 run,
                 settings,
-                pipeline,
-                claims or Claims(settings.claims_table),
+                steps,
+                owners or ContentOwners(settings.claims_table),
                 holdouts or Holdouts(settings.claims_table),
             )
-        run = pipeline.run_store.get(name)
+        run = steps.run_store.get(name)
     if run.state in {State.VALIDATED, State.REJECTED, State.DUPLICATE} and run.announced is not run.state:
-        pipeline.announce(run)
-    return pipeline.run_store.get(name)
+        steps.announce(run)
+    return steps.run_store.get(name)
 
 
-def _settle(
-    run: Run, settings: ValidateSettings, pipeline: Pipeline, claims: Claims, holdouts: Holdouts
+def _validate(
+    run: Run, settings: ValidateSettings, steps: RunSteps, owners: ContentOwners, holdouts: Holdouts
 ) -> None:
-    """Check the object and move its run; what is held out is remembered before anybody can train on it."""
+    """Check the object and move its run. The held-out queries are stored before any run can train on them."""
     bucket = Bucket(settings.data_bucket)
     channel_config = pin_channel_config(bucket, run.run_id)
     before, held = holdouts.read(run.dataset), set[bytes]()
     report = _check(run, settings, bucket, channel_config, before, held)
     lineage = _lineage(report, channel_config)
     if not report.valid:
-        pipeline.run_store.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
+        steps.run_store.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
         return
-    holder = _holder(f"fingerprint/{report.fingerprint}", run.run_id, pipeline, claims)
-    if holder != run.run_id:
-        pipeline.run_store.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=holder, **lineage)
+    owner = _owner(f"fingerprint/{report.fingerprint}", run.run_id, steps, owners)
+    if owner != run.run_id:
+        steps.run_store.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=owner, **lineage)
         return
     holdouts.add(run.dataset, held, known=before)
-    pipeline.run_store.move(run.run_id, State.VALIDATED, step=STEP, **lineage)
+    steps.run_store.move(run.run_id, State.VALIDATED, step=STEP, **lineage)
 
 
 def _check(
@@ -86,7 +87,7 @@ def _check(
     before: Collection[bytes],
     held: set[bytes],
 ) -> DatasetReport:
-    """Check the object and write what the run needs of it; `held` is given the queries held out."""
+    """Check the object and write the files of the run. Adds the keys of the held-out queries to `held`."""
     rules = Rules(
         holdout_share=settings.holdout_share,
         holdout_min=settings.holdout_min,
@@ -129,7 +130,7 @@ def _check(
 
 
 def _lineage(report: DatasetReport, channel_config: ChannelConfig) -> dict[str, Any]:
-    """What the run table keeps of a report."""
+    """Return the parts of a report that the run table keeps."""
     counts = ("lines", "accepted", "fixed", "labelled", "distinct", "errors", "warnings", "train", "holdout")
     return {
         "counts": {name: getattr(report, name) for name in counts},
@@ -142,12 +143,12 @@ def _lineage(report: DatasetReport, channel_config: ChannelConfig) -> dict[str, 
     }
 
 
-def _holder(claim: str, run_id: str, pipeline: Pipeline, claims: Claims) -> str:
-    """The run that this content belongs to: the first that holds it and was neither failed nor rejected."""
-    holder = claims.claim(claim, run_id)
-    if holder == run_id:
-        return holder
-    first = pipeline.run_store.find(holder)
+def _owner(content: str, run_id: str, steps: RunSteps, owners: ContentOwners) -> str:
+    """Return the run that owns the content: the first one that has it and is neither FAILED nor REJECTED."""
+    owner = owners.acquire(content, run_id)
+    if owner == run_id:
+        return owner
+    first = steps.run_store.find(owner)
     if first is None or first.state in {State.FAILED, State.REJECTED}:
-        return claims.claim(claim, run_id, instead_of=holder)
-    return holder
+        return owners.acquire(content, run_id, instead_of=owner)
+    return owner

@@ -1,4 +1,4 @@
 """Bedrock: models, customization jobs, deployments, evaluation jobs, Converse.
 
-Everything that is created has a name derived from the run, so that creating it again finds what is there.
+Every resource has a name derived from the run, so a repeated request finds the resource that exists.
 """

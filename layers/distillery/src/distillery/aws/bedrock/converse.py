@@ -1,4 +1,4 @@
-"""Converse: one query in, a model's text out."""
+"""Converse: sends a query to a model and returns the text of its answer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_runtime.type_defs import ConverseResponseTypeDef
 
 LONGEST_ANSWER = 300
-"""Tokens; weights with one or two sentences of reasoning take about a hundred."""
+"""In tokens. Weights with one or two sentences of reasoning take about 100."""
 NOT_RETRIED_BY_SDK = frozenset({"ModelTimeoutException", "ModelErrorException"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's answer: its text, tokens, and the milliseconds Bedrock says it took."""
+    """A model's answer: its text, its tokens, and the latency in milliseconds that Bedrock reports."""
 
     text: str
     input_tokens: int
@@ -29,26 +29,29 @@ class Reply:
 
 
 class Converse:
-    """Calls models, foundation and custom ones alike."""
+    """Calls foundation models and custom models."""
 
     def __init__(self, client: BedrockRuntimeClient | None = None) -> None:
         self._client: BedrockRuntimeClient = client or clients.client("bedrock-runtime")
 
     def ask(self, model_id: str, system: str, query: str, longest: int = LONGEST_ANSWER) -> Reply:
-        """Ask a model for at most so many tokens; raises Transient, Missing, AccessDenied or Permanent."""
-        with clients.explained(f"ask {model_id}"):
+        """Send a query to a model; `longest` limits the answer, in tokens.
+
+        Raises Transient, Missing, AccessDenied or Permanent.
+        """
+        with clients.explained(f"call {model_id}"):
             try:
-                answer = self._call(model_id, system, query, longest)
+                response = self._call(model_id, system, query, longest)
             except ClientError as error:
                 if clients.error_code(error) not in NOT_RETRIED_BY_SDK:
                     raise
-                answer = self._call(model_id, system, query, longest)
-        content = answer["output"].get("message", {}).get("content", [])
+                response = self._call(model_id, system, query, longest)
+        content = response["output"].get("message", {}).get("content", [])
         return Reply(
             text="".join(block.get("text", "") for block in content),
-            input_tokens=answer["usage"]["inputTokens"],
-            output_tokens=answer["usage"]["outputTokens"],
-            latency_ms=float(answer["metrics"]["latencyMs"]),
+            input_tokens=response["usage"]["inputTokens"],
+            output_tokens=response["usage"]["outputTokens"],
+            latency_ms=float(response["metrics"]["latencyMs"]),
         )
 
     def _call(self, model_id: str, system: str, query: str, longest: int) -> ConverseResponseTypeDef:

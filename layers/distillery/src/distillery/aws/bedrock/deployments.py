@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment as Bedrock tells of it: `Creating`, `Active` or `Failed`."""
+    """A deployment as Bedrock reports it; the status is `Creating`, `Active` or `Failed`."""
 
     arn: str
     name: str
@@ -30,12 +30,12 @@ class Deployments:
         self._client: BedrockClient = client or clients.client("bedrock")
 
     def model_status(self, model_arn: str) -> str:
-        """`Creating`, `Active` or `Failed`; only an active model can be deployed."""
+        """Return `Creating`, `Active` or `Failed`. Only an active model can be deployed."""
         with clients.explained("find the custom model"):
             return str(self._client.get_custom_model(modelIdentifier=model_arn).get("modelStatus", "Active"))
 
     def start(self, name: str, model_arn: str) -> Deployment:
-        """Deploy a model under a name, or find the deployment that carries it already."""
+        """Deploy a model under a name, or return the deployment that has the name."""
         with clients.explained("deploy the model"):
             try:
                 self._client.create_custom_model_deployment(
@@ -45,7 +45,8 @@ class Deployments:
                     tags=[{"key": "distillery:run", "value": name}],
                 )
             except ClientError as failure:
-                # No conflict error is documented, so a deployment of that name decides what it was.
+                # Bedrock documents no conflict error, so the existing deployment shows whether the name was
+                # in use.
                 existing = self.find(name)
                 if existing is None:
                     raise
@@ -54,7 +55,7 @@ class Deployments:
         return self.get(name)
 
     def get(self, identifier: str) -> Deployment:
-        """A deployment by name or ARN; raises Missing."""
+        """Return a deployment by name or ARN. Raises Missing."""
         with clients.explained(f"find the deployment {identifier}"):
             details = self._client.get_custom_model_deployment(customModelDeploymentIdentifier=identifier)
         return Deployment(
@@ -65,26 +66,26 @@ class Deployments:
         )
 
     def find(self, identifier: str) -> Deployment | None:
-        """A deployment by name or ARN, or None."""
+        """Return a deployment by name or ARN, or None."""
         try:
             return self.get(identifier)
         except clients.Missing:
             return None
 
     def count(self) -> int:
-        """How many deployments the account has, whatever their state."""
+        """Count the account's deployments in any status."""
         with clients.explained("list the deployments"):
             pages = self._client.get_paginator("list_custom_model_deployments").paginate()
             return sum(len(page.get("modelDeploymentSummaries", [])) for page in pages)
 
     def count_models(self) -> int:
-        """How many custom models the account has."""
+        """Count the account's custom models."""
         with clients.explained("list the custom models"):
             pages = self._client.get_paginator("list_custom_models").paginate(isOwned=True)
             return sum(len(page.get("modelSummaries", [])) for page in pages)
 
     def delete(self, identifier: str) -> None:
-        """Delete a deployment; one that is gone is left alone."""
+        """Delete a deployment. Does nothing when it does not exist."""
         try:
             with clients.explained(f"delete the deployment {identifier}"):
                 self._client.delete_custom_model_deployment(customModelDeploymentIdentifier=identifier)

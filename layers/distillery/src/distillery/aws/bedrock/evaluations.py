@@ -1,7 +1,7 @@
-"""Evaluation jobs: a model as judge of answers that were given before (bring your own responses).
+"""Evaluation jobs: a judge model grades answers that were collected before ("bring your own responses").
 
-Evaluation jobs cannot call a custom-model deployment, so the answers are collected by Converse and the
-job is handed them; that also makes latency and tokens belong to the very answers that are judged.
+An evaluation job cannot call a custom-model deployment, so Converse collects the answers and the job reads
+them. Latency and tokens therefore belong to the answers that are judged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GRADES = (
 
 @dataclass(frozen=True, slots=True)
 class EvaluationJob:
-    """An evaluation job as Bedrock tells of it."""
+    """An evaluation job as Bedrock reports it."""
 
     arn: str
     name: str
@@ -43,7 +43,7 @@ class EvaluationJob:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a judge job is asked to do; `name` names the job and is the request's token."""
+    """The request for an evaluation job. `name` is the job's name and the request's idempotency token."""
 
     name: str
     candidate: str
@@ -60,21 +60,21 @@ class EvaluationJobs:
     def __init__(self, client: BedrockClient | None = None) -> None:
         self._client: BedrockClient = client or clients.client("bedrock")
 
-    def start(self, wanted: Judgement) -> str:
-        """Start a judge job, or find the one that carries its name already; returns its ARN."""
-        with clients.explained(f"start the evaluation job {wanted.name}"):
+    def start(self, request: Judgement) -> str:
+        """Start an evaluation job, or find the one that has the name. Returns its ARN."""
+        with clients.explained(f"start the evaluation job {request.name}"):
             try:
-                return self._client.create_evaluation_job(**_request(wanted))["jobArn"]
+                return self._client.create_evaluation_job(**_parameters(request))["jobArn"]
             except ClientError as error:
                 if (
                     NAME_IN_USE not in clients.error_message(error)
                     and clients.error_code(error) != "ConflictException"
                 ):
                     raise
-                return self._arn_of(wanted.name)
+                return self._arn_of(request.name)
 
     def get(self, arn: str) -> EvaluationJob:
-        """A job by its ARN; raises Missing."""
+        """Return a job by its ARN. Raises Missing."""
         with clients.explained(f"find the evaluation job {arn}"):
             details = self._client.get_evaluation_job(jobIdentifier=arn)
         return EvaluationJob(
@@ -85,7 +85,7 @@ class EvaluationJobs:
         )
 
     def stop(self, arn: str) -> None:
-        """Stop a job that is still running; one that has ended or is gone is left alone."""
+        """Stop a running job. Does nothing when it has ended or does not exist."""
         try:
             if self.get(arn).status == "InProgress":
                 with clients.explained(f"stop the evaluation job {arn}"):
@@ -99,25 +99,26 @@ class EvaluationJobs:
             for summary in page.get("jobSummaries", []):
                 if summary["jobName"] == name:
                     return summary["jobArn"]
-        raise clients.Missing(f"The evaluation job {name} is said to exist but is not listed.")
+        raise clients.Missing(f"The evaluation job {name} exists according to Bedrock but is not listed.")
 
 
-def _request(wanted: Judgement) -> dict[str, Any]:
-    evaluator = {"bedrockEvaluatorModels": [{"modelIdentifier": wanted.judge}]}
+def _parameters(request: Judgement) -> dict[str, Any]:
+    evaluator = {"bedrockEvaluatorModels": [{"modelIdentifier": request.judge}]}
     scale = [{"definition": text, "value": {"floatValue": grade}} for grade, text in GRADES]
-    metric = {"name": METRIC, "instructions": wanted.instructions, "ratingScale": scale}
+    metric = {"name": METRIC, "instructions": request.instructions, "ratingScale": scale}
     return {
-        "jobName": wanted.name,
-        "clientRequestToken": wanted.name,
+        "jobName": request.name,
+        "clientRequestToken": request.name,
         "applicationType": "ModelEvaluation",
-        "roleArn": wanted.role_arn,
+        "roleArn": request.role_arn,
         "evaluationConfig": {
             "automated": {
                 "datasetMetricConfigs": [
                     {
-                        # Works although the enumeration of the service model does not list it.
+                        # Bedrock accepts "General" although the enumeration in the service model does not
+                        # list it.
                         "taskType": "General",
-                        "dataset": {"name": "holdout", "datasetLocation": {"s3Uri": wanted.dataset_uri}},
+                        "dataset": {"name": "holdout", "datasetLocation": {"s3Uri": request.dataset_uri}},
                         "metricNames": [METRIC],
                     }
                 ],
@@ -129,7 +130,7 @@ def _request(wanted: Judgement) -> dict[str, Any]:
             }
         },
         "inferenceConfig": {
-            "models": [{"precomputedInferenceSource": {"inferenceSourceIdentifier": wanted.candidate}}]
+            "models": [{"precomputedInferenceSource": {"inferenceSourceIdentifier": request.candidate}}]
         },
-        "outputDataConfig": {"s3Uri": wanted.output_uri},
+        "outputDataConfig": {"s3Uri": request.output_uri},
     }

@@ -1,4 +1,4 @@
-"""Model customization jobs: started once, asked for by name or ARN, stopped."""
+"""Model customization jobs: start, find by name or ARN, stop."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
 LONGEST_RESPONSE = 1_000
-"""Tokens a teacher may answer with; the service states no bounds, AWS's samples use 1,000."""
+"""Limit of the teacher's answer in tokens. Bedrock documents no bounds; the samples of AWS use 1,000."""
 NAME_IN_USE = "currently in use"
-"""Reported under ValidationException as well as ConflictException, so the sentence decides."""
+"""Part of the error message. Bedrock sends it with ValidationException as well as ConflictException."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A customization job as Bedrock tells of it."""
+    """A customization job as Bedrock reports it."""
 
     arn: str
     name: str
@@ -35,7 +35,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """What a distillation job is asked to do; `name` names job and model and is the request's token."""
+    """The request for a distillation job. `name` names job and model and is the idempotency token."""
 
     name: str
     teacher: str
@@ -51,37 +51,37 @@ class CustomizationJobs:
     def __init__(self, client: BedrockClient | None = None) -> None:
         self._client: BedrockClient = client or clients.client("bedrock")
 
-    def start(self, wanted: Distillation) -> Job:
-        """Start the distillation, or find the one that carries its name already."""
+    def start(self, request: Distillation) -> Job:
+        """Start a distillation job, or return the one that has the name."""
         with clients.explained("start the distillation"):
             try:
                 self._client.create_model_customization_job(
-                    jobName=wanted.name,
-                    customModelName=wanted.name,
-                    roleArn=wanted.role_arn,
-                    clientRequestToken=wanted.name,
-                    baseModelIdentifier=wanted.student,
+                    jobName=request.name,
+                    customModelName=request.name,
+                    roleArn=request.role_arn,
+                    clientRequestToken=request.name,
+                    baseModelIdentifier=request.student,
                     customizationType="DISTILLATION",
-                    trainingDataConfig={"s3Uri": wanted.training_uri},
-                    outputDataConfig={"s3Uri": wanted.output_uri},
+                    trainingDataConfig={"s3Uri": request.training_uri},
+                    outputDataConfig={"s3Uri": request.output_uri},
                     customizationConfig={
                         "distillationConfig": {
                             "teacherModelConfig": {
-                                "teacherModelIdentifier": wanted.teacher,
+                                "teacherModelIdentifier": request.teacher,
                                 "maxResponseLengthForInference": LONGEST_RESPONSE,
                             }
                         }
                     },
-                    jobTags=[{"key": "distillery:run", "value": wanted.name}],
+                    jobTags=[{"key": "distillery:run", "value": request.name}],
                 )
             except ClientError as error:
                 if NAME_IN_USE not in clients.error_message(error):
                     raise
-        # Which ARN a repeated token answers with is documented nowhere, so the name is asked for.
-        return self.get(wanted.name)
+        # AWS does not document which ARN a repeated token returns, so the job is read by its name.
+        return self.get(request.name)
 
     def get(self, identifier: str) -> Job:
-        """A job by name or ARN; raises Missing."""
+        """Return a job by name or ARN. Raises Missing."""
         with clients.explained(f"find the customization job {identifier}"):
             details = self._client.get_model_customization_job(jobIdentifier=identifier)
         return Job(
@@ -93,14 +93,14 @@ class CustomizationJobs:
         )
 
     def find(self, identifier: str) -> Job | None:
-        """A job by name or ARN, or None."""
+        """Return a job by name or ARN, or None."""
         try:
             return self.get(identifier)
         except clients.Missing:
             return None
 
     def count_running(self) -> int:
-        """How many of the account's jobs are in progress."""
+        """Count the account's jobs in progress."""
         with clients.explained("list the customization jobs"):
             pages = self._client.get_paginator("list_model_customization_jobs").paginate(
                 statusEquals="InProgress"
@@ -108,7 +108,7 @@ class CustomizationJobs:
             return sum(len(page.get("modelCustomizationJobSummaries", [])) for page in pages)
 
     def stop(self, identifier: str) -> None:
-        """Stop a job that is still running; one that has ended or never was is left alone."""
+        """Stop a running job. Does nothing when it has ended or does not exist."""
         job = self.find(identifier)
         if job is not None and job.status == "InProgress":
             with clients.explained(f"stop the customization job {identifier}"):

@@ -1,4 +1,4 @@
-"""Foundation models: do they exist, and for how long."""
+"""Foundation models: whether they exist, and their lifecycle."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
 
 GEOGRAPHIES = ("us.", "eu.", "apac.", "global.")
-"""Prefixes that make an inference profile of a model id."""
+"""Prefixes that turn a model id into the id of an inference profile."""
 
 
 def foundation_model_id(model_id: str) -> str:
-    """The foundation model behind an inference profile's id, e.g. `us.amazon.nova-pro-v1:0`."""
+    """Return the foundation model of an inference profile, such as `us.amazon.nova-pro-v1:0`."""
     prefix = next((prefix for prefix in GEOGRAPHIES if model_id.startswith(prefix)), "")
     return model_id.removeprefix(prefix)
 
 
 def on_demand_id(model_id: str) -> str:
-    """The id a base model is called by: customization ids add a context length (`...-v1:0:128k`)."""
+    """Return the id for on-demand calls. Customization ids add a context length (`...-v1:0:128k`)."""
     parts = model_id.split(":")
     return ":".join(parts[:2])
 
 
 class FoundationModels:
-    """The models of this account and region."""
+    """The foundation models of this account and region."""
 
     def __init__(self, client: BedrockClient | None = None) -> None:
         self._client: BedrockClient = client or clients.client("bedrock")
 
     def get(self, model_id: str) -> FoundationModel:
-        """Ask for a model; raises Missing when it does not exist here."""
+        """Return a model. Raises Missing when it does not exist in this region."""
         try:
             with clients.explained(f"find the model {model_id}"):
                 details = self._client.get_foundation_model(modelIdentifier=foundation_model_id(model_id))[

@@ -1,7 +1,8 @@
-"""A generation's surroundings in memory, with a teacher that does as it is told."""
+"""Runs the steps of a generation in tests, with a teacher that a test can script."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -10,35 +11,39 @@ import boto3
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
 
 from distillery.aws.bedrock.converse import Converse, Reply
-from distillery.aws.idempotent_calls import PaidCalls
+from distillery.aws.idempotent_calls import IdempotentCalls
 from distillery.aws.queues import Queue
 from distillery.errors import Transient
 from distillery.generation.spec import parse_spec
-from distillery.generation.states import Generation, generation_id, spec_key
+from distillery.generation.states import Generation, generation_id, generation_key, spec_key
 from distillery.runs.events import GenerationWatch
 from distillery.runs.states import Source, now
 from distillery.settings import LabelSettings, PlanSettings
 from distillery.steps.assemble_dataset import assemble_dataset
-from distillery.steps.generation_steps import Generating
-from distillery.steps.label_queries import Labeller
+from distillery.steps.generation_steps import GenerationSteps
+from distillery.steps.label_queries import QueryLabeller
 from distillery.steps.plan_dataset import plan_dataset
-from distillery.steps.teacher_queries import Inventor
+from distillery.steps.teacher_queries import TeacherQueryWriter
 from distillery.steps.watch_generation import watch_generation
 from distillery.task.channels import default_channel_config
 from local.models.answers import Teacher
-from tests.unit.steps.test_route_queries import Context
+from tests.specs import spec_text
+from tests.unit.fakes import FakeContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.unit.fakes import Surroundings
+    from tests.unit.fakes import CloudResources
 
 CHANNEL_CONFIG = default_channel_config()
 MODEL = "amazon.nova-pro-v1:0"
+SMALL = spec_text(records=100, oversample=0.1)
+PLANNED = 110
+"""Queries planned for SMALL."""
 
 
 class FakeTeacher(Converse):
-    """The local teacher. `script` may answer or raise instead, given the query and how often it was asked."""
+    """The local teacher. `script` gets a query and its number of calls; it may return an answer or error."""
 
     def __init__(self) -> None:
         self._teacher = Teacher(CHANNEL_CONFIG)
@@ -60,13 +65,13 @@ class FakeTeacher(Converse):
         return Reply(scripted or answer.text, answer.input_tokens, answer.output_tokens, 1.0)
 
 
-class Workshop:
-    """Every step of a generation at hand, on the tables and queues of one test."""
+class GenerationFlow:
+    """The steps of a generation, on the tables and queues of one test."""
 
-    def __init__(self, cloud: Surroundings, teacher: FakeTeacher | None = None) -> None:
+    def __init__(self, cloud: CloudResources, teacher: FakeTeacher | None = None) -> None:
         self.cloud, self.teacher = cloud, teacher or FakeTeacher()
         self.settings = PlanSettings.load(cloud.environment)
-        self.generating = Generating.of(self.settings)
+        self.steps = GenerationSteps.from_settings(self.settings)
         self.dead_letters = Queue(self.settings.dead_letter_queue_url)
 
     def drop(self, text: str, dataset: str = "small") -> Source:
@@ -77,25 +82,25 @@ class Workshop:
 
     def plan(self, source: Source) -> Generation:
         """Deliver the event about a dropped spec."""
-        paid = PaidCalls("invent", self.settings.idempotency_table)
-        inventor = Inventor(paid, Context(), self.teacher)  # type: ignore[arg-type]
-        return plan_dataset(source, MODEL, self.generating, inventor)
+        calls = IdempotentCalls("invent", self.settings.idempotency_table)
+        query_writer = TeacherQueryWriter(calls, FakeContext(), self.teacher)  # type: ignore[arg-type]
+        return plan_dataset(source, MODEL, self.steps, query_writer)
 
-    def begun(self, text: str, dataset: str = "small") -> str:
-        """Drop a spec and plan it; returns the generation's id."""
+    def drop_and_plan(self, text: str, dataset: str = "small") -> str:
+        """Drop a spec and plan it. Returns the generation's id."""
         return self.plan(self.drop(text, dataset)).generation_id
 
     def name(self, text: str, dataset: str = "small") -> str:
         return generation_id(dataset, parse_spec(text), CHANNEL_CONFIG, MODEL)
 
     def generation(self, name: str) -> Generation:
-        return self.generating.generations.get(name)
+        return self.steps.generations.get(name)
 
-    def labeller(self) -> Labeller:
-        return Labeller(LabelSettings.load(self.cloud.environment), converse=self.teacher)
+    def labeller(self) -> QueryLabeller:
+        return QueryLabeller(LabelSettings.load(self.cloud.environment), converse=self.teacher)
 
-    def received(self, most: int = 1_000) -> list[dict[str, Any]]:
-        """Messages of the label queue, as Lambda is given them."""
+    def receive(self, most: int = 1_000) -> list[dict[str, Any]]:
+        """Receive messages of the label queue, in the form that Lambda passes on."""
         client, url = boto3.client("sqs"), self.settings.label_queue_url
         found: list[dict[str, Any]] = []
         while len(found) < most:
@@ -120,41 +125,49 @@ class Workshop:
             ]
         return found
 
-    def label(self, records: list[dict[str, Any]] | None = None, context: Context | None = None) -> list[str]:
-        """Deliver messages (all that are queued); returns the bodies of those that must come back."""
+    def label(
+        self, records: list[dict[str, Any]] | None = None, context: FakeContext | None = None
+    ) -> list[str]:
+        """Deliver messages, by default all queued ones. Returns the bodies of those that must be retried."""
         labeller, event = (
             self.labeller(),
-            SQSEvent({"Records": self.received() if records is None else records}),
+            SQSEvent({"Records": self.receive() if records is None else records}),
         )
-        batch = labeller.label(event.records, context or Context())  # type: ignore[arg-type]
-        back = []
+        batch = labeller.label(event.records, context or FakeContext())  # type: ignore[arg-type]
+        retried = []
         for record in event.records:
             try:
                 labeller.settle(record, batch)
             except Transient:
-                back.append(record.body)
+                retried.append(record.body)
                 continue
             boto3.client("sqs").delete_message(
                 QueueUrl=self.settings.label_queue_url, ReceiptHandle=record.receipt_handle
             )
-        return back
+        return retried
 
-    def watch(self, name: str) -> bool:
-        """Let the watch look once."""
+    def poll(self, name: str) -> bool:
+        """Let the poller poll once."""
         message = GenerationWatch(generation_id=name, deadline=now())
-        return watch_generation(message, self.generating, self.dead_letters)
+        return watch_generation(message, self.steps, self.dead_letters)
 
     def assemble(self, name: str) -> Generation:
-        return assemble_dataset(name, self.generating)
+        return assemble_dataset(name, self.steps)
 
     def datasets(self) -> list[str]:
-        """Every version of every dataset that was written."""
+        """The key of every version of every dataset."""
         answer = boto3.client("s3").list_object_versions(Bucket="data", Prefix="datasets/")
         return [version["Key"] for version in answer.get("Versions", [])]
 
-    def letters(self) -> list[str]:
-        """Why messages were buried."""
+    def dead_letter_reasons(self) -> list[str]:
+        """The reasons of the messages in the dead-letter queue."""
         return [
             message["MessageAttributes"]["reason"]["StringValue"]
-            for message in self.cloud.received("DEAD_LETTER_QUEUE_URL")
+            for message in self.cloud.messages("DEAD_LETTER_QUEUE_URL")
         ]
+
+
+def summary(name: str) -> Any:
+    """The summary.json of a generation."""
+    response = boto3.client("s3").get_object(Bucket="data", Key=generation_key(name, "summary.json"))
+    return json.loads(response["Body"].read())

@@ -1,0 +1,48 @@
+"""Which run owns a dataset's content (DynamoDB, claims table)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from distillery.aws import clients
+from distillery.aws.tables import condition_failed
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class ContentOwners:
+    """The owners of contents, by fingerprint. Each content has one owner, so it is distilled once."""
+
+    def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
+        self._table = table
+        self._client: DynamoDBClient = client or clients.client("dynamodb")
+
+    def acquire(self, content: str, run_id: str, *, instead_of: str | None = None) -> str:
+        """Make the run the owner of the content unless another run is. Returns the owner.
+
+        With `instead_of`, ownership also passes from that run, if it is still the owner.
+        """
+        condition = "attribute_not_exists(claim) OR holder = :me"
+        values = {":me": {"S": run_id}}
+        if instead_of is not None:
+            condition += " OR holder = :previous"
+            values[":previous"] = {"S": instead_of}
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={"claim": {"S": content}, "holder": {"S": run_id}},
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+            )
+        except ClientError as error:
+            if not condition_failed(error):
+                with clients.explained("write the owner of the dataset's content"):
+                    raise
+            response = self._client.get_item(
+                TableName=self._table, Key={"claim": {"S": content}}, ConsistentRead=True
+            )
+            return str(response["Item"]["holder"]["S"])
+        return run_id

@@ -1,0 +1,138 @@
+"""Labelling: calls to the teacher, stored labels, retried messages and dead letters."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from distillery.aws.clients import AccessDenied
+from distillery.errors import Permanent, Transient
+from distillery.generation.states import GenerationState
+from tests.unit.fakes import FakeContext
+from tests.unit.steps.generation_flow import PLANNED, SMALL, GenerationFlow, summary
+
+
+def test_a_message_delivered_twice_costs_each_call_once(flow: GenerationFlow) -> None:
+    name = flow.drop_and_plan(SMALL)
+    records = flow.receive()
+    flow.label(records)
+    spent = flow.generation(name).spent
+    assert flow.label(records) == []
+    assert flow.teacher.calls == PLANNED
+    assert flow.generation(name).spent == spent
+
+
+def test_two_deliveries_at_the_same_time_cost_each_call_once(flow: GenerationFlow) -> None:
+    flow.drop_and_plan(SMALL)
+    records = flow.receive(2)
+    gate = threading.Barrier(2, timeout=10)
+
+    def deliver(_: int) -> list[str]:
+        gate.wait()
+        return flow.label(records)
+
+    with ThreadPoolExecutor(2) as pool:
+        back = [body for bodies in pool.map(deliver, range(2)) for body in bodies]
+    assert flow.teacher.calls == 20
+    assert flow.label([record for record in records if record["body"] in back]) == []
+    assert flow.teacher.calls == 20
+
+
+def test_throttling_retries_one_message_and_no_other_call(flow: GenerationFlow) -> None:
+    name = flow.drop_and_plan(SMALL)
+    throttled = flow.steps.plan(name)[4].query
+    flow.teacher.script = lambda q, n: Transient("Too many.") if q == throttled and n == 1 else None
+    back = flow.label()
+    assert len(back) == 1
+    assert throttled in [queued["query"] for queued in json.loads(back[0])["queries"]]
+    assert flow.steps.labels.count(name) == PLANNED - 1
+    flow.steps.queue_missing(name, flow.steps.plan(name))
+    assert flow.label() == []
+    assert {count for query, count in flow.teacher.asked.items() if query != throttled} == {1}
+
+
+def test_an_unreadable_answer_is_requested_once_more_then_stored_with_its_reason(
+    flow: GenerationFlow,
+) -> None:
+    name = flow.drop_and_plan(SMALL)
+    plan = flow.steps.plan(name)
+    once, always = plan[0].query, plan[1].query
+    flow.teacher.script = lambda q, n: "I'd rather not" if q == always or (q == once and n == 1) else None
+    flow.label()
+    labels = {label.query: label for label in flow.steps.labels.all(name)}
+    assert labels[once].weights
+    assert labels[always].weights is None
+    assert "holds no weights" in labels[always].reason
+    assert flow.teacher.asked[once] == flow.teacher.asked[always] == 2
+    made = flow.assemble(name)
+    assert made.state is GenerationState.ASSEMBLED
+    assert made.counts["unlabelled"] == 1
+    assert summary(name)["unlabelled"][0]["query"] == always
+
+
+def test_a_refused_query_is_stored_with_its_reason_and_the_others_are_labelled(flow: GenerationFlow) -> None:
+    name = flow.drop_and_plan(SMALL)
+    refused = flow.steps.plan(name)[0].query
+    flow.teacher.script = lambda q, _: Permanent("This content is blocked.") if q == refused else None
+    flow.label()
+    label = next(label for label in flow.steps.labels.all(name) if label.weights is None)
+    assert (label.query, label.reason) == (refused, "This content is blocked.")
+    assert flow.assemble(name).state is GenerationState.ASSEMBLED
+    assert flow.dead_letter_reasons() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("{", "not a message of the label queue"),
+        ('{"generation_id": "x", "queries": []}', "not a message of the label queue"),
+        ('{"generation_id": "x", "queries": [{"number": 1, "query": "a"}]}', "has no generation x"),
+    ],
+)
+def test_a_message_that_can_never_be_handled_goes_to_the_dead_letter_queue(
+    flow: GenerationFlow, body: str, expected: str
+) -> None:
+    flow.steps.label_queue.send([body])
+    assert flow.label() == []
+    assert [expected in reason for reason in flow.dead_letter_reasons()] == [True]
+
+
+def test_a_message_delivered_too_often_goes_to_the_dead_letter_queue_and_its_queries_stay_unlabelled(
+    flow: GenerationFlow,
+) -> None:
+    name = flow.drop_and_plan(SMALL)
+    flow.teacher.script = lambda _, __: Transient("Too many.")
+    records = flow.receive(1)
+    records[0]["attributes"]["ApproximateReceiveCount"] = "15"
+    assert flow.label(records) == []
+    assert flow.dead_letter_reasons() == ["Given up after 15 deliveries. Too many."]
+    flow.teacher.script = lambda _, __: None
+    assert flow.steps.queue_missing(name, flow.steps.plan(name)) == PLANNED
+
+
+def test_no_call_is_started_that_could_exceed_the_time_of_the_function(flow: GenerationFlow) -> None:
+    flow.drop_and_plan(SMALL)
+    assert len(flow.label(context=FakeContext(remaining=60_000))) == PLANNED / 10
+    assert flow.teacher.calls == 0
+
+
+def test_a_teacher_that_cannot_be_called_stops_the_generation_until_it_can(flow: GenerationFlow) -> None:
+    name = flow.drop_and_plan(SMALL)
+    flow.label(flow.receive(4))
+    flow.teacher.script = lambda _, __: AccessDenied("You may not.")
+    assert flow.label(flow.receive(1)) == []
+    assert flow.dead_letter_reasons() == ["You may not."]
+    refused = flow.teacher.calls
+    assert flow.label() == []
+    assert flow.teacher.calls == refused
+    assert flow.assemble(name).state is GenerationState.STOPPED
+    assert flow.generation(name).reasons[0] == "The teacher cannot be called. You may not."
+    flow.teacher.script = lambda _, __: None
+    assert flow.plan(flow.drop(SMALL)).state is GenerationState.LABELLING
+    flow.label()
+    assert flow.assemble(name).state is GenerationState.ASSEMBLED
+    assert len(flow.steps.labels.all(name)) == PLANNED
+    assert flow.teacher.calls == PLANNED + refused - 40

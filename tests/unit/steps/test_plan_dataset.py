@@ -1,0 +1,135 @@
+"""Planning: specs that are rejected, repeated or continued, and queries that the teacher writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from distillery.aws.stack_config import PRICES_KEY
+from distillery.generation.states import GenerationState, generation_key
+from distillery.steps import plan_dataset
+from tests.specs import spec_text
+from tests.unit.steps.generation_flow import MODEL, PLANNED, SMALL, GenerationFlow
+
+
+def test_the_bucket_keeps_spec_channel_config_and_plan(flow: GenerationFlow) -> None:
+    name = flow.drop_and_plan(SMALL)
+    keys = flow.steps.bucket.keys(generation_key(name, ""))
+    assert [key.rsplit("/", 1)[1] for key in keys] == ["channels.yaml", "plan.jsonl", "spec.yaml"]
+    assert len(flow.steps.plan(name)) == PLANNED
+
+
+def test_an_invalid_spec_is_rejected_once_with_a_reason(flow: GenerationFlow) -> None:
+    source = flow.drop("records: 5")
+    for _ in range(2):
+        rejected = flow.plan(source)
+    assert rejected.state is GenerationState.REJECTED
+    assert "records: Input should be greater than or equal to 100" in rejected.reasons[0]
+    assert flow.cloud.published() == {"Generation Failed": 1}
+    assert flow.teacher.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"channels": ["visual", "smell"]}, "the channel configuration has no channel 'smell'"),
+        ({"records": 15_000}, "material is too little"),
+    ],
+)
+def test_a_spec_that_cannot_be_planned_is_rejected_with_a_reason(
+    flow: GenerationFlow, changes: dict[str, Any], expected: str
+) -> None:
+    rejected = flow.plan(flow.drop(spec_text(**changes)))
+    assert rejected.state is GenerationState.REJECTED
+    assert expected in rejected.reasons[0]
+    assert flow.receive() == []
+
+
+def test_a_teacher_without_a_price_fails_the_generation_before_any_call(
+    flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.unit.steps.generation_flow.MODEL", "unknown.model-v1:0")
+    failed = flow.plan(flow.drop(SMALL))
+    assert failed.state is GenerationState.FAILED
+    assert "There is no price for the teacher unknown.model-v1:0" in failed.reasons[0]
+
+
+def test_the_stacks_own_prices_count_against_the_cap(flow: GenerationFlow) -> None:
+    prices = (
+        "as_of: 2027-01-02\ncurrency: USD\nmodels:\n"
+        f"  - {{ids: [{MODEL}], input: 8.0, output: 32.0, source: our bill}}\n"
+    )
+    boto3.client("s3").put_object(Bucket="data", Key=PRICES_KEY, Body=prices.encode())
+    planned = flow.plan(flow.drop(SMALL))
+    assert planned.price is not None
+    assert (planned.price.input, planned.price.output) == (8.0, 32.0)
+
+
+def test_the_same_event_twice_is_one_plan(flow: GenerationFlow) -> None:
+    source = flow.drop(SMALL)
+    first, second = flow.plan(source), flow.plan(source)
+    assert first.generation_id == second.generation_id
+    assert len(flow.receive()) == PLANNED / 10
+    assert flow.cloud.published() == {"Dataset Planned": 1}
+
+
+def test_the_same_spec_again_changes_nothing_when_the_dataset_exists(flow: GenerationFlow) -> None:
+    name = flow.drop_and_plan(SMALL)
+    flow.label()
+    made = flow.assemble(name)
+    flow.cloud.published()
+    again = flow.plan(flow.drop(SMALL))
+    assert again.generation_id == name
+    assert again.state is GenerationState.ASSEMBLED
+    assert again.history == made.history
+    assert flow.receive() == []
+    assert flow.cloud.published() == {}
+    assert len(flow.datasets()) == 1
+
+
+def test_planning_that_was_interrupted_continues_with_the_next_delivery(
+    flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("the function stopped")
+
+    source = flow.drop(SMALL)
+    with monkeypatch.context() as patched:
+        patched.setattr(plan_dataset, "dump_plan", fail)
+        with pytest.raises(RuntimeError):
+            flow.plan(source)
+    assert flow.generation(flow.name(SMALL)).state is GenerationState.PLANNING
+    assert flow.plan(source).state is GenerationState.LABELLING
+    assert len(flow.receive()) == PLANNED / 10
+
+
+def test_the_teacher_writes_the_queries_that_the_spec_allows_and_is_called_once_for_each_part(
+    flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = spec_text(records=100, oversample=0, teacher_queries=0.2)
+
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("the function stopped")
+
+    source = flow.drop(text)
+    with monkeypatch.context() as patched:
+        patched.setattr(plan_dataset, "dump_plan", fail)
+        with pytest.raises(RuntimeError):
+            flow.plan(source)
+    planned = flow.plan(source)
+    assert flow.teacher.calls == 4 == flow.teacher.asked["Part 1 of the list."]
+    assert planned.counts == {"planned": 100, "invented": 20}
+    assert planned.invented_usd > 0
+    assert planned.cost == planned.invented_usd
+    template_groups = [one.template_group for one in flow.steps.plan(planned.generation_id)]
+    assert template_groups.count("teacher") == 20
+
+
+def test_a_redelivered_event_does_not_continue_a_stopped_generation(flow: GenerationFlow) -> None:
+    source = flow.drop(SMALL)
+    name = flow.plan(source).generation_id
+    flow.steps.generations.note(name, halted="It was halted.")
+    flow.assemble(name)
+    assert flow.plan(source).state is GenerationState.STOPPED
