@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.errors import UnreadableRouting
-from distillery.task.answers import Repair, parse_routing
+from distillery.task.answers import parse_routing
+from distillery.task.repairs import Repair
 from distillery.task.weights import dominants, normalise, weight_score
 
 CHANNELS = ("picture", "sound", "speech", "file")

@@ -3,6 +3,7 @@
 DistilleryError
 ├── BadInput           the user must change something; never retried
 │   └── UnreadableRouting   a model's answer holds no weights
+│       └── BlockedAnswer   a filter took the answer; asking again gives the same
 ├── Transient          passes if tried again later (throttling, time-outs, 5xx)
 └── Permanent          trying again cannot help (access denied, a model that is gone); an operator must act
 
@@ -27,6 +28,10 @@ class BadInput(DistilleryError):
 
 class UnreadableRouting(BadInput):
     """A model's answer holds no weights that can be read."""
+
+
+class BlockedAnswer(UnreadableRouting):
+    """A filter took the model's answer. The same query is blocked again."""
 
 
 class Transient(DistilleryError):

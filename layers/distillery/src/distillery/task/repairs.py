@@ -30,7 +30,7 @@ class Repair(StrEnum):
     MISSING_CHANNEL = "missing_channel", True
     RENORMALISED = "renormalised", True
 
-    def __new__(cls, value: str, was_json: bool) -> Repair:
+    def __new__(cls, value: str, was_json: bool = True) -> Repair:
         """A member is its text; the flag is kept beside it."""
         member = str.__new__(cls, value)
         member._value_ = value
