@@ -23,6 +23,7 @@ class Reply:
     input_tokens: int = 10
     output_tokens: int = 5
     latency_ms: float = 100.0
+    stop_reason: str = "end_turn"
 
 
 class Models:
