@@ -98,7 +98,7 @@ def test_message_has_the_amount_and_the_commands(waiting: Run) -> None:
         f"{waiting.approve_by:%F}",
     ):
         assert words in event.message
-    # The rule puts the message between quotes.
+    # The rule puts the message between quotation marks.
     assert '"' not in event.message
 
 
