@@ -1,8 +1,8 @@
 """Near-duplicate search: seconds and peak memory above a bare interpreter for 15,000 queries.
 
-`python -m benchmarks.bench_near_duplicates [--quick]`; every case runs in an interpreter of its own. The ordinary
-queries are made of the sample's vocabulary, the others are meant to be as bad as queries can be. The target
-is for ordinary queries.
+Run `python -m benchmarks.bench_near_duplicates [--quick]`. Every case runs in its own interpreter. The
+ordinary queries are made from the sample's vocabulary, the others are worst cases. The target applies to the
+ordinary queries.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CASES: dict[str, Callable[[random.Random], str]] = {
 
 
 def measure_case(name: str) -> dict[str, Any]:
-    """Search among the queries of one case, in this process."""
+    """Search the queries of one case, in this process."""
     rng = random.Random(11)
     queries = [CASES[name](rng) for _ in range(QUERIES)]
     before = peak_bytes()
@@ -75,7 +75,7 @@ def measure_case(name: str) -> dict[str, Any]:
 
 
 def measure(quick: bool) -> Measured:
-    """Every case; only the ordinary one where it has to be quick."""
+    """Every case. The quick run measures only the ordinary queries."""
     cases: dict[str, Any] = {}
     code = (
         "import json, sys; from benchmarks.bench_near_duplicates import measure_case;"

@@ -1,9 +1,9 @@
 """Validation throughput (MB of 10^6 bytes per second) and its peak memory above a bare interpreter.
 
-`python -m benchmarks.bench_validation [--quick]`; every case runs in an interpreter of its own, so that one
-case's peak is not another's. The input is generated from a fixed seed. Training, holdout, quarantine and
-fixes are written too, as in the deployed function. The search for near-duplicates is left out: its time follows
-from the number of distinct queries and not from bytes, and it has a benchmark of its own.
+Run `python -m benchmarks.bench_validation [--quick]`. Every case runs in its own interpreter, so that the
+peak of one case does not include another's. The input is generated from a fixed seed. Training, holdout,
+quarantine and fixes are written, as in the deployed function. The near-duplicate search is replaced by a
+stub: its time depends on the number of distinct queries, not on bytes, and it has its own benchmark.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OTHER_PROMPT = "Return JSON with the weights of the channels and reasoning for t
 
 
 def _lines(reasoning_words: int, seed: int = 7) -> Iterator[bytes]:
-    """Endless good lines, in the shape of a teacher's labels."""
+    """An endless stream of valid lines that resemble a teacher's labels."""
     rng = random.Random(seed)
     channels = default_channel_config().names
     number = 0
@@ -54,7 +54,7 @@ def _lines(reasoning_words: int, seed: int = 7) -> Iterator[bytes]:
 
 
 def _write(path: Path, reasoning_words: int, *, records: int = 0, size: int = 0) -> None:
-    """So many records, or so many bytes (to the nearest line; the first 15,000 lines are repeated)."""
+    """Write `records` records, or `size` bytes of whole lines (the first 15,000 lines, repeated)."""
     lines = islice(_lines(reasoning_words), RECORDS)
     with path.open("wb") as file:
         file.writelines(islice(lines, records) if records else lines)
@@ -63,14 +63,14 @@ def _write(path: Path, reasoning_words: int, *, records: int = 0, size: int = 0)
 
 
 def _repeat(path: Path, size: int) -> None:
-    """Make a file of `size` bytes, less a line at most, out of repetitions of itself."""
+    """Extend the file with repetitions of itself to `size` bytes, or less than a line below that."""
     with path.open("rb") as again, path.open("ab") as file:
         while (room := size - file.tell()) > 0 and (line := again.readline(room)).endswith(b"\n"):
             file.write(line)
 
 
 def _write_fixed(path: Path) -> None:
-    """Every line with something to fix."""
+    """Write lines that all need a fix."""
     with path.open("wb") as file:
         file.writelines(
             line.replace(b'"role":"user"', b'"id":7,"role":"user"') for line in islice(_lines(6), RECORDS)
@@ -104,7 +104,7 @@ CASES = {
 
 
 def measure_file(path: Path) -> dict[str, Any]:
-    """Validate one file in this process: once if it is large, else five times, of which the median counts."""
+    """Validate one file in this process: a large file once, any other five times for the median."""
     repeats = 1 if path.stat().st_size > 50 * MEGABYTE else 5
     report, seconds = sorted((_validate(path) for _ in range(repeats)), key=lambda run: run[1])[repeats // 2]
     return {
@@ -118,7 +118,7 @@ def measure_file(path: Path) -> dict[str, Any]:
 
 
 def _validate(path: Path) -> tuple[DatasetReport, float]:
-    """One validation, with all that the deployed function writes."""
+    """One validation, with every file that the deployed function writes."""
     with (
         path.open("rb") as source,
         tempfile.TemporaryFile() as train,
@@ -148,7 +148,7 @@ def _child(code: str, *arguments: str) -> Any:
 
 
 def measure(quick: bool) -> Measured:
-    """Every case, each in an interpreter of its own; those of 500 MB only where it need not be quick."""
+    """Every case, each in its own interpreter. The quick run skips the cases of 500 MB."""
     bare = _child("from benchmarks.peak import peak_bytes; print(peak_bytes())")
     code = (
         "import json, sys; from pathlib import Path; from benchmarks.bench_validation import measure_file;"

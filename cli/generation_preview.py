@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from cli.console import table
-from distillery.generation.planner import plan, to_invent
+from distillery.generation.planner import plan, teacher_query_counts
 from distillery.generation.spec import Hard
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def preview(spec: Spec, channel_config: ChannelConfig, count: int) -> dict[str, 
     channels, hard = Counter(one.channel for one in planned), Counter(one.hard for one in planned)
     return {
         "planned": len(planned),
-        "to_invent": sum(to_invent(spec).values()),
+        "to_invent": sum(teacher_query_counts(spec).values()),
         "channels": {channel: channels[channel] for channel in spec.mix if channels[channel]},
         "hard": {case.value: hard[case.value] for case in Hard if hard[case.value]},
         "queries": [

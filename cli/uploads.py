@@ -9,7 +9,7 @@ from cli.files import read_spec
 from distillery.aws import clients
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
-from distillery.generation.spec import check_against
+from distillery.generation.spec import check_channels
 from distillery.generation.states import generation_id, spec_dataset, spec_key
 from distillery.runs.states import run_id, slug
 
@@ -72,7 +72,7 @@ def upload_spec(stack: Stack, file: Path, dataset: str | None = None) -> Uploade
     """Upload a spec after checking it against the stack's channel configuration."""
     spec, content = read_spec(file)
     channel_config = stack_channel_config(stack.bucket)
-    check_against(spec, channel_config)
+    check_channels(spec, channel_config)
     key = spec_key(dataset or file.stem)
     name = spec_dataset(key)
     teacher = stack.output("TeacherModelId")

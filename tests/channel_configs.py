@@ -1,4 +1,4 @@
-"""Channel configurations of other sizes than the shipped one, and datasets labelled by them."""
+"""Channel configurations with two and six channels, and datasets labelled with them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ BY_SIZE = {2: TWO, 4: default_channel_config(), 6: SIX}
 
 
 def dataset(channel_config: ChannelConfig, count: int, mark: str = "") -> bytes:
-    """Queries of the sample dataset, labelled by the local teacher with a channel configuration; `mark` makes them new."""
+    """Queries of the sample dataset, labelled by the local teacher; `mark` is added to make them distinct."""
     teacher = Teacher(channel_config)
     lines = []
     for line in (SAMPLES / "dataset.jsonl").read_text("utf-8").splitlines()[:count]:

@@ -1,4 +1,4 @@
-"""A small spec for tests: over any two channels or more, with material for every hard case."""
+"""A small spec for tests, for two or more channels of any names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATTERNS = {
 
 
 def small_spec(channels: Sequence[str] | None = None, **changes: Any) -> dict[str, Any]:
-    """The content of a spec file; channels unknown to this module get plain templates."""
+    """The content of a spec file; channels without patterns in this module get a general template."""
     names = tuple(channels or default_channel_config().names)
     mix = {name: round(1 / len(names), 3) for name in names}
     mix[names[0]] += 1 - sum(mix.values())
@@ -53,5 +53,5 @@ def small_spec(channels: Sequence[str] | None = None, **changes: Any) -> dict[st
 
 
 def spec_text(**changes: Any) -> str:
-    """A spec file."""
+    """The text of a spec file."""
     return yaml.safe_dump(small_spec(**changes), allow_unicode=True, sort_keys=False)

@@ -1,6 +1,10 @@
 #!/bin/sh
-# Makes .venv with the pinned dependencies and the command `distillery`; does nothing when they are there.
-# The stamp is a hash of the lock and of pyproject.toml, so a changed lock, and only that, installs again.
+# Makes .venv with the pinned dependencies and the command `distillery`; does nothing when .venv is up to date.
+#
+# uv installs the dependencies: the uv on PATH, or else the pinned wheel of requirements/uv.txt, which pip puts
+# into .venv. pip installs them when uv has no wheel for this platform or fails.
+# Package index: uv reads UV_DEFAULT_INDEX, UV_INDEX and uv.toml, but not pip.conf. Behind a mirror that only pip
+# is configured for, pip does the work.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -27,14 +31,16 @@ else
     [ -n "$python" ] || fail "Python 3.11 or newer is needed, and none was found on PATH (PYTHON=... names one)."
 fi
 
-# The interpreter and the place count too: a moved checkout has scripts that point to where it was.
-wanted=$("$python" -c '
+# The stamp is a hash of what decides the installation: the lock, the project file, the version, the interpreter,
+# and the folder, because the scripts of a moved checkout point to its earlier place.
+digest=$("$python" -c '
 import hashlib, pathlib, sys
-parts = [pathlib.Path(name).read_bytes() for name in ("requirements/dev.txt", "pyproject.toml")]
+names = ("requirements/dev.txt", "pyproject.toml", "layers/distillery/src/distillery/__init__.py")
+parts = [pathlib.Path(name).read_bytes() for name in names]
 here = f"{sys.version_info[:2]} {pathlib.Path.cwd()}".encode()
 print(hashlib.sha256(b"\0".join([*parts, here])).hexdigest())
 ')
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$digest" ]; then
     exit 0
 fi
 
@@ -44,13 +50,42 @@ if [ "$python" != .venv/bin/python ]; then
     "$python" -m venv .venv >/dev/null 2>&1 ||
         fail "The venv module of $python does not work; on Debian and Ubuntu it is the package python3-venv."
 fi
-echo "Installing the pinned dependencies into .venv ..."
-pip() {
-    .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check "$@"
-}
 rm -f "$stamp"
-# The lock is complete, and pip 23.2 was seen to lose a pin while resolving extras: so nothing is resolved.
-pip install --require-hashes --no-deps -r requirements/dev.txt || fail "The dependencies could not be installed (see above)."
-# Editable and without build isolation: the build tool is in the lock, and nothing further is fetched.
-pip install --no-build-isolation --no-deps --editable . || fail "The command distillery could not be installed."
-echo "$wanted" >"$stamp"
+
+with_pip() {
+    .venv/bin/python -m pip --quiet --quiet --disable-pip-version-check install "$@"
+}
+
+install() {
+    if [ -n "$uv" ]; then
+        # An explicit interpreter, so that UV_PYTHON and UV_SYSTEM_PYTHON do not choose another one.
+        UV_PYTHON_DOWNLOADS=never "$uv" --quiet pip install --python .venv/bin/python "$@"
+    else
+        with_pip "$@"
+    fi
+}
+
+# A uv inside .venv is on PATH too when make calls this script.
+uv=$(command -v uv || true)
+case $uv in
+    "" | .venv/* | "$PWD"/.venv/*) uv= ;;
+    *) "$uv" --version >/dev/null 2>&1 || uv= ;;
+esac
+if [ -z "$uv" ] && with_pip --require-hashes --no-deps --only-binary=:all: -r requirements/uv.txt >/dev/null 2>&1; then
+    uv=.venv/bin/uv
+fi
+
+# The lock is complete, so nothing is resolved (pip 23.2 loses a pin while it resolves extras). With exact pins and
+# hashes, no configuration of uv or pip can change what is installed.
+echo "Installing the pinned dependencies into .venv ..."
+[ -n "$uv" ] ||
+    echo "uv could not be installed on this machine, so pip installs the dependencies, which takes about a minute."
+if ! install --require-hashes --no-deps -r requirements/dev.txt; then
+    [ -n "$uv" ] || fail "The dependencies could not be installed (see above)."
+    echo "uv could not install the dependencies (see above), so pip installs them, which takes about a minute."
+    uv=
+    install --require-hashes --no-deps -r requirements/dev.txt || fail "The dependencies could not be installed (see above)."
+fi
+# Editable and without build isolation: the build tool is in the lock, so nothing more is downloaded.
+install --no-build-isolation --no-deps --editable . || fail "The command distillery could not be installed."
+echo "$digest" >"$stamp"

@@ -1,9 +1,9 @@
-"""Writes layers/distillery/runtime_sdk.json: what the oldest SDK that a Lambda runtime may hold offers.
+"""Writes layers/distillery/runtime_sdk.json: the operations of the oldest SDK that a Lambda runtime may have.
 
     python -m tools.runtime_sdk [botocore version]
 
-Downloads that botocore release with pip and keeps, of its service models, the operations that the package
-calls with every name their parameters may have. Fails when the release lacks one of them.
+Downloads that botocore release with pip. From its service models, keeps the operations that the package
+calls, with every name that their parameters may have. Fails when the release lacks one of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLOOR = "1.39.7"
 
 
 def layer_module() -> Any:
-    """layers/distillery/runtime_sdk.py, which is no package because the layer's build runs it alone."""
+    """The module layers/distillery/runtime_sdk.py; in no package, as the layer's build runs it alone."""
     spec = importlib.util.spec_from_file_location("layer_runtime_sdk", LAYER / "runtime_sdk.py")
     if spec is None or spec.loader is None:
         raise FileNotFoundError(LAYER / "runtime_sdk.py")
@@ -48,7 +48,7 @@ def model(wheel: Path, service: str) -> dict[str, Any]:
 
 
 def names_within(shapes: dict[str, Any], shape: str, seen: frozenset[str] = frozenset()) -> set[str]:
-    """Every member name within a shape, nested ones too."""
+    """Every member name within a shape, including nested ones."""
     if shape in seen:
         return set()
     details, seen = shapes[shape], seen | {shape}
@@ -77,11 +77,11 @@ def floor_of(wheel: Path, version: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Download, read, write."""
+    """Download the release, read its models, write the file."""
     version = sys.argv[1] if len(sys.argv) > 1 else FLOOR
     with tempfile.TemporaryDirectory() as folder:
-        wanted = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder, f"botocore=={version}"]
-        subprocess.run([sys.executable, "-m", "pip", "download", *wanted], check=True)  # noqa: S603 (pip, fixed words)
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder, f"botocore=={version}"]
+        subprocess.run([sys.executable, "-m", "pip", "download", *options], check=True)  # noqa: S603 (fixed program)
         content = floor_of(next(Path(folder).glob("botocore-*.whl")), version)
     (LAYER / "runtime_sdk.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 

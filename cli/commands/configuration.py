@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -37,11 +38,21 @@ def channels(stack: Stack, file: ChannelsFile = None, as_json: AsJson = False) -
     return SUCCESS
 
 
+Export = Annotated[bool, typer.Option("--export", help="Print `export` lines for the shell.")]
+
+
 @on_stack
-def outputs(stack: Stack, as_json: AsJson = False) -> int:
-    """Show the outputs of the stack: the names of its bucket, queues and tables."""
+def outputs(stack: Stack, export: Export = False, as_json: AsJson = False) -> int:
+    """Show the outputs of the stack: the names of its bucket, queues and tables.
+
+    Load them into the shell with `eval "$(distillery outputs --export)"`.
+    """
     if as_json:
         print_json(stack.outputs)
+        return SUCCESS
+    if export:
+        for name, value in sorted(stack.outputs.items()):
+            print_text(f"export {name}={shlex.quote(value)}")
         return SUCCESS
     width = max(map(len, stack.outputs), default=0)
     for name, value in sorted(stack.outputs.items()):

@@ -1,4 +1,4 @@
-"""Entry point: `Labels Complete` on the stack's bus."""
+"""Lambda handler for the event `Labels Complete` on the stack's event bus."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ steps = GenerationSteps.from_settings(GenerationSettings.load())
 @tracer.capture_lambda_handler(capture_response=False)
 @event_parser(model=LabelsComplete, envelope=envelopes.EventBridgeEnvelope)
 def handler(event: LabelsComplete, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
-    """Assemble the dataset."""
+    """Assemble the dataset of a generation from its labels."""
     logger.append_keys(generation_id=event.generation_id)
     generation = assemble_dataset(event.generation_id, steps)
-    logger.info("generation stands", state=generation.state, run_id=generation.run_id)
+    logger.info("generation state", state=generation.state, run_id=generation.run_id)

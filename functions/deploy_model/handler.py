@@ -1,4 +1,4 @@
-"""Entry point: Bedrock's event about a customization job, or the watch's."""
+"""Lambda handler for Bedrock's job state changes and the poller's `Distillation Finished`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ steps = RunSteps.from_settings(RunSettings.load())
 @tracer.capture_lambda_handler(capture_response=False)
 @event_parser(model=JobWakeUp)
 def handler(event: JobWakeUp, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
-    """Deploy what the job made, if it is a job of this stack."""
+    """Deploy the model of a completed customization job. Jobs that this stack did not start are ignored."""
     run = deploy_model(event.job_arn, steps)
     if run is not None:
-        logger.info("run stands", run_id=run.run_id, state=run.state)
+        logger.info("run state", run_id=run.run_id, state=run.state)

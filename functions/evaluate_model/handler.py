@@ -1,4 +1,4 @@
-"""Entry point: `Model Deployed` on the stack's bus."""
+"""Lambda handler for the event `Model Deployed` on the stack's event bus."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 logger, tracer = Logger(), Tracer()
 settings = EvaluateSettings.load()
 steps = RunSteps.from_settings(settings)
-claims = IdempotencyConfig()
+idempotency = IdempotencyConfig()
 
 
 @idempotent_function(  # type: ignore[untyped-decorator]  # Powertools gives it no signature
     data_keyword_argument="run_id",
-    config=claims,
+    config=idempotency,
     persistence_store=DynamoDBPersistenceLayer(
         table_name=settings.idempotency_table, boto3_client=clients.client("dynamodb")
     ),
     key_prefix="evaluate",
 )
 def evaluate_once(*, run_id: str) -> None:
-    """Hold the run while this function lives: two of them would pay for every answer twice."""
+    """Evaluate the run; the idempotency record keeps a second invocation from repeating every billed call."""
     evaluate_model(run_id, settings, steps)
 
 
@@ -45,11 +45,11 @@ def evaluate_once(*, run_id: str) -> None:
 @tracer.capture_lambda_handler(capture_response=False)
 @event_parser(model=ModelDeployed, envelope=envelopes.EventBridgeEnvelope)
 def handler(event: ModelDeployed, context: LambdaContext) -> None:
-    """Measure the deployed model and its rivals."""
+    """Evaluate the deployed model and the other candidates."""
     logger.append_keys(run_id=event.run_id)
-    claims.register_lambda_context(context)
+    idempotency.register_lambda_context(context)
     if ready_for_evaluation(event.run_id, steps):
         try:
             evaluate_once(run_id=event.run_id)
         except IdempotencyAlreadyInProgressError:
-            logger.info("already being evaluated")
+            logger.info("another invocation evaluates this run")

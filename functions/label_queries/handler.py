@@ -1,4 +1,4 @@
-"""Entry point: planned queries from the label queue."""
+"""Lambda handler for planned queries from the label queue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ labeller = QueryLabeller(LabelSettings.load())
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Label a batch; messages that must come back are reported one by one."""
+    """Label a batch; report each message that must return to the queue (partial batch response)."""
     batch = labeller.label(SQSEvent(event).records, context)
     with processor(records=event["Records"], handler=partial(labeller.settle, batch=batch)):
         processor.process()

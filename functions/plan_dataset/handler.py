@@ -1,4 +1,4 @@
-"""Entry point: an object created under `specs/`."""
+"""Lambda handler for `Object Created` from Amazon S3 for keys under `specs/`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import event_parser
 
-# The parser's model, not the data class: the latter reads a plus in a key as a space.
+# The parser model, not the data class: the data class turns a plus sign in an object key into a space.
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
 from distillery.aws.idempotent_calls import IdempotentCalls
@@ -30,8 +30,8 @@ paid = IdempotentCalls("invent", settings.idempotency_table)
 @tracer.capture_lambda_handler(capture_response=False)
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:
-    """Plan the dataset whose spec was dropped."""
+    """Plan the dataset that the uploaded spec describes."""
     generation = plan_dataset(
         dropped_object(event), settings.teacher_model, steps, TeacherQueryWriter(paid, context)
     )
-    logger.info("generation stands", generation_id=generation.generation_id, state=generation.state)
+    logger.info("generation state", generation_id=generation.generation_id, state=generation.state)

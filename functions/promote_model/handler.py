@@ -1,4 +1,4 @@
-"""Entry point: `Evaluation Finished` on the stack's bus."""
+"""Lambda handler for the event `Evaluation Finished` on the stack's event bus."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ steps = RunSteps.from_settings(settings)
 @tracer.capture_lambda_handler(capture_response=False)
 @event_parser(model=EvaluationFinished, envelope=envelopes.EventBridgeEnvelope)
 def handler(event: EvaluationFinished, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
-    """Decide who is in charge."""
+    """Apply the quality gate to the run and promote its model if it passes."""
     logger.append_keys(run_id=event.run_id)
     run = promote_model(event.run_id, settings, steps)
-    logger.info("run stands", state=run.state)
+    logger.info("run state", state=run.state)

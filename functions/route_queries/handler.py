@@ -1,4 +1,4 @@
-"""Entry point: query messages from the queue."""
+"""Lambda handler for query messages from the query queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ router = Router(RouteSettings.load(), metrics)
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Answer a batch; messages that must come back are reported one by one."""
+    """Answer a batch; report each message that must return to the queue (partial batch response)."""
     batch = router.answer(SQSEvent(event).records, context)
     with processor(records=event["Records"], handler=partial(router.settle, batch=batch)):
         processor.process()

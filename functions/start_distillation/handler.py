@@ -1,4 +1,4 @@
-"""Entry point: `Dataset Validated` or `Run Approved` on the stack's bus."""
+"""Lambda handler for the events `Dataset Validated` and `Run Approved` on the stack's event bus."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ steps = RunSteps.from_settings(settings)
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
-# Both events are doorbells: what may be started is in the run table.
+# Neither event is trusted for state: the run table says whether the run may start.
 @event_parser(model=OwnEvent, envelope=envelopes.EventBridgeEnvelope)
 def handler(event: OwnEvent, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
-    """Start the run's distillation, or let it wait for approval."""
+    """Start the run's customization job, or let the run wait for cost approval."""
     logger.append_keys(run_id=event.run_id)
     run = start_distillation(event.run_id, settings, steps)
-    logger.info("run stands", state=run.state)
+    logger.info("run state", state=run.state)

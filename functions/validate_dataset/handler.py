@@ -1,4 +1,4 @@
-"""Entry point: an object created under `datasets/`."""
+"""Lambda handler for `Object Created` from Amazon S3 for keys under `datasets/`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.parser import event_parser
 
-# The parser's model, not the data class: the latter reads a plus in a key as a space.
+# The parser model, not the data class: the data class turns a plus sign in an object key into a space.
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
 from distillery.runs.events import dropped_object
@@ -27,6 +27,6 @@ steps = RunSteps.from_settings(settings)
 @tracer.capture_lambda_handler(capture_response=False)
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's)
-    """Validate the dataset that was dropped."""
+    """Validate the uploaded dataset and split it into training and holdout."""
     run = validate_dataset(dropped_object(event), settings, steps)
-    logger.info("run stands", run_id=run.run_id, state=run.state)
+    logger.info("run state", run_id=run.run_id, state=run.state)

@@ -1,4 +1,4 @@
-"""Entry point: waits in the watch queue."""
+"""Lambda handler for messages from the watch queue: the poller."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ dead_letters = Queue(settings.dead_letter_queue_url)
 
 
 def poll(record: SQSRecord) -> None:
-    """Poll one wait; raises StillWaiting so that the message stays in the queue."""
+    """Poll the subject of one message; raises StillWaiting to leave the message in the queue."""
     try:
         message = waits.validate_json(record.body)
     except ValidationError as error:
-        dead_letters.dead_letter(record.body, f"This is no watch message: {error.errors()[0]['msg']}.")
+        dead_letters.dead_letter(record.body, f"This is not a watch message: {error.errors()[0]['msg']}.")
         return
     receives = int(record.attributes.approximate_receive_count or 1)
     if isinstance(message, WatchMessage):
@@ -49,5 +49,5 @@ def poll(record: SQSRecord) -> None:
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Poll every wait of the batch."""
+    """Poll the subject of each message; report the messages to keep (partial batch response)."""
     return process_partial_response(event=event, record_handler=poll, processor=processor, context=context)

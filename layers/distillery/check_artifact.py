@@ -1,8 +1,8 @@
-"""Checks a built layer: what it must not hold, its size, its imports, and what it asks of the runtime's SDK.
+"""Checks a built layer: its content, its size, its imports, and its calls to the runtime's SDK.
 
     python check_artifact.py <artifact>/python [--runs-here]
 
-Standard library only: it runs in the layer's build, with whatever interpreter runs the build.
+Standard library only, because the interpreter that runs the layer's build runs this too.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from runtime_sdk import lacking
 
 MOST_BYTES = 10_000_000
-"""Zipped."""
+"""Greatest size of the zipped layer."""
 BROUGHT_BY_RUNTIME = ("boto3", "botocore", "s3transfer")
 TRAINING_ONLY = ("numpy", "scipy", "sklearn")
 SDK = ("boto3", "botocore", "s3transfer", "dateutil", "six", "urllib3", "awscrt")
-"""What Lambda's runtime has beside the standard library; jmespath is in the layer anyway."""
+"""The packages that Lambda's runtime has; jmespath is missing here because the layer holds it."""
 IMPORTS = """
 import importlib, pkgutil, sys
 sys.path[:0] = sys.argv[1:]
@@ -40,7 +40,7 @@ sys.exit(f"the package imports {', '.join(sorted(heavy))}, which the layer does 
 
 
 def zipped_bytes(site: Path) -> int:
-    """Size of the layer as it is uploaded."""
+    """Size of the layer as it is uploaded, zipped."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(site.rglob("*")):
@@ -50,7 +50,7 @@ def zipped_bytes(site: Path) -> int:
 
 
 def content_problems(site: Path) -> list[str]:
-    """What is in the layer and should not be."""
+    """One sentence for each thing that the layer must not hold, and for its size if it is too large."""
     problems = [
         f"The layer holds {name}; it belongs to {owner}."
         for names, owner in ((BROUGHT_BY_RUNTIME, "the runtime"), (TRAINING_ONLY, "training"))
@@ -64,7 +64,7 @@ def content_problems(site: Path) -> list[str]:
 
 
 def import_problems(site: Path) -> list[str]:
-    """Import everything in a clean interpreter that sees the layer and the SDK, and nothing else."""
+    """Import all modules in a clean interpreter that sees only the layer and the SDK; returns what failed."""
     with tempfile.TemporaryDirectory() as folder:
         for name in SDK:
             spec = importlib.util.find_spec(name)
@@ -73,29 +73,29 @@ def import_problems(site: Path) -> list[str]:
                 source = origin.parent if spec.submodule_search_locations else origin
                 (Path(folder) / source.name).symlink_to(source)
         if not (Path(folder) / "boto3").exists():
-            return ["boto3 is not installed beside this interpreter, so the imports cannot be tried."]
+            return ["boto3 is not installed for this interpreter, so the imports cannot be checked."]
         # -I -S: no user site, no site-packages, no environment variables.
-        tried = subprocess.run(  # noqa: S603 (this interpreter, fixed code)
+        result = subprocess.run(  # noqa: S603 (this interpreter, fixed code)
             [sys.executable, "-I", "-S", "-B", "-c", IMPORTS, str(site.resolve()), folder],
             capture_output=True,
             text=True,
             check=False,
             env={"AWS_DEFAULT_REGION": "us-east-1", "POWERTOOLS_TRACE_DISABLED": "1"},
         )
-    if tried.returncode == 0:
+    if result.returncode == 0:
         return []
-    return [f"The layer alone cannot be imported: {tried.stderr.strip().splitlines()[-1]}"]
+    return [f"The layer alone cannot be imported: {result.stderr.strip().splitlines()[-1]}"]
 
 
 def main() -> int:
-    """Print what is wrong, a line each; exit code 1 if anything is."""
+    """Print the problems, one a line; exit code 1 when there are any."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", type=Path)
     parser.add_argument("--runs-here", action="store_true", help="built for this interpreter: import it too")
-    wanted = parser.parse_args()
-    problems = content_problems(wanted.site)
-    problems += import_problems(wanted.site) if wanted.runs_here else []
-    problems += lacking(wanted.site / "distillery")
+    arguments = parser.parse_args()
+    problems = content_problems(arguments.site)
+    problems += import_problems(arguments.site) if arguments.runs_here else []
+    problems += lacking(arguments.site / "distillery")
     for problem in problems:
         print(problem, file=sys.stderr)  # noqa: T201 (a command's output)
     return 1 if problems else 0

@@ -1,12 +1,12 @@
-"""Whether the AWS SDK of Lambda's runtime has everything that the package asks of it.
+"""Checks that the AWS SDK of Lambda's runtime has every operation and parameter that the package uses.
 
-The layer holds no SDK; the runtime brings one, and AWS does not say which: it depends on region and time.
-So the package keeps to what an old release offers, the floor: `runtime_sdk.json` lists, of that release's own
-service models, the operations that are called and every name that their parameters may have. The build fails
-when the package calls, or names, anything else. `python -m tools.runtime_sdk` writes that file anew.
+The layer holds no SDK. The runtime has one, whose version depends on region and time and is not published.
+So the package uses only what an old release, the floor, offers. `runtime_sdk.json` lists the operations that
+the package calls, and every name that their parameters may have, from that release's service models. The
+build fails when the package uses anything else. `python -m tools.runtime_sdk` writes the file again.
 
-The floor is the first release with on-demand deployments of custom models; nothing older would do.
-Standard library only: this runs in the layer's build.
+The floor is the first release with on-demand deployments of custom models, which the package needs.
+Standard library only, because the layer's build runs it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 
 FLOOR = Path(__file__).with_name("runtime_sdk.json")
 BY_LIBRARIES = {
-    # Powertools: the idempotency table, and parameters read with a cache.
+    # Powertools: the idempotency table, and cached reads of parameters.
     "dynamodb": ("put_item", "get_item", "update_item", "delete_item"),
     "ssm": ("get_parameter",),
-    # What upload_fileobj does.
+    # The calls that upload_fileobj makes.
     "s3": (
         "put_object",
         "create_multipart_upload",
@@ -32,14 +32,14 @@ BY_LIBRARIES = {
     ),
 }
 HELPERS = frozenset({"upload_fileobj", "get_paginator", "exceptions", "meta"})
-"""What a client has beside its operations."""
+"""Attributes of a client that are not operations."""
 NESTED_NAMES_IN = "bedrock"
-"""Folder whose dictionaries are requests, so that the names in them are checked too."""
+"""Folder whose dictionaries are requests; the names in them are checked too."""
 
 
 @dataclass
 class Calls:
-    """What one service is asked: operation (snake case) -> parameter names, and names nested in them."""
+    """The calls to one service: operation (snake case) -> parameter names, and the names nested in them."""
 
     operations: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     nested: set[str] = field(default_factory=set)
@@ -50,7 +50,7 @@ def _key(operation: str) -> str:
 
 
 def calls_of(package: Path) -> dict[str, Calls]:
-    """Every operation that the package's own code, or a library for it, calls; by service."""
+    """Service -> every operation that the package's code, or a library that it uses, calls."""
     found: dict[str, Calls] = defaultdict(Calls)
     for service, operations in BY_LIBRARIES.items():
         for operation in operations:
@@ -102,10 +102,10 @@ def _dictionary_keys(tree: ast.AST) -> set[str]:
 
 
 def lacking(package: Path, floor: Path = FLOOR) -> list[str]:
-    """A sentence for everything the package asks of the SDK that the floor does not offer."""
+    """One sentence for each operation, parameter or name that the package uses and the floor lacks."""
     known = json.loads(floor.read_text("utf-8"))
     release = f"botocore {known['botocore']}"
-    fix = "Do without it, or raise the floor (tools/runtime_sdk.py) once every runtime has a newer SDK."
+    fix = "Do not use it, or raise the floor (tools/runtime_sdk.py) once every runtime has a newer SDK."
     problems = []
     for service, calls in sorted(calls_of(package).items()):
         offered = {

@@ -61,7 +61,9 @@ class Control:
 
     def _call(self, method: str, what: str, content: Any) -> Any:
         body = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(f"{self.endpoint}/_distillery/{what}", data=body, method=method)  # noqa: S310  # loopback
+        request = urllib.request.Request(
+            f"{self.endpoint}/_distillery/{what}", data=body, method=method
+        )  # loopback
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return json.load(answer)
 

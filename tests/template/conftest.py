@@ -1,4 +1,4 @@
-"""The template as it is written, and as CloudFormation sees it after the SAM transform."""
+"""The template as written, and as CloudFormation receives it after the SAM transform."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.template.reading import Template
+from tests.template.template_reader import Template
 from tools import translate
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _anywhere() -> Iterator[None]:
-    """The transform asks boto3 for a region and nothing else."""
+def _region() -> Iterator[None]:
+    """Set the only thing that the transform reads from the AWS configuration: a region."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", translate.REGION)
         patch.delenv("AWS_PROFILE", raising=False)
@@ -24,13 +24,13 @@ def _anywhere() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def written() -> Template:
-    """The template as it is written."""
+    """The template as written."""
     return Template(translate.source())
 
 
 @pytest.fixture(scope="session")
 def template() -> Template:
-    """The template that CloudFormation is given."""
+    """The template that CloudFormation receives."""
     return Template(translate.translated())
 
 

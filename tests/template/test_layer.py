@@ -1,4 +1,4 @@
-"""The layer as it is built: the same twice, small, enough for every function, and checked on the way."""
+"""The built layer is reproducible, small and complete, and the build checks it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools import lock_layer, runtime_sdk
 from tools.translate import ROOT
 
 LAYER = ROOT / "layers/distillery"
-MOST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 TRACED = """
 import sys
 sys.path[:0] = sys.argv[1:]
@@ -36,7 +36,7 @@ print(handler({}, None))
 
 
 def build(layer: Path, artifact: Path, **variables: str) -> Path:
-    """Build as SAM does: make in a copy of the folder, with ARTIFACTS_DIR set."""
+    """Build as SAM does: run make in a copy of the folder with ARTIFACTS_DIR set."""
     copy = artifact.with_name(f"{artifact.name}-source")
     shutil.copytree(layer, copy, ignore=shutil.ignore_patterns("__pycache__"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LAYER_")}
@@ -70,13 +70,13 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def for_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The layer built for the template's default runtime, whose interpreter need not be here."""
+    """The layer built for the template's default runtime, without that runtime's interpreter."""
     return build(LAYER, tmp_path_factory.mktemp("lambda") / "layer")
 
 
 @pytest.fixture(scope="module")
 def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the SDK and what it needs, as Lambda's runtime has it, and nothing else."""
+    """A folder with only the SDK and its dependencies, as in the Lambda runtime."""
     folder = tmp_path_factory.mktemp("sdk")
     for name in ("boto3", "botocore", "s3transfer", "dateutil", "urllib3"):
         (folder / name).symlink_to(Path(__import__(name).__file__ or "").parent)
@@ -84,13 +84,18 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_two_builds_are_equal(artifact: Path, tmp_path: Path) -> None:
-    assert contents(artifact) == contents(build(LAYER, tmp_path / "layer", LAYER_PLATFORM="here"))
+@pytest.mark.parametrize("variables", [{}, {"UV": "false"}], ids=["again", "by pip because uv fails"])
+def test_two_builds_are_identical(artifact: Path, tmp_path: Path, variables: dict[str, str]) -> None:
+    assert contents(artifact) == contents(
+        build(LAYER, tmp_path / "layer", LAYER_PLATFORM="here", **variables)
+    )
 
 
-def test_the_layer_is_small_and_holds_neither_sdk_nor_training(for_lambda: Path, tmp_path: Path) -> None:
+def test_the_layer_is_small_and_has_neither_the_sdk_nor_training_libraries(
+    for_lambda: Path, tmp_path: Path
+) -> None:
     archive = shutil.make_archive(str(tmp_path / "layer"), "zip", for_lambda)
-    assert Path(archive).stat().st_size < MOST_BYTES
+    assert Path(archive).stat().st_size < MAX_BYTES
     present = {path.name for path in (for_lambda / "python").iterdir()}
     assert not {"boto3", "botocore", "numpy", "scipy", "sklearn"} & present
     assert not list(for_lambda.rglob("*.dist-info"))
@@ -98,7 +103,7 @@ def test_the_layer_is_small_and_holds_neither_sdk_nor_training(for_lambda: Path,
     assert (for_lambda / "python/distillery/task/channels.yaml").exists()
 
 
-def test_binaries_are_those_of_the_runtime_and_not_of_this_machine(for_lambda: Path) -> None:
+def test_binaries_are_built_for_the_runtime_and_not_for_this_machine(for_lambda: Path) -> None:
     binaries = [path.name for path in for_lambda.rglob("*.so")]
     assert binaries
     assert all("cpython-313-aarch64-linux-gnu" in name or "abi3" in name for name in binaries)
@@ -109,8 +114,8 @@ def test_no_path_of_this_machine_is_in_the_layer(artifact: Path) -> None:
     assert not [file for file in artifact.rglob("*.py") if here in file.read_bytes()]
 
 
-def test_a_traced_handler_runs_on_the_layer_and_the_runtimes_sdk_alone(artifact: Path, sdk: Path) -> None:
-    ran = subprocess.run(
+def test_a_traced_handler_runs_with_only_the_layer_and_the_runtimes_sdk(artifact: Path, sdk: Path) -> None:
+    finished = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", TRACED, str(artifact / "python"), str(sdk)],
         env={
             "LAMBDA_TASK_ROOT": "/var/task",
@@ -121,41 +126,43 @@ def test_a_traced_handler_runs_on_the_layer_and_the_runtimes_sdk_alone(artifact:
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip() == "## handler"
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip() == "## handler"
 
 
-def test_every_handler_finds_its_imports_in_the_layer(artifact: Path, sdk: Path) -> None:
+def test_the_layer_has_everything_that_the_handlers_import(artifact: Path, sdk: Path) -> None:
     handlers = sorted((ROOT / "functions").glob("*/handler.py"))
     assert len(handlers) == 10
-    wanted = set()
+    imported = set()
     for handler in handlers:
         for node in ast.walk(ast.parse(handler.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
-                wanted.add(node.module)
+                imported.add(node.module)
             elif isinstance(node, ast.Import):
-                wanted |= {alias.name for alias in node.names}
+                imported |= {alias.name for alias in node.names}
     code = (
         "import importlib, sys; sys.path[:0] = sys.argv[1:3]; [*map(importlib.import_module, sys.argv[3:])]"
     )
-    ran = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", "-c", code, str(artifact / "python"), str(sdk), *sorted(wanted)],
+    finished = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", code, str(artifact / "python"), str(sdk), *sorted(imported)],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
+    assert finished.returncode == 0, finished.stderr
 
 
-def test_the_layers_versions_are_those_the_tests_run_with() -> None:
-    wanted = (LAYER / "requirements.in").read_text("utf-8")
+def test_the_layer_has_the_versions_that_the_tests_run_with() -> None:
+    requirements = (LAYER / "requirements.in").read_text("utf-8")
     lock = (ROOT / "requirements/dev.txt").read_text("utf-8")
-    assert (LAYER / "requirements.txt").read_text("utf-8") == lock_layer.layer_requirements(wanted, lock)
+    assert (LAYER / "requirements.txt").read_text("utf-8") == lock_layer.layer_requirements(
+        requirements, lock
+    )
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of the package's modules that call AWS, to be changed."""
+    """A copy of the package that a test may change."""
     copy = tmp_path / "distillery"
     shutil.copytree(LAYER / "src/distillery", copy, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
@@ -166,7 +173,7 @@ def lacking(package: Path) -> list[str]:
     return found
 
 
-def test_the_oldest_sdk_of_a_runtime_has_all_that_is_called(package: Path) -> None:
+def test_the_oldest_sdk_of_a_runtime_has_every_operation_that_is_called(package: Path) -> None:
     assert lacking(package) == []
 
 
@@ -200,25 +207,25 @@ def test_the_build_fails_when_the_sdk_could_lack_a_nested_parameter(package: Pat
     assert [problem for problem in lacking(package) if "newMetricConfig" in problem]
 
 
-def test_the_floor_has_on_demand_deployments() -> None:
-    floor = json.loads((LAYER / "runtime_sdk.json").read_text("utf-8"))
-    assert floor["botocore"] == runtime_sdk.FLOOR
-    assert "CreateCustomModelDeployment" in floor["operations"]["bedrock"]
+def test_the_oldest_sdk_has_on_demand_deployments() -> None:
+    oldest = json.loads((LAYER / "runtime_sdk.json").read_text("utf-8"))
+    assert oldest["botocore"] == runtime_sdk.FLOOR
+    assert "CreateCustomModelDeployment" in oldest["operations"]["bedrock"]
 
 
 @pytest.mark.parametrize(
-    ("spoiled", "sentence"),
+    ("broken", "sentence"),
     [
         ("import numpy\n", "The layer alone cannot be imported"),
         ("raise ImportError('no such thing')\n", "no such thing"),
     ],
 )
 def test_the_build_fails_when_the_layer_cannot_be_imported(
-    artifact: Path, tmp_path: Path, spoiled: str, sentence: str
+    artifact: Path, tmp_path: Path, broken: str, sentence: str
 ) -> None:
     copy = tmp_path / "python"
     shutil.copytree(artifact / "python", copy)
-    (copy / "distillery/spoiled.py").write_text(spoiled, "utf-8")
+    (copy / "distillery/broken.py").write_text(broken, "utf-8")
     checked = subprocess.run(
         [sys.executable, str(LAYER / "check_artifact.py"), str(copy), "--runs-here"],
         capture_output=True,

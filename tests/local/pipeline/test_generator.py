@@ -126,4 +126,4 @@ def test_people_hear_of_a_spec_that_cannot_be_used(bench: Workbench, told: Calla
     bench.chain.s3.put_object(
         Bucket=bench.chain.outputs["DataBucketName"], Key="specs/wrong.yaml", Body=b"records: 5"
     )
-    assert "records: Input should be greater than or equal to 100" in told("The spec of Dataset 'wrong'")
+    assert "records must be at least 100" in told("The spec of Dataset 'wrong'")

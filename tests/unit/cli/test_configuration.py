@@ -57,3 +57,8 @@ def test_invalid_channel_config_changes_nothing(
 def test_outputs_are_printed(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["outputs", "--json", *ON_AWS]) == 0
     assert printed(capsys)["DataBucketName"] == "data"
+
+
+def test_outputs_can_be_loaded_into_a_shell(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["outputs", "--export", *ON_AWS]) == 0
+    assert "export DataBucketName=data" in capsys.readouterr().out.splitlines()

@@ -93,7 +93,7 @@ def test_channels_option_of_a_preview_reads_another_channel_config(
     ("content", "message"),
     [
         (None, "cannot be read"),
-        ("records: 5", "The spec cannot be used: records: Input should be"),
+        ("records: 5", "The spec cannot be used: records must be at least 100"),
         (spec_text(records=15_000), "The spec's material is too little"),
     ],
 )

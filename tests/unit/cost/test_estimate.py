@@ -1,4 +1,4 @@
-"""What a run may cost: low and high, unknown by name, and when it has paid for itself."""
+"""The cost estimate: low and high bounds, unknown prices by name, and the break-even."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from cli.cost_estimate import MODELS
 from distillery.cost.estimate import WARM_UPS, Estimate, Line, Span, make_estimate, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
-from distillery.dataset.checks.whole_set import statistics_of
 from distillery.dataset.records import Record
-from distillery.dataset.scan import Kept
-from distillery.dataset.statistics import Characters
+from distillery.dataset.scan import KeptRecords
+from distillery.dataset.statistics import Characters, collect_statistics
 from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.messages import usd
 from distillery.task.channels import default_channel_config
+from tests.channel_configs import TWO
 from tests.unit.fakes import validation
 
 
@@ -32,8 +32,8 @@ def line(estimate: Estimate, name: str) -> Line:
     return found
 
 
-def dearer(factor: float) -> PriceList:
-    """Every price times a factor, and a price for what has none."""
+def multiplied(factor: float) -> PriceList:
+    """The shipped list with every price times a factor, and with prices for training and storage."""
     known = price_list()
     models = tuple(
         price.model_copy(update={"input": price.input * factor, "output": price.output * factor})
@@ -45,10 +45,10 @@ def dearer(factor: float) -> PriceList:
     return known.model_copy(update={"models": models, "customising": (training,)})
 
 
-# What is counted
+# Calls and tokens
 
 
-def test_labelled_dataset_asks_the_teacher_nothing_unless_bedrock_makes_up_prompts() -> None:
+def test_labelled_dataset_needs_no_teacher_calls_unless_bedrock_adds_prompts() -> None:
     calls = line(estimated(), "teacher's answers").calls
     assert calls == Span(low=0, high=MAX_RECORDS)
 
@@ -66,7 +66,7 @@ def test_every_candidate_answers_the_holdout_and_its_warm_ups() -> None:
     assert line(estimate, "judge").calls == Span.exactly(150)
 
 
-def test_dataset_without_labels_pays_the_teacher_for_the_holdout_too() -> None:
+def test_dataset_without_labels_needs_the_teacher_for_the_holdout_too() -> None:
     assert "evaluation of the teacher model" not in [each.name for each in estimated().lines]
     estimate = estimated(validation(labelled=0, holdout=50))
     assert line(estimate, "evaluation of the teacher model").calls == Span.exactly(50 + WARM_UPS)
@@ -78,21 +78,54 @@ def test_other_scripts_are_estimated_with_a_wider_span() -> None:
     assert text_tokens("") == Span.exactly(0)
 
 
-def test_validation_counts_the_characters_that_a_quote_rests_on() -> None:
+def test_tokens_are_a_third_to_a_fifth_of_ascii_and_up_to_two_for_any_other_character() -> None:
+    assert text_tokens("x" * 30) == Span(low=6, high=10)
+    assert text_tokens("港" * 10) == Span(low=4, high=20)
+
+
+def test_every_figure_of_a_known_dataset() -> None:
+    # 500 queries of 45 characters with reasonings of 80. The prompts of this channel configuration have 117
+    # (student), 768 (teacher) and 431 (judge) characters, and a label without its reasoning has 46.
+    estimate = make_estimate(validation(records=500, holdout=50), TWO, MODELS, multiplied(1.0))
+    assert {each.name: each.usd and (each.usd.low, each.usd.high) for each in estimate.lines} == {
+        "teacher's answers": (0.0, 7.784),
+        "training": (0.02412, 15.2),
+        "storage": (2.0, 2.0),
+        "evaluation of the distilled model": (0.000217, 0.001203),
+        "evaluation of the untuned model": (0.000217, 0.001203),
+        "evaluation of the baseline model": (0.015659, 0.059136),
+        "judge": (0.0438, 0.2986),
+    }
+    assert estimate.known == Span(low=2.084013, high=25.344142)
+
+
+def test_range_with_low_above_high_is_refused() -> None:
+    with pytest.raises(ValueError, match="low is above high"):
+        Span(low=2, high=1)
+    assert Span(low=1, high=1) == Span.exactly(1)
+
+
+def test_validation_counts_the_characters_that_the_estimate_uses() -> None:
     label = dict.fromkeys(default_channel_config().names, 0.0) | {default_channel_config().names[0]: 1.0}
-    kept = Kept()
+    kept = KeptRecords()
     kept.add(b"1", Record(1, "harbour", label, "Oui.", ""), b"")
     kept.add(b"2", Record(2, "夜の港 café", None, "", ""), b"")
-    counted = statistics_of(kept, default_channel_config())
+    counted = collect_statistics(kept, default_channel_config())
     assert counted.query_characters == Characters(total=15, beyond_ascii=4)
     assert counted.reasoning_characters == Characters(total=4, beyond_ascii=0)
 
 
-# What is not known
+# Unknown prices
 
 
-def test_what_nobody_publishes_is_unknown_by_name_and_in_no_sum() -> None:
+def test_price_of_training_and_storage_is_in_the_shipped_list() -> None:
     estimate = estimated()
+    assert estimate.unknown == []
+    assert line(estimate, "storage").usd == Span.exactly(1.95)
+
+
+def test_unknown_price_is_listed_by_name_and_left_out_of_the_sum() -> None:
+    estimate = estimated(prices=price_list().model_copy(update={"customising": ()}))
     assert estimate.unknown == ["training", "storage"]
     priced = [each.usd for each in estimate.lines if each.usd]
     assert estimate.known.high == pytest.approx(sum(span.high for span in priced))
@@ -100,14 +133,15 @@ def test_what_nobody_publishes_is_unknown_by_name_and_in_no_sum() -> None:
     assert estimate.short(50).approval_reason == ""
 
 
-def test_stack_that_knows_its_training_price_has_it_in_the_sum() -> None:
-    estimate = estimated(prices=dearer(1.0))
+def test_training_price_of_the_stack_is_in_the_sum() -> None:
+    estimate = estimated(prices=multiplied(1.0))
     assert estimate.unknown == []
     assert line(estimate, "storage").usd == Span.exactly(2.0)
-    assert estimate.known.low > estimated().known.low
+    unpriced = price_list().model_copy(update={"customising": ()})
+    assert estimate.known.low > estimated(prices=unpriced).known.low
 
 
-def test_model_without_a_price_waits_for_a_person_and_never_counts_as_free() -> None:
+def test_student_without_a_price_needs_approval_and_never_counts_as_free() -> None:
     estimate = estimated(models={"student": "amazon.nova-lite-v1:0:300k"})
     assert "evaluation of the distilled model" in estimate.unknown
     assert estimate.per_thousand["student"] is None
@@ -118,7 +152,22 @@ def test_model_without_a_price_waits_for_a_person_and_never_counts_as_free() -> 
     assert "an unknown amount" in estimate.sentence()
 
 
-def test_run_waits_when_its_high_estimate_is_above_the_limit() -> None:
+@pytest.mark.parametrize("role", ["teacher", "judge", "baseline"])
+def test_model_of_any_role_without_a_price_needs_approval(role: str) -> None:
+    estimate = estimated(models={role: "amazon.nova-9-v1:0"})
+    reason = estimate.short(1e9).approval_reason
+    assert f"no price for the {role}" in reason
+    assert "amazon.nova-9-v1:0" in reason
+
+
+def test_sentence_of_a_fully_priced_run_names_no_unknown_price() -> None:
+    sentence = estimated(prices=multiplied(1.0)).sentence()
+    assert "not known" not in sentence
+    assert "known prices" not in sentence
+    assert "The run has paid for itself after" in sentence
+
+
+def test_run_needs_approval_when_its_high_estimate_is_above_the_limit() -> None:
     estimate = estimated()
     high = estimate.known.high
     assert estimate.short(high).approval_reason == ""
@@ -126,10 +175,10 @@ def test_run_waits_when_its_high_estimate_is_above_the_limit() -> None:
     assert usd(high) in estimate.short(high - 0.01).approval_reason
 
 
-# When it has paid for itself
+# Break-even
 
 
-def test_student_dearer_than_the_baseline_never_pays_for_itself() -> None:
+def test_student_with_higher_prices_than_the_baseline_never_pays_for_itself() -> None:
     micro = "amazon.nova-micro-v1:0"
     known = price_list()
     models = tuple(
@@ -176,7 +225,7 @@ reports = st.builds(
 
 @given(report=reports, factor=st.floats(0.01, 100))
 def test_low_is_never_above_high_and_nothing_is_negative(report: DatasetReport, factor: float) -> None:
-    estimate = estimated(report, dearer(factor))
+    estimate = estimated(report, multiplied(factor))
     for span in (estimate.known, *(each.usd for each in estimate.lines if each.usd)):
         assert 0 <= span.low <= span.high
     after = estimate.pays_off_after
@@ -187,16 +236,16 @@ def test_low_is_never_above_high_and_nothing_is_negative(report: DatasetReport, 
 
 
 @given(report=reports, factor=st.floats(1, 100))
-def test_dearer_prices_make_no_quote_cheaper(report: DatasetReport, factor: float) -> None:
-    cheap, dear = estimated(report, dearer(1.0)).known, estimated(report, dearer(factor)).known
-    assert dear.low >= cheap.low
-    assert dear.high >= cheap.high
+def test_higher_prices_never_lower_the_estimate(report: DatasetReport, factor: float) -> None:
+    lower, higher = estimated(report, multiplied(1.0)).known, estimated(report, multiplied(factor)).known
+    assert higher.low >= lower.low
+    assert higher.high >= lower.high
 
 
 @given(records=st.integers(100, 10_000), more=st.integers(0, 5_000), labels=st.booleans())
 def test_more_records_of_the_same_kind_cost_no_less(records: int, more: int, labels: bool) -> None:
     smaller, larger = (
-        estimated(validation(records=count, labelled=count if labels else 0), dearer(1.0)).known
+        estimated(validation(records=count, labelled=count if labels else 0), multiplied(1.0)).known
         for count in (records, records + more)
     )
     # Up to the last digit that is kept.

@@ -1,4 +1,4 @@
-"""What stands in the way of a job, and what only deserves a warning; all of it before anything is paid."""
+"""The preflight checks: what refuses a run and what is only a warning, before anything is billed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def refusal(
     models: FakeModels | None = None,
     roles: FakeRoles | None = None,
 ) -> str:
-    """The cause of a run that must fail before anything is paid."""
+    """The cause of a run that must fail before anything is billed."""
     run = started(steps, settings, models, roles)
     assert run.failure is not None
     assert (run.state, run.failure.step) == (State.FAILED, "start_distillation")
@@ -66,7 +66,7 @@ def refusal(
     return run.failure.cause
 
 
-def kept(name: str = "preflight.json") -> Any:
+def stored(name: str = "preflight.json") -> Any:
     body = boto3.client("s3").get_object(Bucket="data", Key=f"runs/{RUN}/{name}")["Body"].read()
     return json.loads(body)
 
@@ -81,32 +81,43 @@ def test_model_that_does_not_exist_here_is_refused_naming_its_parameter(role: st
     assert f"parameter {role.capitalize()}ModelId" in check.sentence
 
 
-def test_ended_model_is_refused_naming_the_documented_alternative() -> None:
+def test_model_past_its_end_of_life_is_refused_naming_the_documented_alternative() -> None:
     ended = FoundationModel(
         f"us.{PREMIER}", "Premier", "Amazon", legacy=True, end_of_life=datetime(2026, 9, 14, tzinfo=UTC)
     )
     check = check_model("teacher", ended.model_id, ended, TODAY)
     assert check.verdict == "refused"
     assert "2026-09-14" in check.sentence
-    assert f"AWS names {PRO} for it." in check.sentence
+    assert f"AWS documents {PRO} for the same purpose." in check.sentence
+
+
+def test_model_past_its_end_of_life_without_an_alternative_names_none() -> None:
+    ended = FoundationModel("amazon.titan-v1", "Titan", "Amazon", legacy=True, end_of_life=TODAY)
+    check = check_model("judge", ended.model_id, ended, TODAY)
+    assert (check.name, check.verdict) == ("judge model", "refused")
+    assert check.sentence.endswith("Set the stack's parameter JudgeModelId to another model.")
 
 
 @pytest.mark.parametrize(
-    ("end", "words"), [(TODAY + timedelta(days=9), "ends on 2026-12-03"), (None, "no published end")]
+    ("end", "words"),
+    [
+        (TODAY + timedelta(days=9), "reaches its end of life on 2026-12-03"),
+        (None, "on a date that is not published"),
+    ],
 )
-def test_legacy_model_is_a_warning_with_its_end(end: datetime | None, words: str) -> None:
+def test_legacy_model_is_a_warning_with_its_end_of_life(end: datetime | None, words: str) -> None:
     model = FoundationModel(PRO, "Pro", "Amazon", legacy=True, end_of_life=end)
     check = check_model("judge", PRO, model, TODAY)
     assert (check.verdict, words in check.sentence) == ("warning", True)
 
 
-def test_end_of_life_counts_from_its_very_moment() -> None:
+def test_model_is_refused_from_the_moment_of_its_end_of_life() -> None:
     model = FoundationModel(PRO, "Pro", "Amazon", legacy=True, end_of_life=TODAY)
     assert check_model("judge", PRO, model, TODAY).verdict == "refused"
     assert check_model("judge", PRO, model, TODAY - timedelta(seconds=1)).verdict == "warning"
 
 
-def test_legacy_teacher_goes_on_and_the_run_store_holds_the_warning(
+def test_run_with_a_legacy_teacher_continues_and_the_run_table_has_the_warning(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     models = FakeModels(legacy=(PRO,), end_of_life=now() + timedelta(days=30))
@@ -115,14 +126,14 @@ def test_legacy_teacher_goes_on_and_the_run_store_holds_the_warning(
     assert [PRO in warning for warning in run.warnings] == [True, True]  # as teacher and as judge
 
 
-def test_ended_teacher_fails_the_run_before_money_is_spent(
+def test_teacher_past_its_end_of_life_fails_the_run_before_anything_is_billed(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     models = FakeModels(legacy=(PRO,), end_of_life=now() - timedelta(days=1))
     assert "end of life" in refusal(steps, start_settings, models)
 
 
-def test_lifecycle_is_read_as_bedrock_tells_it() -> None:
+def test_lifecycle_is_read_from_bedrocks_answer() -> None:
     class Client:
         def get_foundation_model(self, **_: str) -> Any:
             lifecycle = {"status": "LEGACY", "legacyTime": TODAY, "endOfLifeTime": TODAY}
@@ -148,11 +159,11 @@ def test_pair_that_is_not_documented_is_refused_naming_the_teachers(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     settings = start_settings.model_copy(update={"teacher_model": "amazon.nova-lite-v1:0"})
-    assert f"set TeacherModelId to {PRO} or us.{PREMIER}" in refusal(steps, settings)
+    assert f"Set TeacherModelId to {PRO} or us.{PREMIER}" in refusal(steps, settings)
 
 
-def test_student_that_nobody_teaches_is_refused() -> None:
-    assert "set StudentModelId" in check_pair(PRO, "amazon.nova-2-lite-v1:0").sentence
+def test_student_without_a_documented_teacher_is_refused() -> None:
+    assert "Set StudentModelId" in check_pair(PRO, "amazon.nova-2-lite-v1:0").sentence
 
 
 # Bedrock's role
@@ -167,6 +178,7 @@ def statement(**changes: Any) -> dict[str, Any]:
     [
         ([statement()], True),
         ([statement(Principal="*", Action="sts:*")], True),
+        ([statement(Action=["sts:TagSession", "sts:AssumeRole"])], True),
         ([statement(Principal={"Service": ["lambda.amazonaws.com", "bedrock.amazonaws.com"]})], True),
         ([statement(Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}})], True),
         ([statement(Condition={"ArnLike": {"aws:SourceArn": [OTHER_JOBS, JOB]}})], True),
@@ -194,7 +206,7 @@ def test_role_that_bedrock_may_not_assume_is_refused(steps: RunSteps, start_sett
     assert "trust policy of arn:aws:iam::123456789012:role/bedrock" in cause
 
 
-def test_role_that_is_gone_is_refused(steps: RunSteps, start_settings: StartSettings) -> None:
+def test_role_that_does_not_exist_is_refused(steps: RunSteps, start_settings: StartSettings) -> None:
     class Gone(FakeRoles):
         def trust_policy(self, role_arn: str) -> dict[str, Any]:
             raise Missing(role_arn)
@@ -210,7 +222,7 @@ def test_role_that_cannot_reach_the_bucket_is_refused(
     assert f"may not {action} on arn:aws:s3:::data/runs/{RUN}/" in cause
 
 
-def test_account_that_keeps_its_roles_from_the_function_is_a_warning(
+def test_role_that_the_function_may_not_read_is_a_warning(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     run = started(steps, start_settings, roles=FakeRoles(failure=AccessDenied("An organisation says no.")))
@@ -228,7 +240,7 @@ def test_one_more_fits_below_the_quota_only(used: int, most: int) -> None:
     assert check.verdict == "met" or "Delete some" in check.sentence
 
 
-def test_full_deployments_and_models_are_refused_saying_what_to_delete_or_raise(
+def test_exhausted_quota_is_refused_saying_what_to_delete_or_raise(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     assert isinstance(steps.deployments, FakeDeployments)
@@ -238,7 +250,7 @@ def test_full_deployments_and_models_are_refused_saying_what_to_delete_or_raise(
         assert words in cause
 
 
-def test_model_that_a_running_job_is_about_to_make_takes_its_place(
+def test_model_of_a_running_job_counts_against_the_quota(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     assert isinstance(steps.deployments, FakeDeployments)
@@ -246,14 +258,14 @@ def test_model_that_a_running_job_is_about_to_make_takes_its_place(
     assert "100 of 100 custom models" in refusal(steps, start_settings)
 
 
-def test_quota_that_was_raised_is_a_parameter(steps: RunSteps, start_settings: StartSettings) -> None:
+def test_raised_quota_is_set_by_its_parameter(steps: RunSteps, start_settings: StartSettings) -> None:
     assert isinstance(steps.deployments, FakeDeployments)
     steps.deployments.others = 10
     raised = start_settings.model_copy(update={"max_deployments": 11})
     assert started(steps, raised).state is State.TRAINING
 
 
-def test_too_many_running_jobs_are_waited_for_and_refuse_nothing(
+def test_too_many_running_jobs_make_the_run_wait_and_refuse_nothing(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     jobs(steps).others = 10
@@ -261,15 +273,15 @@ def test_too_many_running_jobs_are_waited_for_and_refuse_nothing(
     with pytest.raises(Transient):
         started(steps, start_settings)
     assert steps.run_store.get(RUN).state is State.TRAINING
-    assert "waits" in {check["verdict"] for check in kept()["checks"]}
+    assert "waits" in {check["verdict"] for check in stored()["checks"]}
     jobs(steps).failure = None
     assert start_distillation(RUN, start_settings, steps, FakeModels(), FakeRoles()).job_arn
 
 
-# All of it
+# All checks together
 
 
-def test_all_refusals_are_told_at_once(steps: RunSteps, start_settings: StartSettings) -> None:
+def test_all_refusals_are_in_one_message(steps: RunSteps, start_settings: StartSettings) -> None:
     assert isinstance(steps.deployments, FakeDeployments)
     steps.deployments.others = 10
     settings = start_settings.model_copy(update={"teacher_model": "amazon.nova-lite-v1:0"})
@@ -279,20 +291,18 @@ def test_all_refusals_are_told_at_once(steps: RunSteps, start_settings: StartSet
         FakeModels(missing=("amazon.nova-lite-v1:0",)),
         FakeRoles(denied=("s3:PutObject",)),
     )
-    for words in ("does not exist", "no documented teacher", "may not s3:PutObject", "deployments"):
+    for words in ("does not exist", "not a documented teacher", "may not s3:PutObject", "deployments"):
         assert words in cause
 
 
-def test_every_check_is_kept_with_its_sentence_met_or_not(
-    steps: RunSteps, start_settings: StartSettings
-) -> None:
+def test_every_check_is_stored_with_its_sentence(steps: RunSteps, start_settings: StartSettings) -> None:
     started(steps, start_settings)
-    document = Preflight.model_validate(kept())
+    document = Preflight.model_validate(stored())
     assert [check.verdict for check in document.checks] == ["met"] * 11
     assert all(check.sentence.endswith(".") for check in document.checks)
 
 
-def test_preflight_without_refusals_requires_nothing() -> None:
+def test_only_refused_checks_stop_the_run() -> None:
     verdicts = ("met", "warning", "waits", "unknown")
     checks = [Check(name=verdict, verdict=verdict, sentence=f"{verdict}.") for verdict in verdicts]  # type: ignore[arg-type]
     passed = Preflight(run_id=RUN, at=TODAY, checks=checks)
@@ -303,9 +313,9 @@ def test_preflight_without_refusals_requires_nothing() -> None:
         passed.model_copy(update={"checks": [*checks, refused]}).require()
 
 
-def test_price_list_of_the_stack_that_cannot_be_used_fails_the_run_naming_the_place(
+def test_invalid_price_list_of_the_stack_fails_the_run_naming_the_place(
     steps: RunSteps, start_settings: StartSettings
 ) -> None:
     boto3.client("s3").put_object(Bucket="data", Key="config/prices.yaml", Body=b"as_of: soon")
     cause = refusal(steps, start_settings)
-    assert "config/prices.yaml: The price list cannot be used: as_of:" in cause
+    assert "config/prices.yaml: The price list cannot be used: as_of must be a date" in cause

@@ -1,4 +1,4 @@
-"""What is fixed is written, and shown line by line in a diff that applies."""
+"""Fixes are written to the fixed file and to a diff that `patch` can apply."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABEL = {**dict.fromkeys(CHANNELS, 0.0), CHANNELS[0]: 0.6, CHANNELS[1]: 0.4}
 
 
 class Fixed:
-    """A file, examined and fixed."""
+    """The result of validating and fixing a file."""
 
     def __init__(self, content: bytes) -> None:
         train, holdout, diff, fixed = (io.BytesIO() for _ in range(4))
@@ -49,13 +49,13 @@ def line(query: str, label: dict[str, float] | None = None, **more: Any) -> byte
 GOOD = [line(f"query {number}") for number in range(120)]
 
 
-def test_a_clean_file_has_no_fixes() -> None:
+def test_clean_file_has_no_fixes() -> None:
     fixed = Fixed(b"".join(GOOD))
     assert (fixed.diff, fixed.fixed) == (b"", b"".join(GOOD))
     assert (fixed.report.fixed, fixed.report.quarantined) == (0, 0)
 
 
-def test_every_other_line_stays_byte_for_byte() -> None:
+def test_lines_without_fixes_stay_byte_for_byte() -> None:
     content = [*GOOD]
     content[3] = line("query\x00 3")
     content[7] = b"{}\n"
@@ -67,7 +67,7 @@ def test_every_other_line_stays_byte_for_byte() -> None:
     assert (fixed.report.fixed, fixed.report.quarantined) == (1, 1)
 
 
-def test_fixed_records_are_what_is_written() -> None:
+def test_fixed_records_are_written_to_training_and_holdout() -> None:
     off = {**LABEL, CHANNELS[1]: 0.43}
     fixed = Fixed(b"".join([*GOOD[1:], line("query\x07 0", off)]))
     assert fixed.report.finding_counts["weights_renormalised"] == 1
@@ -94,13 +94,13 @@ def test_fixed_records_are_what_is_written() -> None:
         "carriage returns",
         "blank lines",
         "no newline at the end of a fixed line",
-        "no newline at the end of a line left out",
-        "the first line left out",
-        "lines that follow each other",
+        "no newline at the end of a removed line",
+        "the first line removed",
+        "consecutive lines",
         "unknown fields",
     ],
 )
-def test_the_diff_makes_the_fixed_file_which_needs_no_fixing(change: Any) -> None:
+def test_diff_gives_a_file_that_needs_no_fixes(change: Any) -> None:
     content = change(b"".join(GOOD))
     fixed = Fixed(content)
     assert fixed.diff
@@ -110,14 +110,14 @@ def test_the_diff_makes_the_fixed_file_which_needs_no_fixing(change: Any) -> Non
     assert Fixed(content).diff == fixed.diff
 
 
-def test_a_fixed_line_keeps_its_own_system_prompt() -> None:
+def test_fixed_line_keeps_its_system_prompt() -> None:
     content = [line(f"query {number}", system=[{"text": "Weigh."}]) for number in range(120)]
     content[4] = line("query\x1b 4", system=[{"text": "Weigh."}])
     again = Fixed(Fixed(b"".join(content)).fixed)
     assert "mixed_system_prompts" not in again.report.finding_counts
 
 
-def test_the_diff_shows_what_a_line_was_and_what_it_is() -> None:
+def test_diff_shows_old_and_new_lines() -> None:
     content = [*GOOD]
     content[3], content[4] = line("query\x00 3"), b"nothing\n"
     assert Fixed(b"".join(content)).diff.splitlines()[:6] == [
@@ -130,7 +130,7 @@ def test_the_diff_shows_what_a_line_was_and_what_it_is() -> None:
     ]
 
 
-def test_a_diff_that_grows_too_large_is_left_out_and_the_fixed_file_is_not(
+def test_diff_over_the_size_limit_is_not_written_but_the_fixed_file_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fixes, "MAX_DIFF_BYTES", 1_000)
@@ -140,7 +140,7 @@ def test_a_diff_that_grows_too_large_is_left_out_and_the_fixed_file_is_not(
     assert Fixed(fixed.fixed).report.fixed == 0
 
 
-def test_a_line_that_was_read_in_part_leaves_the_diff_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diff_is_not_written_if_a_line_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "CHUNK_BYTES", 10_000)
     fixed = Fixed(GOOD[0] + b"x" * 1_000_000 + b"\n" + b"".join(GOOD[1:]))
     assert fixed.report.finding_counts["line_too_long"] == 1

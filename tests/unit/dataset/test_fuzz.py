@@ -1,8 +1,9 @@
-"""20,000 mutated and random files: always a report, never an exception, never much more memory.
+"""20,000 mutated and random files: each gives a report, no exception, and takes bounded memory.
 
-Each batch mutates one small clean file. A case has a seed of its own, which a failure names. Memory is what
-tracemalloc counts at its highest while a file is examined, so it is of Python's objects and buffers and does
-not depend on the machine; the clean file is examined in the same way, once all that is loaded once has been.
+Each batch mutates one small clean file. Every case has its own seed, which a failure names. Memory is the
+peak that tracemalloc counts while a file is validated: it covers Python's objects and buffers and does not
+depend on the machine. The clean file is measured in the same way, after everything that is loaded once has
+been loaded.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ if TYPE_CHECKING:
 
 BATCHES = 20
 CASES = 1_000
-"""In each batch."""
+"""Cases in each batch."""
 LINES = 8
 UNREAD = {"binary_file", "compressed_file", "not_utf8"}
 CHANNEL_CONFIG = default_channel_config()
 CHANNELS = CHANNEL_CONFIG.names
 PROMPT = student_prompt(CHANNEL_CONFIG)
-LOUD = b'"\\{}[]:,\0\r\n\t\x1b\x7f\xff\xfe\xef\xbb\xbf\xed\xa0\x80 019-+.eE@'
+SPECIAL_BYTES = b'"\\{}[]:,\0\r\n\t\x1b\x7f\xff\xfe\xef\xbb\xbf\xed\xa0\x80 019-+.eE@'
 
 
 def seeded(seed: str) -> random.Random:
-    """Choices that are made again by the seed."""
+    """A random generator with a seed."""
     return random.Random(seed)  # noqa: S311
 
 
 def good_file(rng: random.Random) -> bytes:
-    """A small clean file; its lines are of several spellings."""
+    """A small clean file with lines in several JSON styles."""
     lines = []
     for number in range(LINES):
         top = rng.choice([0.5, 0.6, 0.7, 1.0])
@@ -61,7 +62,7 @@ def flip(rng: random.Random, content: bytes) -> bytes:
     changed = bytearray(content)
     for _ in range(rng.randint(1, 6)):
         if changed:
-            changed[rng.randrange(len(changed))] = rng.choice(LOUD)
+            changed[rng.randrange(len(changed))] = rng.choice(SPECIAL_BYTES)
     return bytes(changed)
 
 
@@ -76,7 +77,7 @@ def drop_bytes(rng: random.Random, content: bytes) -> bytes:
 
 def insert_bytes(rng: random.Random, content: bytes) -> bytes:
     start = rng.randint(0, len(content))
-    return content[:start] + bytes(rng.choices(LOUD, k=rng.randint(1, 12))) + content[start:]
+    return content[:start] + bytes(rng.choices(SPECIAL_BYTES, k=rng.randint(1, 12))) + content[start:]
 
 
 def repeat_lines(rng: random.Random, content: bytes) -> bytes:
@@ -85,8 +86,8 @@ def repeat_lines(rng: random.Random, content: bytes) -> bytes:
 
 
 def nest(rng: random.Random, content: bytes) -> bytes:
-    deep = rng.choice([b"[", b'{"a":', b'{\\"a\\":']) * rng.choice([3, 900, 2_600])
-    return insert(rng, content, deep)
+    nested = rng.choice([b"[", b'{"a":', b'{\\"a\\":']) * rng.choice([3, 900, 2_600])
+    return insert(rng, content, nested)
 
 
 def huge_number(rng: random.Random, content: bytes) -> bytes:
@@ -129,7 +130,7 @@ def noise(rng: random.Random, content: bytes) -> bytes:
 
 
 def insert(rng: random.Random, content: bytes, what: bytes) -> bytes:
-    """Before or after a quotation mark, so that it lands within a line's structure or its texts."""
+    """Insert bytes after a quotation mark: in a line's structure or in its texts."""
     places = content.count(b'"')
     at = -1
     for _ in range(rng.randint(0, min(places, 60))):
@@ -143,7 +144,7 @@ MUTATIONS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
 )  # fmt: skip
 
 
-def examine(content: bytes, tolerance: float) -> tuple[DatasetReport, bytes, bytes]:
+def validate(content: bytes, tolerance: float) -> tuple[DatasetReport, bytes, bytes]:
     """The report, the fixes and the fixed file."""
     diff, fixed = io.BytesIO(), io.BytesIO()
     report = validate_dataset(
@@ -160,11 +161,11 @@ def examine(content: bytes, tolerance: float) -> tuple[DatasetReport, bytes, byt
 
 
 def traced(content: bytes, tolerance: float) -> tuple[DatasetReport, bytes, bytes, int]:
-    """As `examine`, with the bytes that it takes at its highest."""
+    """As `validate`, with the peak of the memory in bytes."""
     before = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
-    answer = examine(content, tolerance)
-    return *answer, tracemalloc.get_traced_memory()[1] - before
+    result = validate(content, tolerance)
+    return *result, tracemalloc.get_traced_memory()[1] - before
 
 
 def mutated(rng: random.Random, content: bytes) -> bytes:
@@ -173,8 +174,8 @@ def mutated(rng: random.Random, content: bytes) -> bytes:
     return content
 
 
-def examine_case(seed: str, clean: bytes, allowed: int) -> None:
-    """One case, and everything that must hold of its report."""
+def check_case(seed: str, clean: bytes, allowed: int) -> None:
+    """Validate one case and check everything that must hold for its report."""
     rng = seeded(seed)
     content = mutated(rng, clean)
     report, diff, fixed, peak = traced(content, rng.choice([0.0, 0.01, 0.5, 1.0]))
@@ -190,8 +191,8 @@ def examine_case(seed: str, clean: bytes, allowed: int) -> None:
         assert apply(diff, content) == fixed
     if rng.random() < 0.1:
         assert DatasetReport.model_validate_json(document) == report
-        # What was fixed needs no more fixing.
-        again, _, same = examine(fixed, 0.0)
+        # The fixed file needs no fixes.
+        again, _, same = validate(fixed, 0.0)
         assert (again.quarantined, again.fixed, again.lines) == (0, 0, report.accepted)
         assert same == fixed
     if rng.random() < 0.002:
@@ -199,28 +200,28 @@ def examine_case(seed: str, clean: bytes, allowed: int) -> None:
 
 
 @pytest.fixture
-def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def _few_queries_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "MIN_DISTINCT", 4)
 
 
 @pytest.fixture
-def _counting() -> Iterator[None]:
-    # What is loaded once is loaded before anything is counted.
-    examine(good_file(seeded("0")) * 2 + b"call 212 555 2368 or +44 20 7946 0958\n", 1.0)
+def _traced_memory() -> Iterator[None]:
+    # Load everything that is loaded once before memory is counted.
+    validate(good_file(seeded("0")) * 2 + b"call 212 555 2368 or +44 20 7946 0958\n", 1.0)
     tracemalloc.start()
     yield
     tracemalloc.stop()
 
 
-@pytest.mark.usefixtures("_few_are_enough", "_counting")
+@pytest.mark.usefixtures("_few_queries_are_enough", "_traced_memory")
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_any_file_gets_a_report_and_takes_no_more_than_twice_the_memory(batch: int) -> None:
+def test_mutated_files_get_a_report_within_twice_the_memory(batch: int) -> None:
     sys.stdout.write(f"seeds {batch}-0 to {batch}-{CASES - 1}\n")
     clean = good_file(seeded(str(batch)))
     allowed = 2 * traced(clean, 1.0)[-1]
     for number in range(CASES):
         seed = f"{batch}-{number}"
         try:
-            examine_case(seed, clean, allowed)
+            check_case(seed, clean, allowed)
         except Exception as error:
             raise AssertionError(f"the case with the seed {seed!r} failed") from error

@@ -1,4 +1,4 @@
-"""What counts as a near-duplicate, what does not, and that the search finds all of them whatever it is given."""
+"""Which queries are near-duplicates, and that the search finds all of them in any input."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distillery.dataset import near_duplicates
 from distillery.dataset.near_duplicates import (
     ALIKE,
     EQUAL,
@@ -61,7 +62,7 @@ def together(one: str, other: str) -> bool:
         QUERY.replace("grey", "\uff47\uff52\uff45\uff59"),
     ],
     ids=["case", "punctuation", "spaces", "order", "swapped letters", "a letter missing", "a letter changed",
-         "a space missing", "a word put in", "full-width letters"],
+         "a space missing", "an additional word", "full-width letters"],
 )  # fmt: skip
 def test_near_duplicate_of_a_query_is_found(copy: str) -> None:
     assert together(QUERY, copy)
@@ -80,27 +81,83 @@ def test_near_duplicate_of_a_query_is_found(copy: str) -> None:
         ("", "harbour"),
     ],
 )
-def test_query_that_asks_for_another_thing_is_no_copy(one: str, other: str) -> None:
+def test_query_for_another_thing_is_not_a_near_duplicate(one: str, other: str) -> None:
     assert not together(one, other)
 
 
-def test_no_clusters_among_nothing_or_one() -> None:
+def test_no_clusters_without_a_second_query() -> None:
     assert near_duplicate_clusters([]) == []
     assert near_duplicate_clusters([QUERY]) == []
 
 
 @pytest.mark.parametrize("query", ["", "?!", "🎬🎬", "夜の港で鳴る汽笛", "موسيقى هادئة", "\x00", "\ud800"])
-def test_equal_queries_of_any_script_are_one_cluster(query: str) -> None:
+def test_equal_queries_in_any_script_are_one_cluster(query: str) -> None:
     assert near_duplicate_clusters([query, "another thing entirely", query]) == [[0, 2]]
 
 
-def test_copies_of_copies_are_in_one_cluster() -> None:
+def test_near_duplicates_of_near_duplicates_are_in_one_cluster() -> None:
     chain = [QUERY, f"{QUERY} please", f"{QUERY} please now", f"{QUERY} please now thanks"]
     assert near_duplicate_clusters(chain) == [[0, 1, 2, 3]]
 
 
+def test_folded_words_have_no_case_punctuation_or_compatibility_forms() -> None:
+    assert folded_words("Rain, on: a ROOF!") == ["rain", "on", "a", "roof"]
+    assert folded_words("it\u2019s the caf\u00e9\u2026 \uff34\uff36") == ["its", "the", "caf\u00e9", "tv"]
+    assert folded_words("rain-roof, 2 \U0001f3ac") == ["rain", "roof", "2", "\U0001f3ac"]
+    assert folded_words("?!") == ["?!"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("slow motion heron", "slowmotion heron", True),
+        ("slow motion heron", "slowmotions heron", True),
+        ("the heron", "heron the", True),
+        ("a b c d", "a b c d more", True),
+        ("a b c", "a b c more", False),
+        ("a b c d e f g h", "a b c d e f g h two more", True),
+        ("a b c d e f g", "a b c d e f g two more", False),
+        ("grey heron at dawn", "gray herons at dawn", True),
+        ("grey heron at dawn", "grey heron at dusk", False),
+        ("grey heron", "grey hreon", True),
+        ("grey heron", "grey hroen", False),
+        ("grey heron", "grey herno", True),
+        ("grey heron", "grey norhe", False),
+        ("grey lantern", "grey latnern", True),
+        ("grey lantern", "grey letnarn", False),
+        ("a man", "a men", False),
+    ],
+)
+def test_words_are_the_same_up_to_misspellings_and_one_additional_word_in_four(
+    one: str, other: str, same: bool
+) -> None:
+    assert same_words(one.split(), other.split()) is same
+    assert same_words(other.split(), one.split()) is same
+
+
+def test_near_duplicates_are_found_among_more_similar_queries_than_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(near_duplicates, "MOST_CHECKED", 4)
+    names = ("Anna", "Berta", "Clara", "Doris", "Emily", "Frida", "Greta", "Heidi", "Irene", "Julia")
+    queries = [
+        f"{name} narrating a long documentary about machine learning and its many uses" for name in names
+    ]
+    copy = queries[0].replace("machine", "mahcine")
+    # All are similar to the copy, but only the nearest four in alphabetical order are compared with it.
+    assert near_duplicate_clusters([*queries, copy]) == [[0, 10]]
+
+
+def test_nearest_queries_are_compared_first() -> None:
+    everything = (1 << 1_000) - 1
+    assert near_duplicates._nearest(0b1011, 7) == [0, 1, 3]
+    nearest = near_duplicates._nearest(everything, 500)
+    assert len(nearest) == near_duplicates.MOST_CHECKED
+    assert sorted(nearest) == list(range(400, 600))
+
+
 def near(one: str, other: str) -> bool:
-    """The rule of the module's docstring, read once more and applied to one pair."""
+    """The rule of the module's docstring, applied to one pair of queries."""
     ours, theirs = folded_words(one), folded_words(other)
     digits = [[char for char in " ".join(words) if char.isdigit() or char == " "] for words in (ours, theirs)]
     if "".join(digits[0]).split() != "".join(digits[1]).split():
@@ -184,7 +241,7 @@ def test_templates_do_not_chain_into_one_cluster() -> None:
     ],
     ids=["all equal", "copies of one", "long over three letters", "longer than any query"],
 )
-def test_hostile_queries_are_answered(queries: list[str]) -> None:
+def test_worst_case_queries_are_searched(queries: list[str]) -> None:
     found = near_duplicate_clusters(queries)
     assert all(len(cluster) > 1 for cluster in found)
     assert len({place for cluster in found for place in cluster}) == sum(map(len, found))

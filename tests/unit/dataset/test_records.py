@@ -1,4 +1,4 @@
-"""Each flaw of a line gets its code, a sentence and a fix; what is good comes out as it went in."""
+"""Every error of a line has a code, a message and a fix; valid lines are read unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distillery.dataset.records import MAX_LINE_BYTES, LineReader, Record, check_line, training_line
+from distillery.dataset.records import MAX_LINE_BYTES, LineReader, Record, check_line, is_fixed, training_line
 from distillery.dataset.texts import RESERVED
 from distillery.task.channels import default_channel_config
 
@@ -23,7 +23,7 @@ LABEL = {channel: 1.0 if channel == CHANNELS[0] else 0.0 for channel in CHANNELS
 def conversation(
     query: str = "red kite over a bridge", label: object = LABEL, **changes: Any
 ) -> dict[str, Any]:
-    """A good line as an object; `label=None` leaves the assistant turn out, a text is used as it is."""
+    """A valid line as an object. `label=None` omits the assistant turn; a string is used unchanged."""
     messages = [{"role": "user", "content": [{"text": query}]}]
     if label is not None:
         text = label if isinstance(label, str) else json.dumps(label)
@@ -47,13 +47,13 @@ def turn(role: str, *texts: str) -> dict[str, Any]:
     return {"role": role, "content": [{"text": text} for text in texts]}
 
 
-def test_good_line() -> None:
+def test_labelled_line_is_a_record() -> None:
     record, findings = check(conversation("  red kite ", {**LABEL, "reasoning": "A picture."}))
     assert findings == []
     assert record == Record(7, "red kite", LABEL, "A picture.", "Weigh the channels.")
 
 
-def test_unlabelled_line() -> None:
+def test_unlabelled_line_is_a_record() -> None:
     record, findings = check(conversation(label=None, system=...))
     assert findings == []
     assert record == Record(7, "red kite over a bridge", None, "", "")
@@ -140,7 +140,7 @@ BAD_LINES: dict[str, tuple[str, object]] = {
 
 
 @pytest.mark.parametrize(("code", "line"), BAD_LINES.values(), ids=BAD_LINES)
-def test_bad_line(code: str, line: object) -> None:
+def test_line_with_an_error_is_not_a_record(code: str, line: object) -> None:
     record, findings = check(line)
     assert record is None
     assert [finding.code for finding in findings] == [code]
@@ -153,7 +153,7 @@ def test_bad_line(code: str, line: object) -> None:
 
 
 @pytest.mark.parametrize("reserved", RESERVED)
-def test_reserved_string(reserved: str) -> None:
+def test_reserved_string_is_an_error(reserved: str) -> None:
     in_query = check(conversation(f"clip where the {reserved} appears"))
     in_reasoning = check(conversation(label={**LABEL, "reasoning": f"As the {reserved} says."}))
     for record, findings in (in_query, in_reasoning):
@@ -162,29 +162,9 @@ def test_reserved_string(reserved: str) -> None:
         assert reserved in findings[0].message
 
 
-def test_a_bad_query_does_not_hide_a_bad_label() -> None:
+def test_errors_of_query_and_label_are_both_reported() -> None:
     _, findings = check(conversation("", label="mostly visual"))
     assert [finding.code for finding in findings] == ["empty_query", "label_not_json"]
-
-
-def test_a_weight_is_not_taken_for_an_equal_one_seen_before() -> None:
-    """Labels are remembered, and to Python True equals 1, and 0.0 equals -0.0."""
-    for top, good in ((1, True), (True, False), (1.0, True), ([1], False), (1, True)):
-        record, findings = check(conversation(label={**LABEL, CHANNELS[0]: top, CHANNELS[1]: -0.0}))
-        assert (record is not None) is good
-        assert [finding.code for finding in findings] == ([] if good else ["weight_not_number"])
-        if record:
-            assert repr(record.label) == repr(LABEL)
-
-
-def test_a_label_that_is_changed_leaves_the_next_one_alone() -> None:
-    first, _ = check(conversation())
-    assert first
-    assert first.label
-    first.label[CHANNELS[0]] = 0.0
-    second, _ = check(conversation())
-    assert second
-    assert second.label == LABEL
 
 
 @pytest.mark.parametrize(
@@ -198,9 +178,7 @@ def test_a_label_that_is_changed_leaves_the_next_one_alone() -> None:
         (0.7, ["weights_sum"]),
     ],
 )
-def test_a_sum_off_by_rounding_is_scaled_and_a_little_more_is_scaled_with_a_warning(
-    top: float, codes: list[str]
-) -> None:
+def test_sum_off_by_rounding_is_a_note_and_up_to_5_percent_a_warning(top: float, codes: list[str]) -> None:
     record, findings = check(conversation(label={**LABEL, CHANNELS[0]: top}))
     assert [finding.code for finding in findings] == codes
     assert (record is not None) is ("weights_sum" not in codes)
@@ -211,7 +189,7 @@ def test_a_sum_off_by_rounding_is_scaled_and_a_little_more_is_scaled_with_a_warn
 @pytest.mark.parametrize(
     ("second", "code"), [(0.111, "weights_rounded"), (0.112, "weights_renormalised"), (0.16, "weights_sum")]
 )
-def test_a_sum_above_one_is_scaled_as_well(second: float, code: str) -> None:
+def test_sum_above_one_is_scaled_as_well(second: float, code: str) -> None:
     record, findings = check(conversation(label={**LABEL, CHANNELS[0]: 0.9, CHANNELS[1]: second}))
     assert [finding.code for finding in findings] == [code]
     if record and record.label:
@@ -225,7 +203,7 @@ def test_long_query_is_a_warning() -> None:
     assert not check(conversation("x" * 1_000))[1]
 
 
-def test_unknown_fields_are_left_out_with_a_warning() -> None:
+def test_unknown_fields_are_removed_with_a_warning() -> None:
     message = {"role": "user", "content": [{"text": "kite"}], "name": "me"}
     record, findings = check(conversation(messages=[message], id=3))
     assert record is not None
@@ -233,7 +211,8 @@ def test_unknown_fields_are_left_out_with_a_warning() -> None:
     assert "'id'" in findings[0].message
 
 
-def test_a_line_of_exactly_the_limit_is_taken() -> None:
+def test_line_of_exactly_the_limit_is_accepted() -> None:
+    assert MAX_LINE_BYTES == 16_000
     line = json.dumps(conversation("x")).encode()
     exact = line.replace(b'"x"', b'"' + b"x" * (MAX_LINE_BYTES - len(line) + 1) + b'"')
     assert len(exact) == MAX_LINE_BYTES
@@ -241,13 +220,13 @@ def test_a_line_of_exactly_the_limit_is_taken() -> None:
     assert check(exact.replace(b'"xx', b'"xxx'))[0] is None
 
 
-def test_training_line_has_one_spelling() -> None:
-    spellings = [
+def test_equal_records_give_equal_training_lines() -> None:
+    lines_read = [
         conversation(label={**LABEL, "reasoning": "é"}),
         conversation(label={name: int(LABEL[name]) for name in reversed(CHANNELS)} | {"reasoning": " é "}),
         conversation("  red kite over a bridge\n", label={**LABEL, CHANNELS[1]: -0.0, "reasoning": "é"}),
     ]
-    records = [check(line)[0] for line in spellings]
+    records = [check(line)[0] for line in lines_read]
     lines = {training_line(record, "Weigh.") for record in records if record}
     assert len(lines) == 1
     content = json.loads(lines.pop())
@@ -320,7 +299,51 @@ def test_any_messages_are_a_record_or_an_error(turns: list[tuple[str, Any]], lab
         assert (record is None) == any(finding.severity == "error" for finding in findings)
 
 
-# What is fixed
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            conversation(messages=[turn("assistant", "{}"), turn("user", "kite")]),
+            "The roles of the turns are 'assistant', 'user'.",
+        ),
+        (
+            conversation(messages=[turn("a"), turn("b"), turn("c"), turn("d"), turn("e")]),
+            "The roles of the turns are 'a', 'b', 'c', 'd', ....",
+        ),
+        (
+            conversation(messages=[turn("a"), turn("b"), turn("c"), turn("d")]),
+            "The roles of the turns are 'a', 'b', 'c', 'd'.",
+        ),
+        (conversation(messages=[]), "The roles of the turns are missing."),
+        (
+            conversation(messages=[turn("user", "kite"), turn("assistant", "{}"), turn("user", "red")]),
+            "There are 2 user turns.",
+        ),
+    ],
+    ids=["swapped", "five turns", "four turns", "no turns", "two user turns"],
+)
+def test_message_names_the_roles_found(line: object, message: str) -> None:
+    _, (finding,) = check(line)
+    assert finding.message == message
+
+
+def test_message_names_the_first_four_unknown_fields() -> None:
+    _, (finding,) = check(conversation(a=1, b=2, c=3, d=4, e=5))
+    assert finding.message == (
+        "The line has fields that Bedrock does not accept; they are removed: 'a', 'b', 'c', 'd'."
+    )
+    assert finding.fix == "Use only messages, schemaVersion, system."
+
+
+# Fixes
+
+
+def test_line_with_a_fix_counts_as_fixed_whatever_other_findings_it_has() -> None:
+    _, findings = check(conversation("x\x00" * 1_001))
+    assert [finding.code for finding in findings] == ["control_characters", "long_query"]
+    assert is_fixed(findings)
+    assert is_fixed(findings[:1])
+    assert not is_fixed(findings[1:])
 
 
 def test_control_characters_are_removed_from_query_and_reasoning() -> None:
@@ -333,32 +356,32 @@ def test_control_characters_are_removed_from_query_and_reasoning() -> None:
     assert "3 control characters removed from the query" in findings[0].message
 
 
-def test_control_characters_that_are_all_of_a_query_leave_it_empty() -> None:
+def test_query_of_only_control_characters_is_empty() -> None:
     record, findings = check(conversation("\x00\x01 \x02"))
     assert record is None
     assert [f.code for f in findings] == ["control_characters", "empty_query"]
 
 
-def test_line_ends_and_tabs_within_a_query_are_no_control_characters() -> None:
+def test_line_breaks_and_tabs_in_a_query_are_kept() -> None:
     record, findings = check(conversation("red\nkite\tover\r\na bridge"))
     assert findings == []
     assert record is not None
     assert record.query == "red\nkite\tover\r\na bridge"
 
 
-def test_what_follows_an_object_is_said_with_its_place() -> None:
+def test_text_after_the_object_is_reported_with_its_position() -> None:
     line = json.dumps(conversation()).encode()
     _, findings = check(line + b"  , true")
     assert [f.code for f in findings] == ["trailing_garbage"]
-    assert f"at character {len(line) + 3}," in findings[0].message
+    assert f"at character {len(line) + 3}:" in findings[0].message
     assert check(b" " + line + b" \t")[1] == []
 
 
-# Lines that look like others
+# Lines with a known envelope
 
 
-def test_lines_of_one_file_are_read_as_each_by_itself() -> None:
-    """A reader remembers what stands around the texts; nothing may be taken for known that is not."""
+def test_lines_of_one_file_are_read_like_single_lines() -> None:
+    """A reader remembers envelopes and weights; a line must match one exactly to be read with it."""
     good = conversation(label={**LABEL, "reasoning": "A picture."})
     styles = [
         json.dumps(good),

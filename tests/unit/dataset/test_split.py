@@ -1,12 +1,14 @@
-"""The split: no cluster on both sides, every channel its share, and the size that was asked for."""
+"""The split: no cluster is divided, every channel has its share, and the size is as requested."""
 
 from __future__ import annotations
 
 import io
 import json
+import unicodedata
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +29,7 @@ def key(number: int) -> bytes:
 
 @st.composite
 def datasets(draw: st.DrawFn) -> tuple[dict[bytes, Group], list[list[bytes]]]:
-    """Queries with their records and channels, some of them in clusters, some of them without a label."""
+    """Queries with their records and channels, some in clusters, some without a label."""
     count = draw(st.integers(150, 400))
     rng = draw(st.randoms(use_true_random=False))
     groups = {}
@@ -47,13 +49,13 @@ def datasets(draw: st.DrawFn) -> tuple[dict[bytes, Group], list[list[bytes]]]:
 
 
 def plan(groups: dict[bytes, Group], clusters: list[list[bytes]], **more: object) -> Split:
-    asked: dict[str, object] = {"share": 0.1, "least": 20, "most": 60} | more
-    return plan_split(groups, clusters=clusters, **asked)  # type: ignore[arg-type]
+    rules: dict[str, object] = {"share": 0.1, "least": 20, "most": 60} | more
+    return plan_split(groups, clusters=clusters, **rules)  # type: ignore[arg-type]
 
 
 @settings(max_examples=150, deadline=None)
 @given(datasets())
-def test_no_cluster_has_members_on_both_sides(made: tuple[dict[bytes, Group], list[list[bytes]]]) -> None:
+def test_no_cluster_is_divided(made: tuple[dict[bytes, Group], list[list[bytes]]]) -> None:
     groups, clusters = made
     split = plan(groups, clusters)
     assert split.set_aside
@@ -64,7 +66,7 @@ def test_no_cluster_has_members_on_both_sides(made: tuple[dict[bytes, Group], li
 
 @settings(max_examples=150, deadline=None)
 @given(datasets())
-def test_size_is_within_one_record_of_what_was_asked_where_single_queries_abound(
+def test_size_is_within_one_record_of_the_requested_size(
     made: tuple[dict[bytes, Group], list[list[bytes]]],
 ) -> None:
     groups, clusters = made
@@ -76,7 +78,7 @@ def test_size_is_within_one_record_of_what_was_asked_where_single_queries_abound
 
 @settings(max_examples=100, deadline=None)
 @given(datasets())
-def test_every_channel_has_its_share_as_far_as_whole_units_allow(
+def test_every_channel_has_its_share_within_one_unit(
     made: tuple[dict[bytes, Group], list[list[bytes]]],
 ) -> None:
     groups, clusters = made
@@ -90,7 +92,7 @@ def test_every_channel_has_its_share_as_far_as_whole_units_allow(
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 30))
 def test_size_is_the_nearest_that_whole_clusters_add_up_to(sizes: list[int], wanted: int) -> None:
-    # Each cluster is one query with so many records; a hundred records more are too large to be held out.
+    # Each query has `size` records. The query with 500 records is too large to be held out.
     groups = {key(n): Group(size, size, Counter(a=size)) for n, size in enumerate(sizes)}
     groups[key(1_000)] = Group(500, 500, Counter(a=500))
     split = plan(groups, [], share=0.01, least=wanted, most=wanted)
@@ -100,7 +102,7 @@ def test_size_is_the_nearest_that_whole_clusters_add_up_to(sizes: list[int], wan
 
 @settings(max_examples=100, deadline=None)
 @given(datasets(), st.randoms(use_true_random=False))
-def test_what_was_held_out_before_is_held_out_again(
+def test_queries_held_out_before_are_held_out_again(
     made: tuple[dict[bytes, Group], list[list[bytes]]], rng: object
 ) -> None:
     groups, clusters = made
@@ -110,10 +112,89 @@ def test_what_was_held_out_before_is_held_out_again(
     second = plan(more, clusters, held_before=first.queries)
     assert first.queries & more.keys() <= second.queries
     assert second.set_aside
+    assert second.kept == len(first.queries & more.keys())
+    assert second.held == sum(more[held].records for held in second.queries)
+    kept = sum(more[query].records for query in _kept_units(first.queries & more.keys(), more, clusters))
+    assert second.held == kept or abs(second.held - second.aim) <= 1
+    assert sum(quota for quota, _ in second.strata.values()) == second.aim
+    assert sum(held for _, held in second.strata.values()) == second.held
     for cluster in clusters:
         present = set(cluster) & more.keys()
         held = present & second.queries
         assert not held or present <= second.queries | second.left_out
+
+
+def _kept_units(
+    held_before: frozenset[bytes], groups: dict[bytes, Group], clusters: list[list[bytes]]
+) -> set[bytes]:
+    """The fully labelled queries of the clusters, and the single queries, that were held out before."""
+    units = [set(cluster) & groups.keys() for cluster in clusters]
+    kept = set(held_before).union(*(unit for unit in units if unit & held_before))
+    return {query for query in kept if groups[query].labelled == groups[query].records}
+
+
+def single(number: int, channel: str, records: int = 1) -> tuple[bytes, Group]:
+    return key(number), Group(records, records, Counter({channel: records}))
+
+
+def test_later_version_fills_the_holdout_up_to_the_requested_size() -> None:
+    groups = dict(single(number, CHANNELS[number % 2]) for number in range(400))
+    before = frozenset(list(groups)[:10])
+    split = plan(groups, [], held_before=before, least=40, most=40)
+    assert before < split.queries
+    assert (split.wanted, split.aim, split.held, split.kept) == (40, 40, 40, 10)
+    # Each channel's share counts what is held out already.
+    assert split.strata == {"a": (20, 20), "b": (20, 20)}
+
+
+def test_later_version_counts_kept_records_of_one_channel_against_its_quota() -> None:
+    groups = dict(single(number, "a" if number < 200 else "b") for number in range(400))
+    before = frozenset(key(number) for number in range(15))
+    split = plan(groups, [], held_before=before, least=40, most=40)
+    assert split.strata == {"a": (20, 20), "b": (20, 20)}
+
+
+def test_later_version_keeps_more_than_the_requested_size_and_adds_nothing() -> None:
+    groups = dict(single(number, "a") for number in range(400))
+    before = frozenset(list(groups)[:70])
+    split = plan(groups, [], held_before=before, least=40, most=40)
+    assert split.queries == before
+    assert (split.aim, split.held, split.kept) == (40, 70, 70)
+    assert split.strata == {"a": (40, 70)}
+
+
+def test_later_version_never_leaves_fewer_than_100_records_for_training() -> None:
+    groups = dict(single(number, "a") for number in range(10))
+    groups |= dict(single(number, "a", records=24) for number in range(10, 15))
+    before = frozenset(key(number) for number in range(10))
+    # A query of 24 records would bring the holdout nearer to 30, and leave 96 records for training.
+    split = plan(groups, [], held_before=before, least=30, most=30)
+    assert (split.set_aside, split.aim, split.held) == (True, 30, 10)
+
+
+def test_channel_with_the_most_room_fills_up_the_holdout() -> None:
+    groups = dict(single(number, "a" if number < 100 else "b", records=3) for number in range(180))
+    split = plan(groups, [], least=9, most=9)
+    assert split.strata == {"a": (5, 6), "b": (4, 3)}
+
+
+def test_mixed_cluster_counts_for_its_most_frequent_channel() -> None:
+    groups = dict([single(0, "a"), single(1, "a"), single(2, "b")])
+    groups |= dict(single(number, "c") for number in range(3, 200))
+    cluster = [key(0), key(1), key(2)]
+    split = plan(groups, [cluster], held_before=cluster)
+    assert split.strata["a"][1] == 3
+    assert set(split.strata) == {"a", "c"}
+
+
+def test_later_version_of_an_unlabelled_dataset_keeps_its_prompts() -> None:
+    groups = {key(number): Group(1) for number in range(300)}
+    before = frozenset(list(groups)[:8])
+    split = plan(groups, [], held_before=before)
+    assert before < split.queries
+    assert (split.reference, split.set_aside) == ("teacher", False)
+    assert (split.wanted, split.aim, split.held, split.kept) == (30, 30, 30, 8)
+    assert len(split.queries) == 30
 
 
 @settings(max_examples=50, deadline=None)
@@ -126,14 +207,43 @@ def test_order_of_queries_and_clusters_does_not_matter(
     assert plan(groups, clusters) == plan(turned, [cluster[::-1] for cluster in reversed(clusters)])
 
 
-def test_one_cluster_of_everything_is_told_and_trained_on() -> None:
+def test_single_cluster_of_all_queries_is_trained_on() -> None:
     groups = {key(number): Group(1, 1, Counter(a=1)) for number in range(200)}
     split = plan(groups, [list(groups)])
     assert (split.set_aside, split.held) != (True, 200)
 
 
+@given(st.text(), st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
+def test_query_key_ignores_case_spacing_and_unicode_form(
+    text: str, form: Literal["NFC", "NFD", "NFKC", "NFKD"]
+) -> None:
+    key = query_key(text)
+    assert query_key(unicodedata.normalize(form, text)) == key
+    assert query_key(f"  {text}\n") == key
+    assert query_key(unicodedata.normalize("NFD", text).casefold()) == key
+
+
+@given(st.integers(100, 400), st.integers(0, 400))
+def test_adding_records_only_moves_the_cut(before: int, more: int) -> None:
+    def held_out(count: int) -> frozenset[bytes]:
+        groups = {query_key(f"query {number}"): Group(records=1, labelled=1) for number in range(count)}
+        return plan_split(groups, share=0.1, least=20, most=30).queries
+
+    old_keys = {query_key(f"query {number}") for number in range(before)}
+    old, new = held_out(before), held_out(before + more) & old_keys
+    assert new <= old or old <= new
+
+
+def test_query_larger_than_the_holdout_is_trained_on() -> None:
+    groups = {bytes([0]): Group(1_000, 1_000)}
+    groups |= {bytes([1, number]): Group(1, 1) for number in range(200)}
+    split = plan_split(groups, share=0.1, least=50, most=120)
+    assert bytes([0]) not in split.queries
+    assert len(split.queries) == 120
+
+
 @pytest.mark.skipif(not LABELS.exists(), reason="the reference labels are not beside this checkout")
-def test_no_near_duplicate_straddles_the_split_of_the_teachers_labels() -> None:
+def test_no_cluster_of_the_teacher_labels_is_divided() -> None:
     train, holdout = io.BytesIO(), io.BytesIO()
     with LABELS.open("rb") as stream:
         report = validate_dataset(

@@ -1,4 +1,4 @@
-"""The plan: exact shares, distinct queries, few near-duplicates, the same everywhere, and always an end."""
+"""The plan of a generation: exact shares, distinct queries, few near-duplicates, reproducible, bounded."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from distillery.generation.planner import (
     dump_plan,
     load_plan,
     near_duplicates,
-    parse_invented,
+    parse_written_queries,
     plan,
-    to_invent,
+    teacher_query_counts,
 )
 from distillery.generation.spec import Hard, parse_spec
 from distillery.task.channels import default_channel_config
@@ -42,11 +42,12 @@ MATERIAL = {
     "other_languages": ["ein {thing} am Hafen {year}"],
     "ambiguous_names": {"metadata": ["Mercury {year}"]},
 }
+MANY_PLACES = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
 
 
 @st.composite
 def specs(draw: st.DrawFn) -> dict[str, Any]:
-    """Specs with any mix and any shares of hard cases that the small vocabulary can serve."""
+    """Specs with any mix and any shares of hard cases, with enough words for distinct queries."""
     parts = draw(st.lists(st.integers(1, 9), min_size=4, max_size=4))
     mix = {name: part / sum(parts) for name, part in zip(CHANNEL_CONFIG.names, parts, strict=True)}
     return small_spec(
@@ -54,6 +55,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         seed=draw(st.integers(0, 10**9)),
         mix=mix,
         oversample=draw(st.sampled_from([0, 0.1, 0.25])),
+        words=MANY_PLACES,
         hard={
             case: draw(st.sampled_from([0, 0.02, 0.05, 0.1]))
             for case in ("typos", "lower_case", "very_long", "mixed_intent", "adversarial")
@@ -63,7 +65,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=40, deadline=None)
 @given(specs())
-def test_any_spec_is_planned_exactly(content: dict[str, Any]) -> None:
+def test_plan_has_exactly_the_shares_of_the_spec(content: dict[str, Any]) -> None:
     spec = parse_spec(spec_text(**content))
     planned = plan(spec, CHANNEL_CONFIG)
     assert [one.number for one in planned] == list(range(1, spec.planned + 1))
@@ -82,7 +84,7 @@ def test_any_spec_is_planned_exactly(content: dict[str, Any]) -> None:
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0, 1), min_size=1), st.integers(0, 20_000))
-def test_shares_are_whole_numbers_that_sum_to_the_total(shares: dict[str, float], total: int) -> None:
+def test_apportioned_counts_are_whole_and_sum_to_the_total(shares: dict[str, float], total: int) -> None:
     counts = apportion(shares, total)
     whole = math.fsum(shares.values())
     assert sum(counts.values()) == (total if whole else 0)
@@ -97,7 +99,7 @@ def test_a_plan_is_the_same_in_every_process() -> None:
         f"p = g.plan(parse_spec(pathlib.Path({str(SPEC)!r}).read_bytes()), t());"
         "print(hashlib.sha256(g.dump_plan(p)).hexdigest())"
     )
-    said = {
+    digests = {
         subprocess.run(
             [sys.executable, "-c", code],
             env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT / "layers/distillery/src")},
@@ -107,21 +109,21 @@ def test_a_plan_is_the_same_in_every_process() -> None:
         ).stdout
         for seed in ("0", "1", "77")
     }
-    assert len(said) == 1
+    assert len(digests) == 1
 
 
-def test_another_seed_is_another_plan() -> None:
+def test_another_seed_gives_another_plan() -> None:
     one, other = (plan(parse_spec(spec_text(seed=seed)), CHANNEL_CONFIG) for seed in (1, 2))
     assert [p.query for p in one] != [p.query for p in other]
 
 
 @pytest.mark.parametrize("channel_config", [TWO, SIX])
-def test_a_plan_follows_the_channel_config_of_the_stack(channel_config: Any) -> None:
+def test_plan_uses_the_channels_of_the_given_channel_config(channel_config: Any) -> None:
     planned = plan(parse_spec(spec_text(channels=channel_config.names)), channel_config)
     assert {one.channel for one in planned} == set(channel_config.names)
 
 
-def test_every_hard_case_is_made_of_its_material() -> None:
+def test_every_hard_case_is_made_from_its_material() -> None:
     shares = dict.fromkeys((case.value for case in Hard), 0.05)
     spec = parse_spec(spec_text(hard=shares, material=MATERIAL, oversample=0))
     by_case: dict[str, list[str]] = {}
@@ -145,20 +147,19 @@ def test_near_duplicates_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) 
         return [cluster for cluster in found.values() if len(cluster) > 1]
 
     monkeypatch.setattr(planner, "near_duplicate_clusters", clusters)
-    words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(90)]}
-    spec = parse_spec(spec_text(words=words, near_duplicates=0.05))
+    spec = parse_spec(spec_text(words=MANY_PLACES, near_duplicates=0.05))
     planned = plan(spec, CHANNEL_CONFIG)
     assert len(planned) == spec.planned
     assert len(near_duplicates([one.query for one in planned])) <= 0.05 * spec.planned
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"records": 15_000}, "The spec's material is too little: no further distinct query can be made for"),
         (
             {"hard": {"one_word": 0.5}, "material": {"one_word": {"visual": ["{thing}"]}}},
-            "hard.one_word asks for 72 queries, and its material is for channels that have 36 left",
+            "hard.one_word needs 72 queries, but the channels that have material for it have only 36",
         ),
         (
             {"hard": {"one_word": 0.2}, "material": {"one_word": {"visual": ["oak", "elm"]}}},
@@ -166,21 +167,21 @@ def test_near_duplicates_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) 
         ),
     ],
 )
-def test_too_little_material_ends_with_a_sentence(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(BadInput, match=said) as refusal:
+def test_too_little_material_is_refused_with_a_fix(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message) as refusal:
         plan(parse_spec(spec_text(**changes)), CHANNEL_CONFIG)
     assert refusal.value.fix
 
 
-def test_material_of_near_duplicates_only_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_material_that_gives_only_near_duplicates_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "near_duplicate_clusters", lambda queries: [list(range(len(queries)))])
     words = small_spec()["words"] | {"place": [f"at pier {at}" for at in range(900)]}
     spec = parse_spec(spec_text(near_duplicates=0.5, records=100, words=words))
-    with pytest.raises(BadInput, match="too few queries that are no near-duplicates"):
+    with pytest.raises(BadInput, match="too few queries that are not near-duplicates"):
         plan(spec, CHANNEL_CONFIG)
 
 
-def test_words_that_grow_without_end_are_not_written_out() -> None:
+def test_template_that_expands_without_bound_is_passed_over() -> None:
     words = {f"w{at}": [f"{{w{at + 1}}} {{w{at + 1}}}"] for at in range(60)} | {"w60": ["x"]}
     template_groups = {
         **small_spec()["template_groups"],
@@ -190,10 +191,10 @@ def test_words_that_grow_without_end_are_not_written_out() -> None:
     assert len(plan(spec, CHANNEL_CONFIG)) == spec.planned
 
 
-def test_the_teachers_queries_pass_the_same_checks() -> None:
+def test_teacher_written_queries_pass_the_same_checks() -> None:
     spec = parse_spec(spec_text(teacher_queries=0.1, oversample=0))
-    assert to_invent(spec) == dict.fromkeys(CHANNEL_CONFIG.names, 3)
-    invented = {
+    assert teacher_query_counts(spec) == dict.fromkeys(CHANNEL_CONFIG.names, 3)
+    teacher_written = {
         "visual": [
             "a red kite",
             "A  RED kite",
@@ -206,7 +207,7 @@ def test_the_teachers_queries_pass_the_same_checks() -> None:
         ],
         "audio": ["humming"],
     }
-    planned = plan(spec, CHANNEL_CONFIG, invented)
+    planned = plan(spec, CHANNEL_CONFIG, teacher_written)
     own = Counter(one.channel for one in planned if one.template_group == TEACHER)
     assert own == {"visual": 3, "audio": 1}
     assert {one.query for one in planned if one.template_group == TEACHER} == {
@@ -225,15 +226,76 @@ def test_the_teachers_queries_pass_the_same_checks() -> None:
         ('Sure!\n```json\n["a b", " c "]\n```', ["a b", "c"]),
         ('["a", 1, null, {"q": "b"}, ""]', ["a"]),
         ("1. a\n2. b", []),
+        ('["a", ]', []),
         ("[" * 10_000 + "]", []),
         ('{"a": "b"}', []),
         ("", []),
     ],
 )
-def test_a_list_is_read_out_of_whatever_a_model_answers(text: str, found: list[str]) -> None:
-    assert parse_invented(text) == found
+def test_list_of_queries_is_read_from_any_answer(text: str, found: list[str]) -> None:
+    assert parse_written_queries(text) == found
 
 
-def test_a_plan_is_read_as_it_was_written() -> None:
+def test_plan_is_read_back_as_it_was_written() -> None:
     planned = plan(parse_spec(spec_text(hard={"typos": 0.1})), CHANNEL_CONFIG)
     assert load_plan(dump_plan(planned)) == planned
+
+
+@settings(max_examples=20, deadline=None)
+@given(specs())
+def test_query_of_a_channel_is_made_from_a_template_group_of_that_channel(content: dict[str, Any]) -> None:
+    spec = parse_spec(spec_text(**content))
+    for one in plan(spec, CHANNEL_CONFIG):
+        if one.template_group in spec.template_groups:
+            assert spec.template_groups[one.template_group].channel == one.channel
+        else:
+            assert one.template_group == one.hard
+
+
+def test_mixed_intent_combines_two_channels_when_the_mix_has_two() -> None:
+    groups = {
+        name: {"channel": name, "templates": [f"{name} {{thing}} {{place}}"]} for name in ("visual", "audio")
+    }
+    spec = parse_spec(
+        spec_text(
+            channels=["visual", "audio"],
+            template_groups=groups,
+            words=MANY_PLACES,
+            hard={"mixed_intent": 0.1},
+        )
+    )
+    mixed = [one.query for one in plan(spec, CHANNEL_CONFIG) if one.hard == "mixed_intent"]
+    assert mixed
+    assert all("visual" in query and "audio" in query for query in mixed)
+
+
+def test_mixed_intent_of_a_spec_with_one_channel_combines_queries_of_that_channel() -> None:
+    spec = parse_spec(spec_text(channels=["visual"], hard={"mixed_intent": 0.05}, oversample=0))
+    assert Counter(one.hard for one in plan(spec, CHANNEL_CONFIG))["mixed_intent"] == 6
+
+
+def test_typo_swaps_two_neighbouring_letters_within_a_long_word() -> None:
+    spec = parse_spec(spec_text(hard={"typos": 0.1}))
+    ordinary = {word for texts in spec.words.values() for text in texts for word in text.split()}
+    ordinary |= {
+        word for group in spec.template_groups.values() for text in group.templates for word in text.split()
+    }
+    for one in plan(spec, CHANNEL_CONFIG):
+        if one.hard == "typos":
+            (misspelled,) = [word for word in one.query.split() if word.strip("?") not in ordinary]
+            originals = [
+                word
+                for word in ordinary
+                if sorted(word) == sorted(misspelled.strip("?"))
+                and word[0] == misspelled[0]
+                and sum(a != b for a, b in zip(word, misspelled, strict=False)) == 2
+            ]
+            assert originals, one.query
+
+
+def test_query_of_exactly_the_longest_length_is_accepted() -> None:
+    spec = parse_spec(spec_text(teacher_queries=0.02, oversample=0))
+    longest, too_long = "x" * MAX_QUERY_CHARACTERS, "y" * (MAX_QUERY_CHARACTERS + 1)
+    channel = next(channel for channel, count in teacher_query_counts(spec).items() if count)
+    planned = plan(spec, CHANNEL_CONFIG, {channel: [too_long, longest]})
+    assert [one.query for one in planned if one.template_group == TEACHER] == [longest]

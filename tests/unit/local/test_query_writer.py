@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from distillery.dataset.split import query_key
-from distillery.generation.planner import parse_invented
+from distillery.generation.planner import parse_written_queries
 from distillery.task.answers import parse_routing
 from distillery.task.channels import ChannelConfig, default_channel_config
-from distillery.task.prompts import invention_prompt, teacher_prompt
+from distillery.task.prompts import query_writing_prompt, teacher_prompt
 from distillery.task.weights import dominant
 from local.models.answers import Teacher
 from local.models.query_writer import invention_of_prompt
@@ -23,17 +23,19 @@ def test_every_channel_of_any_channel_config_gets_as_many_as_were_asked_for(
 ) -> None:
     teacher = Teacher(CHANNEL_CONFIG)
     for channel in channel_config.names:
-        prompt = invention_prompt(channel_config, channel, 20)
-        found = parse_invented(teacher.answer(prompt, "Part 1 of the list.").text)
+        prompt = query_writing_prompt(channel_config, channel, 20)
+        found = parse_written_queries(teacher.answer(prompt, "Part 1 of the list.").text)
         assert len(found) == 20
-        assert found == parse_invented(teacher.answer(prompt, "Part 1 of the list.").text)
-        assert found != parse_invented(teacher.answer(prompt, "Part 2 of the list.").text)
+        assert found == parse_written_queries(teacher.answer(prompt, "Part 1 of the list.").text)
+        assert found != parse_written_queries(teacher.answer(prompt, "Part 2 of the list.").text)
 
 
 def test_most_of_what_is_invented_is_led_by_its_channel_and_distinct() -> None:
     teacher = Teacher(CHANNEL_CONFIG)
     for channel in CHANNEL_CONFIG.names:
-        found = parse_invented(teacher.answer(invention_prompt(CHANNEL_CONFIG, channel, 20), "Part 1").text)
+        found = parse_written_queries(
+            teacher.answer(query_writing_prompt(CHANNEL_CONFIG, channel, 20), "Part 1").text
+        )
         led = sum(dominant(teacher.label(query)[0]) == channel for query in found)
         assert led >= 15, channel
         assert len({query_key(query) for query in found}) >= 15

@@ -92,7 +92,6 @@ def test_message_has_the_amount_and_the_commands(waiting: Run) -> None:
     for words in (
         f"${waiting.estimate.high:.2f}",
         "limit is $0.00",
-        "training, storage",
         f"distillery approve {RUN}",
         f"distillery reject {RUN}",
         f"{waiting.approve_by:%F}",
@@ -100,6 +99,12 @@ def test_message_has_the_amount_and_the_commands(waiting: Run) -> None:
         assert words in event.message
     # The rule puts the message between quotation marks.
     assert '"' not in event.message
+
+
+def test_message_names_what_has_no_price(waiting: Run) -> None:
+    assert waiting.estimate is not None
+    estimate = waiting.estimate.model_copy(update={"unknown": ["training", "storage"]})
+    assert "training, storage" in announcement(waiting.model_copy(update={"estimate": estimate})).message
 
 
 def test_wait_for_approval_that_was_not_announced_is_announced_after_a_wake_up_event(

@@ -26,7 +26,7 @@ def test_an_invalid_spec_is_rejected_once_with_a_reason(flow: GenerationFlow) ->
     for _ in range(2):
         rejected = flow.plan(source)
     assert rejected.state is GenerationState.REJECTED
-    assert "records: Input should be greater than or equal to 100" in rejected.reasons[0]
+    assert "records must be at least 100" in rejected.reasons[0]
     assert flow.cloud.published() == {"Generation Failed": 1}
     assert flow.teacher.calls == 0
 

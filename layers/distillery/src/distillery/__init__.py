@@ -1,3 +1,3 @@
-"""Distillery learns query-aware channel weights from a large model and serves them from a small one."""
+"""Distils a large model's channel weights for search queries into a small model on Amazon Bedrock."""
 
 __version__ = "0.2.0.dev0"

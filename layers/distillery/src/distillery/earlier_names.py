@@ -1,7 +1,7 @@
-"""Names that version 0.1.0 wrote into files and tables, and the names that stand for them now.
+"""Names that version 0.1.0 wrote into files and tables, each with the name that replaced it.
 
-Data written before the names changed is still read: a model that is stored calls `renamed` before it
-validates. This is the only module that may use the old names.
+Data under the earlier names is still read: the models of stored data call `renamed` before they validate.
+Only this module may contain the earlier names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 CHANNEL_CONFIG_FILE = "taxonomy.yaml"
-"""Name of the channel configuration in `config/` and in a run's folder."""
+"""Name of the channel configuration in `config/` and in the folder of a run or a generation."""
+CHANNEL_WORD = "facet"
+"""What earlier prompts called a channel; reasonings of labels made with them use the word."""
 
 CHANNEL_CONFIG = {"facets": "channels"}
 SPEC = {"families": "template_groups", "near_copies": "near_duplicates", "spare": "oversample"}
@@ -20,6 +22,8 @@ RUN = {"quote": "estimate", "taxonomy_digest": "channel_config_digest"}
 ESTIMATED_COST = {"waits_because": "approval_reason"}
 APPROVAL = {"because": "reason"}
 SCORES = {"rubric": "weight_score"}
+COUNTS = {"mended": "fixed", "near_copies": "near_duplicates"}
+"""Counts of a run and of a generation."""
 CANDIDATES = {"base": "untuned"}
 CANDIDATE_METRICS = {
     "rubric_mean": "weight_score_mean",
@@ -45,9 +49,9 @@ REPAIRS = {"missing_facet": "missing_channel"}
 
 
 def renamed(content: Any, names: Mapping[str, str]) -> Any:
-    """A mapping with its old keys under their new names; anything else is returned unchanged.
+    """A mapping with its earlier keys under their present names; any other value is returned unchanged.
 
-    Where a mapping has both names, the new one counts.
+    Where a mapping contains both names, the value under the present name is used.
     """
     if not isinstance(content, Mapping) or names.keys().isdisjoint(content):
         return content

@@ -1,20 +1,20 @@
-"""The error tree. The retry policy follows from the type and from nothing else.
+"""The exception types. The type alone decides whether a call is retried.
 
 DistilleryError
-├── BadInput           the user must change something; never retried
-│   └── UnreadableRouting   a model's answer holds no weights
-│       └── BlockedAnswer   a filter took the answer; asking again gives the same
-├── Transient          passes if tried again later (throttling, time-outs, 5xx)
-└── Permanent          trying again cannot help (access denied, a model that is gone); an operator must act
+├── BadInput                the user must change something; never retried
+│   └── UnreadableRouting   a model's answer contains no readable weights
+│       └── BlockedAnswer   a filter blocked the answer; the same query is blocked again
+├── Transient               a later retry can succeed (throttling, time-outs, 5xx)
+└── Permanent               a retry cannot succeed (access denied, a missing model); an operator must act
 
-Anything else that is raised is a bug: it is retried by Lambda, then lands in the dead-letter queue.
+Any other exception is a bug: Lambda retries the event, then moves it to the dead-letter queue.
 """
 
 from __future__ import annotations
 
 
 class DistilleryError(Exception):
-    """One sentence for people in `message`, and how to fix it in `fix` (may be empty)."""
+    """`message` says in one sentence what is wrong, `fix` how to correct it (may be empty)."""
 
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(f"{message} {fix}".strip())
@@ -27,16 +27,16 @@ class BadInput(DistilleryError):
 
 
 class UnreadableRouting(BadInput):
-    """A model's answer holds no weights that can be read."""
+    """A model's answer contains no readable weights."""
 
 
 class BlockedAnswer(UnreadableRouting):
-    """A filter took the model's answer. The same query is blocked again."""
+    """A filter blocked the model's answer. The same query is blocked again."""
 
 
 class Transient(DistilleryError):
-    """Passes if tried again later."""
+    """A later retry can succeed."""
 
 
 class Permanent(DistilleryError):
-    """Trying again cannot help."""
+    """A retry cannot succeed; an operator must act."""

@@ -1,4 +1,4 @@
-"""What each function is told by its environment, checked once at cold start."""
+"""The settings of each function, read from its environment variables and checked once at cold start."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distillery.errors import Permanent
+from distillery.validation_messages import problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Settings(BaseModel):
-    """Read from environment variables of the same name in capitals."""
+    """Each field is read from the environment variable of the same name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -30,12 +31,15 @@ class Settings(BaseModel):
                 {name: values[name.upper()] for name in cls.model_fields if name.upper() in values}
             )
         except ValidationError as error:
-            wrong = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-            raise Permanent(f"The function's environment is not usable: {wrong}.") from error
+            wrong = "; ".join(problems(error, "the environment", str.upper))
+            raise Permanent(
+                f"The function's environment variables cannot be used: {wrong}.",
+                fix="The template sets them: deploy the stack again.",
+            ) from error
 
 
 class RunSettings(Settings):
-    """What every function that moves a run needs."""
+    """Settings of every function that moves a run to another state."""
 
     runs_table: str
     event_bus: str
@@ -49,7 +53,7 @@ class RunSettings(Settings):
     evaluation_deadline_seconds: int = Field(default=21_600, ge=1)
 
     def deadline(self, stage: Stage) -> timedelta:
-        """How long a run may stay in a stage."""
+        """The longest time that a run may stay in a stage."""
         return timedelta(seconds=getattr(self, f"{stage.value}_deadline_seconds"))
 
 
@@ -106,7 +110,7 @@ class WatchSettings(RunSettings):
 
 
 class GenerationSettings(Settings):
-    """What every function that moves a generation needs."""
+    """Settings of every function that moves a generation to another state."""
 
     data_bucket: str
     generations_table: str

@@ -1,4 +1,4 @@
-"""YAML that people write: read into a model, or one sentence that says where it is wrong."""
+"""Reads YAML files that people write; an unusable file raises BadInput with one sentence and the place."""
 
 from __future__ import annotations
 
@@ -8,36 +8,38 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from distillery.errors import BadInput
+from distillery.validation_messages import first_problem
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
+_UNREADABLE_VALUE = (ValueError, KeyError, IndexError, AttributeError)
+"""What the YAML library raises for a scalar that its tag does not allow, such as the date 2001-99-99."""
+
 
 def parse_yaml(model: type[ModelT], content: str | bytes, *, what: str, fix: str) -> ModelT:
-    """The model of a file's content; `what` names the file in the sentence of the BadInput that is raised."""
+    """Validate a file's content; `what` names the file in the sentence of the BadInput that is raised."""
     try:
-        text = content.decode() if isinstance(content, bytes) else content
-        return model.model_validate(yaml.safe_load(text))
+        return model.model_validate(_load(content, what, fix))
+    except ValidationError as error:
+        raise BadInput(f"The {what} cannot be used: {first_problem(error, 'the file')}.", fix=fix) from error
+
+
+def _load(content: str | bytes, what: str, fix: str) -> object:
+    try:
+        return yaml.safe_load(content.decode() if isinstance(content, bytes) else content)
     except UnicodeDecodeError as error:
         raise BadInput(f"The {what} is not UTF-8 text.", fix="Save it as UTF-8.") from error
-    except ValidationError as error:
-        raise BadInput(f"The {what} cannot be used: {_first(error, what)}.", fix=fix) from error
-    # A date that is none is a bare ValueError to the YAML library.
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.YAMLError as error:
         raise BadInput(f"The {what} is not YAML: {_one_line(error)}.", fix=fix) from error
+    except RecursionError as error:
+        raise BadInput(f"The {what} is not YAML: it is nested too deeply.", fix=fix) from error
+    except _UNREADABLE_VALUE as error:
+        raise BadInput(
+            f"The {what} is not YAML: a date, a number or a tag in it is not valid.", fix=fix
+        ) from error
 
 
-def _first(error: ValidationError, what: str) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    # A choice of forms adds a part in brackets to the place, which says nothing to whoever wrote the file.
-    place = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]"))
-    said = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        said = f"a {what} has no such key"
-    where = f"{place}: " if place else "" if first["type"] == "value_error" else "the file: "
-    return f"{where}{said}"
-
-
-def _one_line(error: Exception) -> str:
+def _one_line(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or (str(error).splitlines() or [type(error).__name__])[0]
+    problem = getattr(error, "problem", None) or next(iter(str(error).splitlines()), "it cannot be read")
     return f"{problem} in line {mark.line + 1}" if mark else str(problem).rstrip(".")

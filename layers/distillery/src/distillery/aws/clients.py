@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
+from distillery import __version__
 from distillery.errors import Permanent, Transient
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ CONFIG = Config(
     read_timeout=20,
     max_pool_connections=64,
     retries={"mode": "standard", "total_max_attempts": 3},
+    user_agent_extra=f"distillery/{__version__}",
 )
 TRANSIENT_CODES = frozenset(
     {

@@ -1,1 +1,1 @@
-"""What a run costs and whether it may start: prices, estimate, preflight checks, model lifecycles."""
+"""Cost of a run and checks before it starts: prices, cost estimate, preflight checks, model lifecycles."""

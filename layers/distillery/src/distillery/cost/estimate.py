@@ -1,9 +1,10 @@
-"""What a run may cost before anything is paid: estimate.json.
+"""The cost estimate of a run, made before anything is billed: estimate.json.
 
-Everything is a low and a high, from counts of characters and the price list; what has no price is named and
-never guessed. Tokens are estimated, since nobody publishes how the models cut text: 3 to 5 ASCII characters a
-token, 0.4 to 2 tokens for any other character. English is within a third of the truth that way; for scripts
-other than Latin low and high lie up to five times apart.
+Each amount has a low and a high bound, computed from counts of characters and the price list. Items without a
+known price are listed by name and left out of the sums. Tokens are estimated, because the tokenizers of the
+models are not published: 3 to 5 ASCII characters per token, and 0.4 to 2 tokens for any other character. For
+English the estimate is within a third of the true number; for other scripts than Latin, low and high can
+differ by a factor of five.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery.cost.prices import MILLION
 from distillery.dataset.scan import MAX_RECORDS
-from distillery.dataset.statistics import Characters, beyond_ascii
+from distillery.dataset.statistics import Characters
+from distillery.dataset.texts import beyond_ascii
 from distillery.messages import usd
 from distillery.runs.states import EstimatedCost
 from distillery.task.channels import REASONING
@@ -33,26 +35,26 @@ if TYPE_CHECKING:
 ASCII_PER_TOKEN = (5.0, 3.0)
 TOKENS_PER_OTHER = (0.4, 2.0)
 REASONING_CHARACTERS = (60, 400)
-"""One short sentence to two long ones: what a model may answer with where no label shows it."""
+"""Length of a model's reasoning where no label shows it: one short sentence to two long ones."""
 EPOCHS = (1, 5)
-"""Passes over the training data that are billed; Bedrock chooses and does not say how many."""
+"""Passes over the training data that are billed; Bedrock chooses the number and does not publish it."""
 GRADE_TOKENS = (50, 400)
-"""A judge's grade with its explanation."""
+"""Tokens of a judge's grade with its explanation."""
 JUDGE_FRAME_TOKENS = (0, 500)
-"""What Bedrock may put around a metric's instructions; it does not say."""
+"""Tokens that Bedrock may add around a metric's instructions; AWS does not publish the number."""
 WARM_UPS = 3
-"""Calls before the first measured one; a fresh deployment answers its first calls slowly."""
+"""Calls before the first measured one, because a new deployment answers its first calls slowly."""
 QUERIES_PRICED = 1_000
 USD_DIGITS = 6
-ESTIMATE = (
-    "Tokens are estimated from characters: 3 to 5 ASCII characters a token, 0.4 to 2 tokens for any other "
-    "character. For English the truth may lie up to a third off the middle; for scripts other than Latin low "
-    "and high lie up to five times apart. Retries are not counted."
+METHOD = (
+    "Tokens are estimated from characters: 3 to 5 ASCII characters per token, 0.4 to 2 tokens for any other "
+    "character. For English the true number can differ from the middle by up to a third; for other scripts "
+    "than Latin, low and high can differ by a factor of five. Retries are not counted."
 )
 
 
 class Span(BaseModel):
-    """Between low and high, both inclusive."""
+    """A range from low to high, both inclusive."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,7 +69,7 @@ class Span(BaseModel):
 
     @classmethod
     def exactly(cls, value: float) -> Span:
-        """A number that is known."""
+        """The range of a known number."""
         return cls(low=value, high=value)
 
     def __add__(self, other: Span) -> Span:
@@ -77,15 +79,15 @@ class Span(BaseModel):
         return Span(low=self.low * other.low, high=self.high * other.high)
 
     def rounded(self, digits: int) -> Span:
-        """With so many digits after the point."""
+        """Both bounds, rounded to this many decimals."""
         return Span(low=round(self.low, digits), high=round(self.high, digits))
 
 
-NOTHING = Span.exactly(0)
+ZERO = Span.exactly(0)
 
 
 class Line(BaseModel):
-    """One thing that is paid for. Tokens are in all; `usd` is None where there is no price."""
+    """One billed item. Calls and tokens are totals; `usd` is None if no price is known."""
 
     name: str
     calls: Span | None = None
@@ -96,17 +98,18 @@ class Line(BaseModel):
 
 
 class BreakEven(BaseModel):
-    """Routed queries after which the run has paid for itself, by what is known; None means never."""
+    """Number of queries after which the run has paid for itself, by the known prices; None means never."""
 
     low: int | None
     high: int | None
 
 
 class Estimate(BaseModel):
-    """estimate.json. `known` is the sum of the lines with a price, `unknown` the names of those without.
+    """The content of estimate.json.
 
-    `unpriced` names the models without a price. `pays_off_after` is None where a price of the router's calls
-    is missing.
+    `known` is the sum of the lines with a price, `unknown` the names of the lines without one. `unpriced`
+    names the models without a price. `per_thousand` is the cost of 1,000 queries by model. `pays_off_after`
+    is None when the price of the student or of the baseline is not known. `estimate` describes the method.
     """
 
     run_id: str | None = None
@@ -120,41 +123,41 @@ class Estimate(BaseModel):
     unpriced: list[str]
     per_thousand: dict[str, Span | None]
     pays_off_after: BreakEven | None
-    estimate: str = ESTIMATE
+    estimate: str = METHOD
 
     def sentence(self) -> str:
-        """The estimate for people."""
-        unknown = f", without {', '.join(self.unknown)}, whose price is not known" if self.unknown else ""
-        return f"The run costs {dollars(self.known)}{unknown}. {self._routing()} {self._paying_off()}"
+        """The estimate in a few sentences."""
+        unknown = f", plus {', '.join(self.unknown)} (price not known)" if self.unknown else ""
+        return f"The run costs {dollars(self.known)}{unknown}. {self._query_cost()} {self._break_even()}"
 
-    def _routing(self) -> str:
+    def _query_cost(self) -> str:
         student, baseline = (
             dollars(span) if span else "an unknown amount"
             for span in (self.per_thousand["student"], self.per_thousand["baseline"])
         )
-        return f"A thousand routed queries cost {student} with the student and {baseline} with the baseline."
+        return f"1,000 queries cost {student} with the distilled model and {baseline} with the baseline."
 
-    def _paying_off(self) -> str:
+    def _break_even(self) -> str:
         after = self.pays_off_after
         if after is None:
-            return "When the run has paid for itself cannot be said."
+            return "The number of queries after which the run has paid for itself is not known."
         if after.low is None:
-            return "At these prices it never pays for itself."
-        known = "By what is known it" if self.unknown else "It"
+            return "At these prices the run never pays for itself."
+        known = "By the known prices the run" if self.unknown else "The run"
         if after.high is None:
-            return f"{known} has paid for itself after {after.low:,} queries at the earliest, or never."
+            return f"{known} has paid for itself after {after.low:,} queries at the earliest, possibly never."
         return f"{known} has paid for itself after {after.low:,} to {after.high:,} queries."
 
     def short(self, limit: float) -> EstimatedCost:
-        """What the run table keeps, and whether a person has to approve it: above the limit, in USD."""
+        """The form for the run table, with the reason for approval if the cost may exceed `limit` (USD)."""
         return EstimatedCost(
             low=round(self.known.low, 4),
             high=round(self.known.high, 4),
             unknown=self.unknown,
-            approval_reason=self._waits_because(limit),
+            approval_reason=self._approval_reason(limit),
         )
 
-    def _waits_because(self, limit: float) -> str:
+    def _approval_reason(self, limit: float) -> str:
         if self.unpriced:
             return f"the price list of {self.prices_as_of:%F} has no price for {', '.join(self.unpriced)}"
         if self.known.high > limit:
@@ -163,28 +166,28 @@ class Estimate(BaseModel):
 
 
 def dollars(span: Span) -> str:
-    """`$0.61 to $17.20`."""
+    """The range as text, such as `$0.61 to $17.20`."""
     low, high = usd(span.low), usd(span.high)
     return low if low == high else f"{low} to {high}"
 
 
 def tokens(characters: Characters) -> Span:
-    """The tokens of so many characters."""
-    plain = Span.exactly(characters.total - characters.beyond_ascii)
-    per_plain = Span(low=1 / ASCII_PER_TOKEN[0], high=1 / ASCII_PER_TOKEN[1])
+    """The estimated number of tokens."""
+    ascii_characters = Span.exactly(characters.total - characters.beyond_ascii)
+    per_ascii = Span(low=1 / ASCII_PER_TOKEN[0], high=1 / ASCII_PER_TOKEN[1])
     per_other = Span(low=TOKENS_PER_OTHER[0], high=TOKENS_PER_OTHER[1])
-    return plain * per_plain + Span.exactly(characters.beyond_ascii) * per_other
+    return ascii_characters * per_ascii + Span.exactly(characters.beyond_ascii) * per_other
 
 
 def text_tokens(text: str) -> Span:
-    """The tokens of one text."""
+    """The estimated number of tokens of a text."""
     return tokens(Characters(total=len(text), beyond_ascii=beyond_ascii(text)))
 
 
 def make_estimate(
     report: DatasetReport, channel_config: ChannelConfig, models: Mapping[str, str], prices: PriceList
 ) -> Estimate:
-    """The estimate for a validated dataset; `models` are the ids by role: teacher, student, baseline, judge."""
+    """The estimate for a validated dataset; `models` has the ids of teacher, student, baseline and judge."""
     return _Estimator(report, channel_config, models, prices).estimate()
 
 
@@ -201,7 +204,9 @@ class _Estimator:
         shape = text_tokens(json.dumps({**channel_config.fallback, REASONING: ""}))
         self._query = _mean(statistics.query_characters, statistics.records)
         self._label = shape + _mean(statistics.reasoning_characters, statistics.labelled)
-        self._answer = shape + _of_a_model(_mean(statistics.reasoning_characters, statistics.labelled))
+        self._answer = shape + _answered_reasoning(
+            _mean(statistics.reasoning_characters, statistics.labelled)
+        )
         self._student_prompt = text_tokens(student_prompt(channel_config)) + self._query
         self._teacher_prompt = text_tokens(teacher_prompt(channel_config)) + self._query
         self._judged = (
@@ -211,19 +216,28 @@ class _Estimator:
             + self._label
             + self._answer
         )
-        # What answers for each candidate, and what it is asked with.
+        # Each candidate's model id, price and prompt tokens.
         student, baseline = models["student"], models["baseline"]
-        self._respondents: dict[str, tuple[str, Price | None, Span]] = {
+        self._candidates: dict[str, tuple[str, Price | None, Span]] = {
             "distilled": (student, prices.find(student, customised=True), self._student_prompt),
             "untuned": (student, prices.find(student), self._student_prompt),
             "baseline": (baseline, prices.find(baseline), self._teacher_prompt),
         }
 
     def estimate(self) -> Estimate:
-        lines = [self._teaching(), self._training(), self._storage(), *self._evaluation(), self._judging()]
+        lines = [
+            self._teacher_labels(),
+            self._training(),
+            self._storage(),
+            *self._evaluation(),
+            self._judging(),
+        ]
         priced = [line.usd for line in lines if line.usd is not None]
-        known = sum(priced, start=NOTHING).rounded(USD_DIGITS)
-        per_thousand = {"student": self._routing("distilled"), "baseline": self._routing("baseline")}
+        known = sum(priced, start=ZERO).rounded(USD_DIGITS)
+        per_thousand = {
+            "student": self._cost_per_thousand("distilled"),
+            "baseline": self._cost_per_thousand("baseline"),
+        }
         return Estimate(
             run_id=self._report.run_id,
             models=dict(self._models),
@@ -238,11 +252,13 @@ class _Estimator:
             pays_off_after=_break_even(known, per_thousand["student"], per_thousand["baseline"]),
         )
 
-    def _teaching(self) -> Line:
-        """Bedrock asks the teacher for each missing label, and for prompts that it makes up itself."""
+    def _teacher_labels(self) -> Line:
+        """Bedrock calls the teacher for each missing label, and for prompts that it adds itself."""
         unlabelled = min(self._report.statistics.records - self._report.labelled, self._report.train)
         calls = Span(low=unlabelled, high=max(MAX_RECORDS, unlabelled))
-        note = f"{unlabelled:,} prompts without a label; Bedrock may ask about up to {MAX_RECORDS:,} in all"
+        note = (
+            f"{unlabelled:,} prompts without a label; Bedrock may add prompts, up to {MAX_RECORDS:,} in all"
+        )
         price = self._prices.find(self._models["teacher"])
         return _calls("teacher's answers", calls, self._student_prompt, self._answer, price, note)
 
@@ -261,42 +277,42 @@ class _Estimator:
     def _storage(self) -> Line:
         customising = self._prices.find_customising(self._models["student"])
         price = customising.storage if customising else None
-        note = "of the custom model, each month until it is deleted; one month is counted"
+        note = "storage of the custom model, per month until it is deleted; one month is counted"
         return Line(name="storage", usd=None if price is None else Span.exactly(price), note=note)
 
     def _evaluation(self) -> Iterable[Line]:
         calls = Span.exactly(self._report.holdout + min(WARM_UPS, self._report.holdout))
-        respondents = dict(self._respondents)
+        candidates = dict(self._candidates)
         if self._report.reference == "teacher":
             teacher = self._models["teacher"]
-            respondents["teacher"] = (teacher, self._prices.find(teacher), self._teacher_prompt)
-        for name, (model_id, price, prompt) in respondents.items():
+            candidates["teacher"] = (teacher, self._prices.find(teacher), self._teacher_prompt)
+        for name, (model_id, price, prompt) in candidates.items():
             yield _calls(f"evaluation of the {name} model", calls, prompt, self._answer, price, model_id)
 
     def _judging(self) -> Line:
-        calls = Span.exactly(self._report.holdout * len(self._respondents))
+        calls = Span.exactly(self._report.holdout * len(self._candidates))
         grade = Span(low=GRADE_TOKENS[0], high=GRADE_TOKENS[1])
         judge = self._models["judge"]
         return _calls("judge", calls, self._judged, grade, self._prices.find(judge), judge)
 
-    def _routing(self, name: str) -> Span | None:
-        _, price, prompt = self._respondents[name]
+    def _cost_per_thousand(self, name: str) -> Span | None:
+        _, price, prompt = self._candidates[name]
         return _cost(Span.exactly(QUERIES_PRICED), prompt, self._answer, price)
 
     def _unpriced(self) -> list[str]:
-        found = {f"the {name} model {model}": price for name, (model, price, _) in self._respondents.items()}
+        found = {f"the {name} model {model}": price for name, (model, price, _) in self._candidates.items()}
         for role in ("teacher", "judge"):
             found[f"the {role} {self._models[role]}"] = self._prices.find(self._models[role])
         return [name for name, price in found.items() if price is None]
 
 
 def _mean(characters: Characters, texts: int) -> Span:
-    """The tokens of one of so many texts, on average."""
-    return tokens(characters) * Span.exactly(1 / texts) if texts else NOTHING
+    """The mean number of tokens per text."""
+    return tokens(characters) * Span.exactly(1 / texts) if texts else ZERO
 
 
-def _of_a_model(labels: Span) -> Span:
-    """The reasoning of an answer: as long as the labels' or as long as models write, whichever is farther."""
+def _answered_reasoning(labels: Span) -> Span:
+    """Tokens of an answer's reasoning; the range covers the labels' length and a model's usual length."""
     usual = Span(
         low=REASONING_CHARACTERS[0] / ASCII_PER_TOKEN[0], high=REASONING_CHARACTERS[1] / ASCII_PER_TOKEN[1]
     )
@@ -323,7 +339,11 @@ def _cost(calls: Span, each_in: Span, each_out: Span, price: Price | None) -> Sp
 
 
 def _break_even(cost: Span, student: Span | None, baseline: Span | None) -> BreakEven | None:
-    """Low and high are compared with each other: what is off in the tokens of one is off in the other's."""
+    """Number of queries whose saving pays for the run.
+
+    The student's low is compared with the baseline's low and high with high, because an error in the
+    estimated tokens affects both models alike.
+    """
     if student is None or baseline is None:
         return None
     saved = sorted((baseline.low - student.low, baseline.high - student.high))

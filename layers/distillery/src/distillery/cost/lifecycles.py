@@ -1,7 +1,7 @@
-"""Foundation models: their lifecycle, who may teach whom, and what takes the place of one that has ended.
+"""Foundation models: lifecycle, pairs of teacher and student, and replacements after the end of life (EOL).
 
-The only place for what AWS documents of this (its pages on supported models for distillation and on model
-lifecycles). Models are named by the ids that Bedrock takes for the purpose.
+The facts are from AWS's pages on supported models for distillation and on model lifecycles, and are kept only
+here. Models are named by the ids that Bedrock accepts for the purpose.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ MICRO, LITE, PRO, PREMIER = (f"amazon.nova-{size}-v1:0" for size in ("micro", "l
 
 STUDENTS_OF: dict[str, frozenset[str]] = {
     PRO: frozenset({f"{MICRO}:128k", f"{LITE}:300k"}),
-    # Premier is reached through its profile only.
+    # Premier can be called only through its inference profile.
     f"us.{PREMIER}": frozenset({f"{MICRO}:128k", f"{LITE}:300k", f"{PRO}:300k"}),
 }
-"""Teacher -> students."""
+"""Teacher -> the students that AWS documents for it."""
 
 ALTERNATIVES: dict[str, str] = {PREMIER: PRO}
-"""Foundation model that has ended -> the documented one for the same purpose."""
+"""Foundation model past its EOL -> the model that AWS documents for the same purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundationModel:
-    """What Bedrock says of a model. `provider` is who serves it; a legacy model may have a day of its end."""
+    """A model as Bedrock describes it; a legacy model may have a published end of life."""
 
     model_id: str
     name: str
@@ -36,10 +36,10 @@ class FoundationModel:
     end_of_life: datetime | None = None
 
     def ended(self, at: datetime) -> bool:
-        """Whether its end of life has passed by then."""
+        """Whether the model is past its end of life at that time."""
         return self.end_of_life is not None and at >= self.end_of_life
 
 
 def teachers_of(student: str) -> list[str]:
-    """The documented teachers of a student, by the ids they are given to a job with."""
+    """The documented teachers of a student, by the ids that a customization job takes."""
     return [teacher for teacher, students in STUDENTS_OF.items() if student in students]

@@ -1,7 +1,8 @@
-"""What has to hold before a run is paid for: preflight.json. Every check has a verdict and a sentence.
+"""The preflight checks, made before anything of a run is billed: preflight.json.
 
-Only `refused` stops the run. A fact that the function may not look up is `unknown`, and one that passes by
-itself is `waits`; both are told and the run goes on, because Bedrock refuses in time what cannot be.
+Each check has a verdict and a sentence. Only `refused` stops the run. `unknown` is a fact that the function
+is not permitted to read, `waits` a condition that ends by itself. In both cases the run continues and the
+check is reported, because Bedrock itself refuses a job that cannot run.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ PARAMETERS = {
     "baseline": "BaselineModelId",
     "judge": "JudgeModelId",
 }
-"""The stack's parameter that names the model of a role."""
+"""The stack's parameter for the model of each role."""
 
 
 class Check(BaseModel):
-    """One check. `name` says what was looked at."""
+    """One check; `name` says what was checked."""
 
     name: str
     verdict: Literal["met", "warning", "waits", "unknown", "refused"]
@@ -40,7 +41,7 @@ class Check(BaseModel):
 
 
 class Preflight(BaseModel):
-    """preflight.json."""
+    """The content of preflight.json."""
 
     run_id: str
     at: AwareDatetime
@@ -48,38 +49,38 @@ class Preflight(BaseModel):
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know although the run goes on."""
+        """The sentences that the user should read although the run continues."""
         return [check.sentence for check in self.checks if check.verdict in {"warning", "unknown"}]
 
     def require(self) -> None:
-        """Raise BadInput with every refusal, if there is one."""
+        """Raise BadInput with the sentences of all refused checks, if there are any."""
         refused = [check.sentence for check in self.checks if check.verdict == "refused"]
         if refused:
             raise BadInput(f"Nothing was started. {' '.join(refused)}")
 
 
 def check_model(role: str, model_id: str, model: FoundationModel | None, at: datetime) -> Check:
-    """Whether a model is there, and for how long; None is one that Bedrock does not know here."""
+    """Whether a model is available, and for how long; None is a model that the region does not have."""
     name, parameter = f"{role} model", PARAMETERS[role]
     if model is None:
-        sentence = f"The {role} {model_id} does not exist in this region. {_instead(role, model_id)}"
+        sentence = f"The {role} {model_id} does not exist in this region. {_replacement(role, model_id)}"
         return Check(name=name, verdict="refused", sentence=sentence)
     if model.ended(at):
         ended = f"The {role} {model_id} reached its end of life on {model.end_of_life:%F}."
-        return Check(name=name, verdict="refused", sentence=f"{ended} {_instead(role, model_id)}")
+        return Check(name=name, verdict="refused", sentence=f"{ended} {_replacement(role, model_id)}")
     if model.legacy:
-        until = f"ends on {model.end_of_life:%F}" if model.end_of_life else "has no published end"
+        eol = f"on {model.end_of_life:%F}" if model.end_of_life else "on a date that is not published"
         sentence = (
-            f"The {role} {model_id} is a legacy model and {until}: Bedrock refuses it to whoever has not "
-            f"used it lately. Set {parameter} to another model before then."
+            f"The {role} {model_id} is a legacy model and reaches its end of life {eol}. Bedrock refuses it "
+            f"to accounts that have not used it recently. Set {parameter} to another model before then."
         )
         return Check(name=name, verdict="warning", sentence=sentence)
     return Check(name=name, verdict="met", sentence=f"The {role} {model_id} is active.")
 
 
-def _instead(role: str, model_id: str) -> str:
+def _replacement(role: str, model_id: str) -> str:
     model = next((model for model in ALTERNATIVES if model_id.endswith(model)), None)
-    documented = f" AWS names {ALTERNATIVES[model]} for it." if model else ""
+    documented = f" AWS documents {ALTERNATIVES[model]} for the same purpose." if model else ""
     return f"Set the stack's parameter {PARAMETERS[role]} to another model.{documented}"
 
 
@@ -87,14 +88,18 @@ def check_pair(teacher: str, student: str) -> Check:
     """Whether AWS documents that this teacher can teach this student."""
     if student in STUDENTS_OF.get(teacher, frozenset()):
         return Check(name="pair", verdict="met", sentence=f"{teacher} is a documented teacher of {student}.")
-    others = " or ".join(teachers_of(student))
-    fix = f"set TeacherModelId to {others}" if others else "set StudentModelId to a model that can be taught"
-    sentence = f"{teacher} is no documented teacher of {student}: {fix}."
+    teachers = " or ".join(teachers_of(student))
+    fix = (
+        f"Set TeacherModelId to {teachers}"
+        if teachers
+        else "Set StudentModelId to a model that has a documented teacher"
+    )
+    sentence = f"{teacher} is not a documented teacher of {student}. {fix}."
     return Check(name="pair", verdict="refused", sentence=sentence)
 
 
 def check_trust(role_arn: str, trust: Mapping[str, Any] | None, account: str, source_arn: str) -> Check:
-    """Whether Bedrock may assume the role for a job of this account; None is a role that is not there."""
+    """Whether Bedrock may assume the role for a job of this account; None is a role that does not exist."""
     if trust is None:
         sentence = f"The role {role_arn} does not exist. Deploy the stack again."
         return Check(name="role", verdict="refused", sentence=sentence)
@@ -110,7 +115,8 @@ def check_trust(role_arn: str, trust: Mapping[str, Any] | None, account: str, so
 def trusts(trust: Mapping[str, Any], account: str, source_arn: str) -> bool:
     """Whether a trust policy lets Bedrock assume its role on behalf of a job.
 
-    Conditions on the account and the job are worked out; others are taken as met, since only IAM knows.
+    Conditions on the account and on the job are evaluated. Other conditions count as met: only IAM can
+    evaluate them.
     """
     found = [
         statement["Effect"]
@@ -147,7 +153,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def check_access(role_arn: str, action: str, resource: str, *, allowed: bool) -> Check:
-    """Whether Bedrock's role may do what a job needs of the bucket."""
+    """Whether Bedrock's role has a permission on the bucket that a job needs."""
     name = f"{action} by Bedrock's role"
     if allowed:
         return Check(name=name, verdict="met", sentence=f"The role {role_arn} may {action} on {resource}.")
@@ -158,24 +164,28 @@ def check_access(role_arn: str, action: str, resource: str, *, allowed: bool) ->
 
 
 def check_quota(name: str, used: int, most: int, *, parameter: str, passes: bool, fix: str = "") -> Check:
-    """Whether one more fits; where room comes by itself (`passes`) a full house is waited for."""
+    """Whether the quota leaves room for one more.
+
+    `passes` means that room appears without a change, as running jobs end: then an exhausted quota makes the
+    run wait instead of refusing it.
+    """
     quota = f"quota of {name}"
     if used < most:
         return Check(name=quota, verdict="met", sentence=f"{used} of {most} {name} are used.")
     if passes:
-        sentence = f"{used} of {most} {name} are used; the run waits until one has ended."
+        sentence = f"{used} of {most} {name} are used; the run waits until one of them ends."
         return Check(name=quota, verdict="waits", sentence=sentence)
-    sentence = f"{used} of {most} {name} are used. {fix}, or have the quota raised and set {parameter}."
+    sentence = (
+        f"{used} of {most} {name} are used. {fix}, or request a higher quota and set {parameter} to it."
+    )
     return Check(name=quota, verdict="refused", sentence=sentence)
 
 
 def unknown(name: str, cause: str) -> Check:
     """A check that could not be made."""
-    return Check(
-        name=name, verdict="unknown", sentence=f"It is not known whether the {name} will do: {cause}"
-    )
+    return Check(name=name, verdict="unknown", sentence=f"The {name} could not be checked: {cause}")
 
 
 def served_by(models: Iterable[FoundationModel]) -> list[str]:
-    """Who serves the models."""
+    """The providers of the models, each once, sorted."""
     return sorted({model.provider for model in models})

@@ -1,6 +1,6 @@
-"""What things cost: one dated price list, read from `prices.yaml`. What is not listed is not guessed.
+"""The price list, with a date, read from `prices.yaml`. A price that is not listed is unknown.
 
-A stack's own list (see `price_lists`) takes the place of the shipped one as a whole.
+A stack's own list (see `aws/stack_config.py`) replaces the shipped list as a whole.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from distillery.yaml_loader import parse_yaml
 MILLION = 1_000_000
 THOUSAND = 1_000
 NAME_AND_VERSION = 2
-"""Parts of a model id between colons; a third is a context length and has no part in the price."""
+"""Parts of a model id, separated by colons, that determine the price; a third part is a context length."""
 
 
 class Price(BaseModel):
-    """USD per million tokens, and their source. `customised` is a model of the account's own."""
+    """USD per million tokens, and the source of the price. `customised` is a custom model of the account."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -32,16 +32,16 @@ class Price(BaseModel):
     customised: bool = False
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
-        """USD for so many tokens."""
+        """USD for this many tokens."""
         return (input_tokens * self.input + output_tokens * self.output) / MILLION
 
     def cost_per_1000(self, input_tokens: int, output_tokens: int, calls: int) -> float:
-        """USD for a thousand calls, where `calls` calls took that many tokens together."""
+        """USD for 1,000 calls, given the tokens of `calls` calls together."""
         return self.cost(input_tokens, output_tokens) / calls * THOUSAND
 
 
 class Customising(BaseModel):
-    """What a student costs beyond its calls, and its source; None where nobody publishes it.
+    """Prices of training and storing a student, and their source; None if no price is published.
 
     `training` is USD per million tokens trained, `storage` USD per month and custom model.
     """
@@ -55,7 +55,7 @@ class Customising(BaseModel):
 
 
 class PriceList(BaseModel):
-    """Every known price and the day they were looked up."""
+    """All known prices and the date on which they were looked up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,25 +69,25 @@ class PriceList(BaseModel):
         named = [(model_id, price.customised) for price in self.models for model_id in price.ids]
         students = [model_id for entry in self.customising for model_id in entry.ids]
         if len(set(named)) < len(named) or len(set(students)) < len(students):
-            raise ValueError("a model has two prices")
+            raise ValueError("a model is listed with two prices")
         return self
 
     def find(self, model_id: str, *, customised: bool = False) -> Price | None:
-        """The price of a model, None where it is not known.
+        """The price of a model, or None if it is not known.
 
-        Takes a foundation model's id, with or without a context length (`...:0:128k`), or an inference
-        profile's, which may cost more than the model behind it. For a deployment of a distilled model,
-        whose ARN says nothing about its base, give the student's id and `customised`.
+        Takes the id of a foundation model, with or without a context length (`...:0:128k`), or of an
+        inference profile, whose price can be higher than the model's. For a deployment of a distilled model,
+        whose ARN does not name the foundation model, pass the student's id and `customised`.
         """
-        wanted = _name_and_version(model_id)
+        name = _name_and_version(model_id)
         return next(
-            (price for price in self.models if price.customised is customised and wanted in price.ids), None
+            (price for price in self.models if price.customised is customised and name in price.ids), None
         )
 
     def find_customising(self, student_id: str) -> Customising | None:
-        """What training and keeping a student costs, by its id with or without a context length."""
-        wanted = _name_and_version(student_id)
-        return next((entry for entry in self.customising if wanted in entry.ids), None)
+        """The prices of training and storing a student, by its id with or without a context length."""
+        name = _name_and_version(student_id)
+        return next((entry for entry in self.customising if name in entry.ids), None)
 
 
 def _name_and_version(model_id: str) -> str:
@@ -95,7 +95,7 @@ def _name_and_version(model_id: str) -> str:
 
 
 def parse_prices(content: str | bytes) -> PriceList:
-    """Read a price list from YAML; raise BadInput with one sentence when it cannot be used."""
+    """Read a price list from YAML; raise BadInput with one sentence when it is not valid."""
     return parse_yaml(PriceList, content, what="price list", fix="The shipped prices.yaml shows the form.")
 
 

@@ -1,1 +1,1 @@
-"""One file on its way to a training file and a holdout."""
+"""Validates one dataset file and splits it into training and holdout."""

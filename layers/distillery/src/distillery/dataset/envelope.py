@@ -1,7 +1,8 @@
-"""What stands around a line's texts, and is the same on line after line of a file.
+"""Reads lines quickly by their envelope: the JSON around a line's texts.
 
-A file is written by one program, so its lines differ in their texts only. Once a line has been read with all
-care, another one that has the same characters around two texts holds the same object but for these texts.
+A file is usually written by one program, so its lines differ only in their texts. Once one line has been
+parsed and checked in full, another line with the same characters around its texts is the same object except
+for these texts, and needs no parsing.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_KNOWN = 4
+"""Envelopes that are remembered at most."""
 MOST_TRIED = 20
-"""Lines that are tried as patterns; a file that has none by then is read the long way."""
+"""Lines from which an envelope is learned at most. If none of them yields one, every line is parsed in
+full."""
 _MARK = "@" * 24
 _STYLES = tuple(
     json.JSONEncoder(ensure_ascii=ascii_only, separators=separators)
@@ -26,22 +29,22 @@ _STYLES = tuple(
 
 
 class Texts(NamedTuple):
-    """The texts of a line as they stand there; `label` is None without an assistant turn."""
+    """The texts of a line, unchanged. `label` is None without an assistant turn."""
 
     query: str
     label: str | None
     system: str
 
 
-class Frames:
-    """The frames known of one file."""
+class KnownEnvelopes:
+    """The envelopes of one file that are known so far."""
 
     def __init__(self) -> None:
         self._known: list[tuple[Sequence[str], str]] = []
         self._tried = 0
 
     def read(self, line: str) -> Texts | None:
-        """The texts of a line with a frame that is known; None for any other line."""
+        """The texts of a line with a known envelope; None for any other line."""
         for parts, system in self._known:
             texts = _within(line, parts)
             if texts is not None:
@@ -49,24 +52,25 @@ class Frames:
         return None
 
     def learn(self, line: str, content: dict[str, Any], texts: Texts) -> None:
-        """Take a line that was read with all care, and without a finding, as a pattern for others."""
+        """Remember the envelope of a line that was parsed in full and has no findings."""
         if len(self._known) >= MOST_KNOWN or self._tried >= MOST_TRIED:
             return
         self._tried += 1
         marked = [{**turn, "content": [{"text": _MARK}]} for turn in content["messages"]]
-        wanted = [texts.query] if texts.label is None else [texts.query, texts.label]
+        expected = [texts.query] if texts.label is None else [texts.query, texts.label]
         for style in _STYLES:
             parts = style.encode({**content, "messages": marked}).split(_MARK)
-            # The line itself is the proof: its texts stand in these places, and nothing else differs.
-            if len(parts) == len(marked) + 1 and _within(line, parts) == wanted:
+            # Only an envelope that reproduces the line's own texts is remembered.
+            if len(parts) == len(marked) + 1 and _within(line, parts) == expected:
                 self._known.append((parts, texts.system))
                 return
 
 
 def _within(line: str, parts: Sequence[str]) -> list[str] | None:
-    """The JSON texts between the parts of a frame; None where the line is of another frame.
+    """The JSON strings between the parts of an envelope; None if the line has another envelope.
 
-    A part ends with the quotation mark that opens a text, and the next one begins with that which closes it.
+    Each part ends with the quotation mark that opens a string; the next part begins with the one that closes
+    it.
     """
     texts: list[str] = []
     at = 0

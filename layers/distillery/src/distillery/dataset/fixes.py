@@ -1,7 +1,7 @@
-"""The file as it was dropped against the file as it is fixed: a unified diff without context, and the file.
+"""Writes the fixed file, and a unified diff without context from the dropped file to the fixed one.
 
-`patch` applies the diff to the file that was dropped; it holds every line that was changed or left out, and
-nothing else. The fixed file has every other line byte for byte.
+The diff holds every line that was changed or removed and nothing else; `patch` applies it to the dropped
+file. All other lines of the fixed file are equal to the dropped ones byte for byte.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_DIFF_BYTES = 100_000_000
-"""A larger diff is left out: whoever has so much to fix needs no list of it."""
+"""A larger diff is not written: nobody reads that many fixes."""
 MOST_PENDING = 64 * 1024
-"""Bytes of lines that follow each other and are put into one hunk."""
+"""Bytes of consecutive lines after which a hunk is written."""
 _HEADER = b"--- dropped\n+++ fixed\n"
 _NO_NEWLINE = b"\n\\ No newline at end of file\n"
 
 
 class Fixes:
-    """Told of every line in its order; lines are counted from 1."""
+    """Receives every line in order, counted from 1. `complete` is False if no diff can be written."""
 
     def __init__(self, diff: IO[bytes] | None, fixed: IO[bytes] | None) -> None:
         self.complete = True
@@ -30,7 +30,7 @@ class Fixes:
         self._first = self._pending = self._shift = 0
 
     def keep(self, raw: bytes, end: bytes) -> None:
-        """A line that stays as it is, and its end."""
+        """Write an unchanged line and its line ending."""
         if self._old:
             self._flush()
         if self._fixed is not None:
@@ -38,7 +38,7 @@ class Fixes:
             self._fixed.write(end)
 
     def change(self, number: int, raw: bytes, fixed: bytes | None, *, cut: bool = False) -> None:
-        """A line that is replaced, or left out; `cut` says that `raw` is not all of it."""
+        """Replace a line, or remove it if `fixed` is None. `cut` means that `raw` is not the whole line."""
         if self._fixed is not None and fixed is not None:
             self._fixed.write(fixed)
         if cut:
@@ -63,7 +63,7 @@ class Fixes:
             if not self._diff.tell():
                 self._diff.write(_HEADER)
             removed, added = len(self._old), len(self._new)
-            # Of a side without lines a diff names the line before.
+            # For a side without lines, the unified format names the line before.
             start = self._first + self._shift if added else self._first + self._shift - 1
             self._diff.write(b"@@ -%d,%d +%d,%d @@\n" % (self._first, removed, start, added))
             self._diff.writelines(_marked(b"-", self._old))

@@ -1,13 +1,13 @@
-"""What the assistant's turn of a line must say: a weight for every channel and, if wanted, a reasoning."""
+"""Reads a label, the assistant turn of a line: a weight for every channel and an optional reasoning."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from distillery.dataset.findings import Finding, Flaw, found
-from distillery.dataset.strict_json import RepeatedKey, parse, text_after
-from distillery.dataset.texts import check_reserved, sound, without_controls
+from distillery.dataset.findings import Finding, LineError, new_finding
+from distillery.dataset.strict_json import RepeatedKey, Trailing, parse, text_after
+from distillery.dataset.texts import check_reserved, encodable, without_controls
 from distillery.messages import cause, cut, kind, shown
 from distillery.task.channels import REASONING
 from distillery.task.weights import SUM_SLACK, TOLERANCE, normalise
@@ -18,22 +18,29 @@ if TYPE_CHECKING:
     from distillery.task.weights import Weights
 
 FIXABLE_SUM = 0.05
-"""A sum this far off 1 is scaled, and said; beyond it a weight is missing or wrong."""
+"""A sum that differs from 1 by at most this is scaled and reported. Beyond it, a weight is missing or
+wrong."""
+LabelKey = tuple[float, ...]
+"""The weights of a label in the channel configuration's order."""
 MOST_KNOWN = 4_096
+"""Spellings of weights that are remembered at most."""
 LONGEST_KNOWN = 1_000
-"""Spellings remembered, and the characters of one: labels are short, and what is not one stays out."""
+"""Characters of a remembered spelling at most: real labels are short."""
 _BEFORE_REASONING = (f', "{REASONING}": "', f',"{REASONING}":"')
 
 
 class Label(NamedTuple):
-    """Weights in the channel configuration's order that sum to 1, and the reasoning (may be empty)."""
+    """Weights in the channel configuration's order, with a sum of 1, and the reasoning (may be empty)."""
 
     weights: Weights
     reasoning: str
 
 
 class _Weights(NamedTuple):
-    """Weights as they are used, and what was fixed: the code and the sum; no code where nothing was."""
+    """Weights with a sum of 1.
+
+    `code` is the finding's code if they were scaled, else None; `total` is their sum before.
+    """
 
     values: Weights
     code: str | None
@@ -41,9 +48,9 @@ class _Weights(NamedTuple):
 
 
 class LabelReader:
-    """Reads labels over the same channels.
+    """Reads labels with the same channels.
 
-    Labels come from a grid, so few sets of weights are distinct: those of each spelling are checked once.
+    Labels come from a grid, so a file has few distinct sets of weights. Each spelling is checked only once.
     """
 
     def __init__(self, channels: Sequence[str]) -> None:
@@ -51,19 +58,19 @@ class LabelReader:
         self._known: dict[str, _Weights] = {}
 
     def read(self, text: str, line: int, findings: list[Finding]) -> Label:
-        """The label of a line; raises Flaw, and appends what was fixed to `findings`."""
+        """The label of a line. Raises LineError if it is not valid; appends fixes to `findings`."""
         text = without_controls(text, "label", line, findings)
         weights, reasoning = self._read_known(text) or self._read_anew(text)
         if weights.code is not None:
             findings.append(_scaled(weights, line))
         if reasoning:
-            reasoning = sound(without_controls(reasoning, REASONING, line, findings).strip(), "assistant")
+            reasoning = encodable(without_controls(reasoning, REASONING, line, findings).strip(), "assistant")
             check_reserved(reasoning, REASONING)
-        # A copy, so that whoever changes a label changes no other.
+        # A copy: a caller that changes a label must not change the remembered weights.
         return Label(weights.values.copy(), reasoning)
 
     def _read_known(self, text: str) -> tuple[_Weights, str] | None:
-        """A label whose part before the reasoning was checked before, letter for letter."""
+        """The weights and reasoning, if the same text before the reasoning was checked before."""
         for before in _BEFORE_REASONING:
             at = text.find(before)
             if at >= 0:
@@ -80,7 +87,7 @@ class LabelReader:
         weights = self._weights(content)
         reasoning = content.get(REASONING, "")
         if type(reasoning) is not str:
-            raise Flaw("reasoning_not_text", f"The reasoning is {kind(reasoning)}.")
+            raise LineError("reasoning_not_text", f"The reasoning is {kind(reasoning)}.")
         self._remember(text, content, weights)
         return weights, reasoning
 
@@ -88,7 +95,7 @@ class LabelReader:
         heads = [text]
         if REASONING in content:
             parts = [text.partition(before) for before in _BEFORE_REASONING]
-            heads = [head for head, named, _ in parts if named and _is_whole(head, content)]
+            heads = [head for head, has_reasoning, _ in parts if has_reasoning and _is_whole(head, content)]
         for head in heads:
             if len(head) <= LONGEST_KNOWN and len(self._known) < MOST_KNOWN:
                 self._known[head] = weights
@@ -104,7 +111,7 @@ class LabelReader:
         if off <= TOLERANCE:
             return _Weights(values, None, total)
         if off > FIXABLE_SUM + TOLERANCE:
-            raise Flaw("weights_sum", f"The weights sum to {total:.4g} instead of 1.")
+            raise LineError("weights_sum", f"The weights sum to {total:.4g} instead of 1.")
         code = "weights_rounded" if off <= SUM_SLACK + TOLERANCE else "weights_renormalised"
         return _Weights(normalise(values, self._channels), code, total)
 
@@ -113,16 +120,19 @@ def _object(text: str) -> dict[str, Any]:
     try:
         content = parse(text, constants=True)
     except RepeatedKey as error:
-        raise Flaw("duplicate_key", f"The label names {shown(str(error))} twice.") from error
+        raise LineError("duplicate_key", f"The label has the key {shown(str(error))} twice.") from error
+    except Trailing as error:
+        message = f"The label has more text after its JSON object, at character {error.at + 1}."
+        raise LineError("label_not_json", message) from error
     except (ValueError, RecursionError) as error:
-        raise Flaw("label_not_json", f"The label is not JSON: {cause(error)}.") from error
+        raise LineError("label_not_json", f"The label is not JSON: {cause(error)}.") from error
     if type(content) is not dict:
-        raise Flaw("label_not_object", f"The label is {kind(content)}, not an object.")
+        raise LineError("label_not_object", f"The label is {kind(content)}, not an object.")
     return content
 
 
 def _is_whole(head: str, content: dict[str, Any]) -> bool:
-    """Whether `head` is an object that lacks only its end, with all of `content` but the reasoning."""
+    """Whether `head`, closed with a brace, is all of `content` except the reasoning."""
     try:
         weights = parse(f"{head}}}", constants=True)
     except (ValueError, RecursionError):
@@ -131,32 +141,34 @@ def _is_whole(head: str, content: dict[str, Any]) -> bool:
 
 
 def _scaled(weights: _Weights, line: int) -> Finding:
-    told = f"The weights sum to {weights.total:.6g} and were scaled to 1."
-    return found(weights.code or "", line, told)
+    message = f"The weights sum to {weights.total:.6g} and were scaled to 1."
+    return new_finding(weights.code or "", line, message)
 
 
-def _other_channels(content: dict[str, Any], channels: Sequence[str]) -> Flaw:
+def _other_channels(content: dict[str, Any], channels: Sequence[str]) -> LineError:
     unknown = ", ".join(shown(name) for name in content if name not in channels and name != REASONING)
     missing = ", ".join(channel for channel in channels if channel not in content)
-    known = f"The channel configuration's channels are {', '.join(channels)}."
+    fix = f"Use the channels of the channel configuration: {', '.join(channels)}."
     if unknown:
-        lacking = f" and lacks {missing}" if missing else ""
-        return Flaw("unknown_channel", f"The label has the unknown channel {cut(unknown)}{lacking}.", known)
-    return Flaw("missing_channel", f"The label lacks {missing}.", f"{known} Give 0 where one is of no use.")
+        lacking = f" and has no weight for {missing}" if missing else ""
+        message = f"The label has the unknown channel {cut(unknown)}{lacking}."
+        return LineError("unknown_channel", message, fix)
+    fix = f"{fix} Give a channel that does not matter the weight 0."
+    return LineError("missing_channel", f"The label has no weight for {missing}.", fix)
 
 
 def _weight(channel: str, value: Any) -> float:
-    # Not isinstance: True is an int to Python, and no weight to anybody.
+    # Not isinstance: in Python True is an int, but it is not a weight.
     if type(value) is not float and type(value) is not int:
-        raise Flaw("weight_not_number", f"The weight of {channel} is {kind(value)}.")
+        raise LineError("weight_not_number", f"The weight of {channel} is {kind(value)}.")
     if 0 <= value <= 1:
-        return float(value) + 0.0  # -0.0 becomes 0.0: the two are equal and would be written differently
-    code, told = (
+        return float(value) + 0.0  # turns -0.0 into 0.0, which is equal but written differently
+    code, problem = (
         ("weight_not_finite", "not finite")
-        # An int is never infinite, and may be too large for isfinite.
+        # An int is always finite, and may be too large for isfinite.
         if type(value) is float and not math.isfinite(value)
         else ("negative_weight", "below 0")
         if value < 0
         else ("weight_above_one", "above 1")
     )
-    raise Flaw(code, f"The weight of {channel} is {told}.")
+    raise LineError(code, f"The weight of {channel} is {problem}.")

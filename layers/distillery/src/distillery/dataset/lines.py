@@ -1,19 +1,19 @@
-"""A binary stream as lines, whatever it holds, in flat memory."""
+"""Reads any binary stream line by line, in constant memory."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from distillery.dataset.findings import found
+from distillery.dataset.findings import new_finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_FILE_BYTES = 2_000_000_000
-"""Bedrock says 2 GB; the smaller reading is safe."""
+"""Bedrock's limit is 2 GB. It does not say which GB, so the smaller one is used."""
 CHUNK_BYTES = 256 * 1024
 LONGEST_SEEN = 128 * 1024
-"""A longer line is cut off here. It is far over Bedrock's limit then, and is seen to be."""
+"""A longer line is cut off here. It is still far above Bedrock's limit, so it is reported as too long."""
 SNIFFED_BYTES = 512
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 PACKED = {
@@ -23,7 +23,7 @@ PACKED = {
     b"\xfd7zXZ\0": "xz",
     b"(\xb5/\xfd": "zstandard",
 }
-"""First bytes of files that hold others."""
+"""First bytes of compressed files."""
 
 
 class Readable(Protocol):
@@ -33,17 +33,17 @@ class Readable(Protocol):
 
 
 class Unreadable(Exception):
-    """The stream is no text to be read in lines."""
+    """The stream cannot be read as lines of text."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.finding = found(code, None, message)
+        self.finding = new_finding(code, None, message)
 
 
 class Lines:
-    """The lines of a stream without their ends, read in flat memory.
+    """The lines of a stream without their line feeds.
 
-    `end` is what ended the line that was given last: a newline, or nothing at the end of the stream.
+    `end` is what ended the last line yielded: a line feed, or nothing at the end of the stream.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -60,10 +60,10 @@ class Lines:
             if self.bytes_read > MAX_FILE_BYTES:
                 raise Unreadable(
                     "file_too_large",
-                    f"The file is larger than {MAX_FILE_BYTES:,} bytes; it was read no further.",
+                    f"The file is larger than {MAX_FILE_BYTES:,} bytes; the rest was not read.",
                 )
             if len(tail) == LONGEST_SEEN:
-                # Of a line that is cut off only the end is looked for.
+                # The line is cut off already: skip to its end.
                 end = chunk.find(b"\n")
                 if end < 0:
                     continue

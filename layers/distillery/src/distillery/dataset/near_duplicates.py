@@ -1,21 +1,20 @@
-"""Near-duplicate search: which queries a person would call copies of each other.
+"""Near-duplicate search: finds queries that a person would call copies of each other.
 
-Two queries are near-duplicates when the numbers in them are equal, in their order, and of the trigrams of
-their words (as a set, so the order of the words does not matter, nor do case, punctuation and accents'
-encoding)
+Two queries are near-duplicates if they contain the same numbers in the same order, and if of the trigrams of
+their words (compared as sets, so word order, case, punctuation and Unicode encoding do not matter)
 
-- 90 % are common (Jaccard), or
-- 75 % are common and every word that only one of them has is a misspelling of one that only the other
-  has, or is one that was put in: one word in four at most.
+- 90 % are common (Jaccard similarity), or
+- 75 % are common and the words that only one query has are misspellings of words that only the other has, or
+  are additional words: at most one additional word for every four words.
 
-The number of an episode or a year asks for another thing, and so does a name: of the pairs of the shared
-teacher labels that have 80 % in common most differ in one word of a template ("Tom narrating a documentary
-about machine learning", "Alex narrating ..."), which is why words are looked at.
+Numbers must be equal because another episode or year is another search. Words are compared because another
+name is, too: of the pairs of the shared teacher labels that have 80 % of their trigrams in common, most
+differ in one word of a template ("Tom narrating a documentary about machine learning", "Alex narrating ...").
 
-The search is exact up to `MOST_CHECKED` and takes no chances: for every trigram there is one integer with a
-bit for each query that has it, and adding such integers bit by bit counts the common trigrams of one
-query with all others at once. Its time is bounded by queries x trigrams x queries / 64 whatever the
-queries are, and its memory by 65,536 such integers.
+The search is exact, except that at most `MOST_CHECKED` queries have their words compared with those of one
+query. For every trigram there is one integer with a bit for each query that has it. Adding such integers bit
+by bit counts the trigrams that one query shares with all others at once. The time is bounded by queries x
+trigrams x queries / 64 for any input, the memory by 65,536 such integers.
 """
 
 from __future__ import annotations
@@ -31,17 +30,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ALIKE = 0.75
-"""Share of common trigrams from which the words decide."""
+"""Share of common trigrams from which the words are compared."""
 EQUAL = 0.9
-"""Share of common trigrams that is enough by itself."""
+"""Share of common trigrams that is enough without comparing words."""
 WORDS_FOR_ONE_MORE = 4
-"""Words that a query must have for each one put in."""
+"""Words that a query must have for each additional word in the other."""
 SHORTEST_MISSPELT = 4
-"""Characters: a letter changed in a shorter word makes another word (man, men; cat, car)."""
+"""Characters. In a shorter word, one changed letter makes another word (man, men; cat, car)."""
 LONGEST_LOOK = 1_000
-"""Characters of a query that are looked at; the router takes no more."""
+"""Characters of a query that are compared. Longer queries are not accepted at inference."""
 MOST_CHECKED = 200
-"""Queries of a template whose words are compared with those of one; those next to it in the alphabet."""
+"""Queries whose words are compared with those of one query at most; the nearest in alphabetical order."""
 
 _APOSTROPHES = str.maketrans("", "", "'\u2019\u02bc")
 _numbers = re.compile(r"\d+").findall
@@ -50,8 +49,8 @@ _numbers = re.compile(r"\d+").findall
 def near_duplicate_clusters(queries: Sequence[str]) -> list[list[int]]:
     """Indexes of queries that are near-duplicates of each other, directly or through others.
 
-    Clusters of two or more only, in the order of their first index. Depends on the queries, not on their
-    order.
+    Only clusters of two or more, ordered by their first index. The result does not depend on the order of the
+    queries.
     """
     by_numbers: dict[tuple[str, ...], list[tuple[list[str], int]]] = defaultdict(list)
     for index, query in enumerate(queries):
@@ -68,21 +67,21 @@ def near_duplicate_clusters(queries: Sequence[str]) -> list[list[int]]:
 
 
 def folded_words(query: str) -> list[str]:
-    """The query's words without case, punctuation and compatibility forms; symbols are words' characters."""
+    """The query's words without case, punctuation and compatibility forms. Symbols count as letters."""
     text = unicodedata.normalize("NFKC", query[:LONGEST_LOOK]).casefold()
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
     if text.isascii() and text.replace(" ", "").isalnum():
         return text.split()
     kept = [char if unicodedata.category(char)[0] in "LMNS" else " " for char in text]
-    # A query of nothing but punctuation is its own word.
+    # A query of only punctuation stays as it is.
     return "".join(kept).split() or text.split()
 
 
 def trigrams(words: Sequence[str]) -> frozenset[int]:
-    """The words' trigrams, beginnings and ends marked, as numbers below 65,536.
+    """The words' trigrams, with word boundaries marked, hashed to numbers below 65,536.
 
-    Two trigrams have one number by chance: among the thirty of an ordinary query that is rare, and it
-    bounds the memory for texts in which no trigram ever returns.
+    The hash bounds the memory for texts in which no trigram repeats. Collisions are rare among the thirty or
+    so trigrams of an ordinary query.
     """
     found = set()
     for word in words:
@@ -93,15 +92,15 @@ def trigrams(words: Sequence[str]) -> frozenset[int]:
 
 
 def same_words(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether the words are the same but for misspellings and a few put in on one side."""
+    """Whether the words are the same except for misspellings and a few additional words on one side."""
     ours, theirs = Counter(one), Counter(other)
     rest, others = list((ours - theirs).elements()), list((theirs - ours).elements())
     if _misspelt("".join(rest), "".join(others)):  # "slow motion", "slowmotion"
         return True
     if len(rest) > len(others):
         rest, others = others, rest
-    put_in = len(others) - len(rest)
-    if put_in * WORDS_FOR_ONE_MORE > min(len(one), len(other)):
+    additional = len(others) - len(rest)
+    if additional * WORDS_FOR_ONE_MORE > min(len(one), len(other)):
         return False
     for word in rest:
         twin = next((candidate for candidate in others if _misspelt(word, candidate)), None)
@@ -112,7 +111,7 @@ def same_words(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def _misspelt(one: str, other: str) -> bool:
-    """Whether one letter was changed, left out, put in, or changed places with the next."""
+    """Whether the words differ in one letter that was changed, dropped, added or swapped with the next."""
     if min(len(one), len(other)) < SHORTEST_MISSPELT:
         return one == other
     start = 0
@@ -127,7 +126,7 @@ def _misspelt(one: str, other: str) -> bool:
 
 
 class _Search:
-    """The clusters among queries with equal numbers."""
+    """Finds the clusters among queries that contain the same numbers."""
 
     def __init__(self, queries: Sequence[Sequence[str]]) -> None:
         self._queries = queries
@@ -140,7 +139,7 @@ class _Search:
 
     @staticmethod
     def _bitsets(trigrams_of: Sequence[array[int]]) -> dict[int, int]:
-        """For each trigram the queries that have it."""
+        """For each trigram, the queries that have it as a bitset."""
         room = len(trigrams_of) // 8 + 1
         made: dict[int, bytearray] = {}
         for place, found in enumerate(trigrams_of):
@@ -153,7 +152,7 @@ class _Search:
         return {trigram: int.from_bytes(made.pop(trigram), "little") for trigram in list(made)}
 
     def clusters(self) -> Iterator[list[int]]:
-        """Every cluster of two or more, each query reached from another of its cluster once."""
+        """Every cluster of two or more queries."""
         left = (1 << len(self._queries)) - 1
         while left:
             first = left.bit_length() - 1
@@ -167,10 +166,11 @@ class _Search:
                 yield cluster
 
     def _near(self, place: int, among: int) -> int:
-        """Which of some queries are near-duplicates of one."""
+        """The near-duplicates of the query at `place` among some queries (a bitset)."""
         own = self._trigrams[place]
         holders = sorted((self._holders[trigram] for trigram in own), key=int.bit_count)
-        # A near-duplicate lacks so many at most, so of twice as many it has one half: mostly none does.
+        # A near-duplicate lacks at most this many trigrams, so it has at least half of any twice as many.
+        # Most queries have no candidate that does, and need no further counting.
         lacked = len(own) - ceil(ALIKE * len(own))
         counted = _Sum()
         counted.add(holders[: 2 * lacked])
@@ -186,7 +186,7 @@ class _Search:
         return equal
 
     def _sharing(self, share: float, counted: _Sum, own: int, among: int) -> int:
-        """Which of some queries have a share of their and our trigrams in common."""
+        """The queries that share at least `share` of the trigrams that either has (a bitset)."""
         found = 0
         for size, queries in self._sizes.items():
             if share * own <= size <= own / share and queries & among:
@@ -197,9 +197,10 @@ class _Search:
 
 
 class _Sum:
-    """Counts in how many of the bitsets added each bit is set, all bits at once.
+    """Counts, for all bits at once, in how many of the added bitsets each bit is set.
 
-    `_planes[level]` holds the bits of value 2 ** level of the counts, as one bitset or two not yet added.
+    `_planes[level]` holds the binary digits of value 2 ** level of all counts, as one bitset or as two that
+    are not yet added up.
     """
 
     def __init__(self) -> None:
@@ -207,7 +208,7 @@ class _Sum:
         self._known: dict[int, int] = {}
 
     def add(self, bitsets: Sequence[int]) -> None:
-        """Count these too."""
+        """Add these bitsets to the counts."""
         self._known.clear()
         for bitset in bitsets:
             self._put(bitset, 0)
@@ -228,7 +229,7 @@ class _Sum:
             level += 1
 
     def at_least(self, number: int) -> int:
-        """The bits that were set so often; any number up to 0 is reached by all (-1)."""
+        """The bits that were set at least `number` times; all bits (-1) for a number up to 0."""
         if number <= 0:
             return -1
         if number not in self._known:
@@ -236,13 +237,13 @@ class _Sum:
             reached = -1
             for level in range(max(len(self._planes), number.bit_length())):
                 plane = self._planes[level][0] if level < len(self._planes) else 0
-                # From the lowest bit up: greater here, or equal here and enough below.
+                # From the lowest digit up: greater in this digit, or equal and large enough below.
                 reached = plane & reached if number >> level & 1 else plane | reached
             self._known[number] = reached
         return self._known[number]
 
     def _settle(self) -> None:
-        """Leave one bitset on each plane."""
+        """Add up the planes that hold two bitsets."""
         level = 0
         while level < len(self._planes):
             plane = self._planes[level]
@@ -261,7 +262,7 @@ def _bitset(places: Sequence[int], room: int) -> int:
 
 
 def _places(bitset: int) -> list[int]:
-    """The places of the bits that are set, lowest first."""
+    """The positions of the bits that are set, in ascending order."""
     bits = f"{bitset:b}"[::-1]
     found, place = [], bits.find("1")
     while place >= 0:
@@ -271,7 +272,7 @@ def _places(bitset: int) -> list[int]:
 
 
 def _nearest(bitset: int, place: int) -> list[int]:
-    """The places that are set, if they are too many those nearest to one."""
+    """The positions of the bits that are set; if there are too many, those nearest to `place`."""
     found = _places(bitset)
     if len(found) > MOST_CHECKED:
         found = sorted(found, key=lambda other: (abs(other - place), other))[:MOST_CHECKED]

@@ -1,7 +1,7 @@
-"""The first pass over a dataset: every line checked, good ones spooled, in memory that does not grow with it.
+"""The first pass over a dataset: checks every line and spools the valid records, in bounded memory.
 
-Of each record some dozen bytes are kept, and of each distinct query its text; past Bedrock's limit of records
-nothing is kept any more, but every line is still checked and counted.
+A few dozen bytes are kept of each record, and the text of each distinct query. After Bedrock's limit of
+15,000 records nothing more is kept, but every line is still checked and counted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from typing import IO, TYPE_CHECKING
 
 from distillery.dataset.contradictions import Contradictions
-from distillery.dataset.findings import SEVERITIES, Finding, Severity, found
+from distillery.dataset.findings import SEVERITIES, Finding, Severity, new_finding
 from distillery.dataset.lines import LONGEST_SEEN, Lines, Readable, Unreadable
 from distillery.dataset.records import (
     MAX_LINE_BYTES,
@@ -24,7 +24,7 @@ from distillery.dataset.records import (
     training_line,
 )
 from distillery.dataset.split import query_key
-from distillery.dataset.statistics import LabelKey, beyond_ascii
+from distillery.dataset.texts import beyond_ascii
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominants
 
@@ -32,25 +32,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from distillery.dataset.fixes import Fixes
+    from distillery.dataset.labels import LabelKey
     from distillery.task.channels import ChannelConfig
 
 MAX_RECORDS = 15_000
-"""Bedrock's limit for one job, not adjustable."""
+"""Bedrock's limit for one job. The quota is not adjustable."""
 FINDINGS_PER_CODE = 50
-"""Findings kept of each code; all are counted."""
+"""Findings of each code that are kept. All are counted."""
 MAX_QUARANTINE_BYTES = 100_000_000
-"""Bad lines kept to be fixed; whoever drops more junk than this still has it."""
+"""Size of quarantine.jsonl after which no more lines are added. The dropped file still has all of them."""
 LONGEST_KEPT = 1_000
-"""Characters of a query that are kept for what is asked of the dataset as a whole."""
+"""Characters of a query that are kept for the checks of the whole dataset."""
 MOST_PROMPTS = 100
-"""Distinct system prompts told apart."""
+"""Distinct system prompts that are remembered at most."""
 LONGEST_REASONING = 1_000
-"""Characters of a reasoning that are read for what it says of the weights."""
+"""Characters of a reasoning that are compared with the weights."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Kept:
-    """What is kept of the records, in their order; `queries` has each distinct one's text by its key."""
+class KeptRecords:
+    """What is kept of the records, in file order. `queries` maps keys to the texts of distinct queries."""
 
     def __init__(self) -> None:
         self.keys: list[bytes] = []
@@ -61,10 +62,10 @@ class Kept:
         self.queries: dict[bytes, str] = {}
         self.query_characters_beyond_ascii = 0
         self.reasoning_characters = self.reasoning_characters_beyond_ascii = 0
-        self._spellings: dict[LabelKey, LabelKey] = {}
+        self._equal_labels: dict[LabelKey, LabelKey] = {}
 
     def add(self, key: bytes, record: Record, line: bytes) -> None:
-        """Keep a record and the line that is written of it."""
+        """Keep a record; `line` is the record as it is written for Bedrock."""
         self.keys.append(key)
         self.lines.append(record.line)
         self.lengths.append(len(record.query))
@@ -76,7 +77,7 @@ class Kept:
             self.reasoning_characters += len(record.reasoning)
             self.reasoning_characters_beyond_ascii += beyond_ascii(record.reasoning)
         label = None if record.label is None else tuple(record.label.values())
-        self.labels.append(None if label is None else self._spellings.setdefault(label, label))
+        self.labels.append(None if label is None else self._equal_labels.setdefault(label, label))
 
     @property
     def labelled(self) -> int:
@@ -84,7 +85,7 @@ class Kept:
         return len(self.labels) - self.labels.count(None)
 
     def lines_by_key(self, keys: frozenset[bytes]) -> dict[bytes, list[int]]:
-        """The lines of each of the queries, in their order."""
+        """The lines of each of these queries, in ascending order."""
         lines: dict[bytes, list[int]] = {}
         for key, line in zip(self.keys, self.lines, strict=True):
             if key in keys:
@@ -92,12 +93,12 @@ class Kept:
         return lines
 
     def fingerprint(self) -> str:
-        """SHA-256 over the records in whatever order they came."""
+        """SHA-256 of all records, independent of their order."""
         return hashlib.sha256(b"".join(sorted(self.digests))).hexdigest()
 
 
 class Findings:
-    """All findings counted, the first of each code kept."""
+    """Counts all findings and keeps the first 50 of each code."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -105,14 +106,14 @@ class Findings:
         self._kept: list[Finding] = []
 
     def add(self, finding: Finding) -> None:
-        """Count a finding and, among the first of its code, keep it."""
+        """Count a finding, and keep it if it is among the first of its code."""
         self.counts[finding.code] += 1
         self.severities[finding.severity] += 1
         if self.counts[finding.code] <= FINDINGS_PER_CODE:
             self._kept.append(finding)
 
     def __iter__(self) -> Iterator[Finding]:
-        """Those kept: errors first, of the file before those of its lines, and else in their order."""
+        """The findings kept, by severity; within one, findings on the file before findings on lines."""
         return iter(sorted(self._kept, key=lambda f: (SEVERITIES.index(f.severity), f.line is not None)))
 
     def first_error(self) -> Finding | None:
@@ -121,13 +122,13 @@ class Findings:
 
 
 class Scan:
-    """The first pass: good records go to `spool` as Bedrock is given them, bad lines to `quarantine`."""
+    """The first pass: valid records go to `spool` in Bedrock's format, lines with errors to `quarantine`."""
 
     def __init__(
         self, channel_config: ChannelConfig, spool: IO[bytes], quarantine: IO[bytes] | None, fixes: Fixes
     ) -> None:
         self.findings = Findings()
-        self.kept = Kept()
+        self.kept = KeptRecords()
         self.reasons: list[str] = []
         self.lines = self.blank = self.bad = self.fixed = self.bytes_read = 0
         self.other_prompts = self.without_reasoning = 0
@@ -143,27 +144,27 @@ class Scan:
         return self.lines - self.bad
 
     def read(self, stream: Readable) -> None:
-        """Take every line."""
+        """Check every line of the stream."""
         lines = Lines(stream)
         try:
             for number, raw in enumerate(lines, start=1):
-                self._take(number, raw, lines.end)
+                self._check_line(number, raw, lines.end)
         except Unreadable as error:
             self.reject(error.finding)
         self._fixes.end()
         self.bytes_read = lines.bytes_read
 
     def reject(self, finding: Finding) -> None:
-        """Add a finding on which the dataset cannot be used."""
+        """Add a finding that makes the dataset unusable."""
         self.findings.add(finding)
         self.reasons.append(f"{finding.message} {finding.fix}".strip())
 
-    def _take(self, number: int, dropped: bytes, end: bytes) -> None:
+    def _check_line(self, number: int, dropped: bytes, end: bytes) -> None:
         raw = dropped.removesuffix(b"\r")
-        marked = number == 1 and raw.startswith(BYTE_ORDER_MARK)
-        if marked:
+        has_mark = number == 1 and raw.startswith(BYTE_ORDER_MARK)
+        if has_mark:
             raw = raw.removeprefix(BYTE_ORDER_MARK)
-            self.findings.add(found("byte_order_mark", 1, "The file starts with a byte order mark."))
+            self.findings.add(new_finding("byte_order_mark", 1, "The file starts with a byte order mark."))
         if not raw or raw.isspace():
             self.blank += 1
             self._fixes.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
@@ -180,9 +181,11 @@ class Scan:
             self.findings.add(finding)
         if record is None:
             self.bad += 1
-            self._set_apart(number, raw, [finding for finding in findings if finding.severity == "error"])
+            self._quarantine_line(
+                number, raw, [finding for finding in findings if finding.severity == "error"]
+            )
             self._fixes.change(number, dropped + end, None, cut=len(dropped) >= LONGEST_SEEN)
-        elif marked or (findings and is_fixed(findings)):
+        elif has_mark or (findings and is_fixed(findings)):
             self.fixed += 1
             ended = dropped[len(dropped.removesuffix(b"\r")) :] + end
             fixed = training_line(record, record.system)[:-1] if is_fixed(findings) else raw
@@ -205,13 +208,13 @@ class Scan:
             return
         named = self._contradictions.named_most(reasoning[:LONGEST_REASONING])
         if named and not named & dominants(record.label):
-            told = (
-                f"The reasoning calls {' and '.join(sorted(named))} the most important; the largest weight is"
+            called, largest = (" and ".join(sorted(names)) for names in (named, dominants(record.label)))
+            message = (
+                f"The reasoning calls {called} the most important; the largest weight is that of {largest}."
             )
-            largest = f"that of {' and '.join(sorted(dominants(record.label)))}"
-            self.findings.add(found("reasoning_contradicts", record.line, f"{told} {largest}."))
+            self.findings.add(new_finding("reasoning_contradicts", record.line, message))
 
-    def _set_apart(self, number: int, raw: bytes, findings: Sequence[Finding]) -> None:
+    def _quarantine_line(self, number: int, raw: bytes, findings: Sequence[Finding]) -> None:
         if self._quarantine is None or self._quarantine.tell() > MAX_QUARANTINE_BYTES:
             return
         entry = {
@@ -220,8 +223,3 @@ class Scan:
             "raw": raw[:MAX_LINE_BYTES].decode(errors="replace"),
         }
         self._quarantine.write(f"{json.dumps(entry, ensure_ascii=False)}\n".encode())
-
-
-def spread(labels: Sequence[LabelKey]) -> float:
-    """The largest difference in one weight between any two labels."""
-    return max((max(weights) - min(weights) for weights in zip(*labels, strict=True)), default=0.0)

@@ -1,10 +1,11 @@
-"""Which queries are held out: whole clusters of near-duplicates, in the mix of the dataset, chosen by hash.
+"""Chooses the holdout: whole clusters of near-duplicates, in the dataset's mix of channels, chosen by hash.
 
-A unit is a cluster of near-duplicates, or a query that has none; it is on one side as a whole. Units are
-ordered by the hash of their normalised text, and of each dominant channel's units the holdout takes from the
-low end as many records as are its share. Neither the order of the lines nor anything else of the dataset
-enters. When records are added the cuts move a little along that order: queries near a cut change sides,
-all others stay; and those that a caller knows as held out before stay held out.
+A unit is a cluster of near-duplicates, or a query that has none. A unit is never divided. Units are ordered
+by the hash of their normalised text. For each dominant channel, the holdout takes units from the low end of
+this order until it has the channel's proportional number of records. The choice depends neither on the order
+of the lines nor on anything else in the dataset. When records are added, the cuts move a little along the
+order: queries near a cut change sides, all others stay. Queries that the caller names as held out before stay
+held out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 MIN_TRAINING_RECORDS = 100
-"""Bedrock starts no distillation job with fewer."""
+"""Bedrock rejects a distillation job with fewer."""
 
 Reference = Literal["labels", "teacher"]
 
@@ -35,14 +36,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is held out.
+    """The queries that are held out.
 
-    `reference` says what the holdout is compared with: its labels, or the teacher's answers.
-    `set_aside` is False where the held-out queries are trained on as well.
-    `wanted` is the size in records that the rules ask for, `aim` what is left of it where 100 records must
-    be kept for training, `held` what it became. `strata` has channel -> (aimed at, held), in records.
-    `left_out` are near-duplicates of held-out queries that lack a label: they can be on neither side.
-    `kept` counts the queries that were held out before.
+    `reference` says what the model's answers on the holdout are compared with: labels, or the teacher's
+    answers. `set_aside` is False if the held-out queries are trained on as well. `wanted` is the size in
+    records that the rules request, `aim` what remains of it when 100 records are kept for training, `held`
+    the actual size. `strata` maps each dominant channel to its (requested, actual) records. `left_out` are
+    unlabelled near-duplicates of held-out queries, which are neither trained on nor held out. `kept` is the
+    number of queries that were held out before.
     """
 
     queries: frozenset[bytes]
@@ -57,9 +58,9 @@ class Split:
 
 
 def query_key(query: str) -> bytes:
-    """16 bytes that are equal for queries that differ in case, spacing or Unicode form only."""
+    """A key of 16 bytes that is equal for queries that differ only in case, spacing or Unicode form."""
     folded = query.casefold() if query.isascii() else _folded(query)
-    # A half character cannot be encoded; records never have one, but this is asked of other texts too.
+    # Records never contain half of a surrogate pair, but other callers' texts may, and it cannot be encoded.
     text = " ".join(folded.split()).encode(errors="surrogatepass")
     return hashlib.sha256(text).digest()[:16]
 
@@ -72,7 +73,10 @@ def _folded(text: str) -> str:
 
 
 class _Unit(NamedTuple):
-    """Queries that stay together: the lowest key, those that labels can measure, the others."""
+    """Queries that stay together: the lowest key, the fully labelled queries, the others.
+
+    `size` counts the records of the labelled queries, `channel` is their most frequent dominant channel.
+    """
 
     key: bytes
     measured: tuple[bytes, ...]
@@ -90,16 +94,17 @@ def plan_split(
     least: int,
     most: int,
 ) -> Split:
-    """Choose the holdout: `share` of the records, but no fewer than `least` and no more than `most`.
+    """Choose the holdout: `share` of the labelled records, at least `least` and at most `most`.
 
-    Where labels exist only units whose every record is labelled are held out, and 100 records are kept
-    for training: a smaller dataset gets a smaller holdout, and one that has nothing to spare trains on its
-    holdout as well. The size is the nearest that whole units add up to. Where there are too few labels to
-    give half of them away, all records are trained on and the holdout is one of prompts (each query counts
-    once), to be compared with the teacher's answers.
+    With enough labels, only units whose records are all labelled are held out, and at least 100 records are
+    kept for training. A smaller dataset gets a smaller holdout; if no records can be held out, the holdout is
+    trained on as well. The size is the nearest that whole units add up to.
 
-    The units of queries in `held_before` are held out whatever the size; of their queries those that lack
-    a label are left out of both sides.
+    If the holdout would take more than half of the labels, all records are trained on, and the holdout is a
+    set of prompts (each query counts once) whose answers are compared with the teacher's.
+
+    The units of the queries in `held_before` are held out regardless of the size. Their unlabelled queries
+    are neither trained on nor held out.
     """
     before = frozenset(held_before) & groups.keys()
     labelled = sum(group.records for group in groups.values() if _complete(group))
@@ -115,10 +120,10 @@ def plan_split(
     free = [unit for unit in units if unit.key not in names and unit.measured and not unit.others]
     left_out = frozenset(key for unit in kept for key in unit.others)
     trained_at_most = sum(group.records for key, group in groups.items() if key not in left_out)
-    spare = trained_at_most - MIN_TRAINING_RECORDS
-    aim = min(wanted, spare)
-    strata, chosen = _chosen(kept, free, aim, spare)
-    set_aside = 0 < _size(chosen) <= spare
+    available = trained_at_most - MIN_TRAINING_RECORDS
+    aim = min(wanted, available)
+    strata, chosen = _chosen(kept, free, aim, available)
+    set_aside = 0 < _size(chosen) <= available
     if not set_aside:
         aim, left_out = wanted, frozenset()
         strata, chosen = _chosen(kept, free, aim, labelled)
@@ -143,7 +148,7 @@ def _complete(group: Group) -> bool:
 
 
 def _units(groups: Mapping[bytes, Group], clusters: Iterable[Collection[bytes]]) -> list[_Unit]:
-    """Every query in exactly one unit, the units in the order of their keys."""
+    """Every query in exactly one unit, ordered by key."""
     together = [sorted(groups.keys() & set(cluster)) for cluster in clusters]
     clustered = {key for keys in together for key in keys}
     together += [[key] for key in groups if key not in clustered]
@@ -153,18 +158,18 @@ def _units(groups: Mapping[bytes, Group], clusters: Iterable[Collection[bytes]])
 def _unit(groups: Mapping[bytes, Group], keys: Sequence[bytes]) -> _Unit:
     group = groups[keys[0]]
     if len(keys) == 1 and len(group.dominants) == 1 and _complete(group):
-        # Most are like this, and adding counters up takes its time.
+        # The common case, handled without adding up counters.
         return _Unit(keys[0], (keys[0],), (), group.records, next(iter(group.dominants)))
     measured = tuple(key for key in keys if _complete(groups[key]))
     dominants = sum((groups[key].dominants for key in measured), Counter[str]())
-    # Of several the first by name, so that the order of the lines does not decide.
+    # A tie goes to the first channel by name, so that the order of the lines does not matter.
     channel = min(dominants, key=lambda channel: (-dominants[channel], channel), default="")
     others = tuple(key for key in keys if key not in measured)
     return _Unit(keys[0], measured, others, sum(groups[key].records for key in measured), channel)
 
 
 def _quotas(units: Iterable[_Unit], aim: int) -> dict[str, int]:
-    """How many of `aim` records each dominant channel is due: its share, by largest remainders."""
+    """Each dominant channel's share of `aim` records, rounded by the largest remainder method."""
     sizes = Counter[str]()
     for unit in units:
         sizes[unit.channel] += unit.size
@@ -180,9 +185,10 @@ def _quotas(units: Iterable[_Unit], aim: int) -> dict[str, int]:
 def _chosen(
     kept: Sequence[_Unit], free: Sequence[_Unit], aim: int, most: int
 ) -> tuple[dict[str, int], list[_Unit]]:
-    """Each channel's quota; and the kept units, with free ones so that all together are `aim` records.
+    """Each channel's quota, and the kept units with as many free ones as make up `aim` records.
 
-    Where the first units of each channel do not add up, others take the place of as few of them as possible.
+    If the first units of each channel do not add up to `aim`, as few as possible of them are replaced by
+    others.
     """
     quotas = _quotas([*kept, *free], aim)
     room = Counter(quotas)
@@ -198,7 +204,7 @@ def _chosen(
     missing = aim - _size(kept)
     if _size(first) != missing:
         rest.sort(key=lambda unit: (-room[unit.channel], unit.key))
-        # One record too many is better than a holdout of none.
+        # One record too many is better than an empty holdout.
         first = _adding_up(first, rest, missing, most - _size(kept), least=0 if kept else 1)
     return quotas, [*kept, *first]
 
@@ -206,10 +212,10 @@ def _chosen(
 def _adding_up(
     first: Sequence[_Unit], rest: Sequence[_Unit], wanted: int, most: int, *, least: int
 ) -> list[_Unit]:
-    """Units whose records sum to `wanted`, or as near as they can from `least` to `most`, or none.
+    """Units whose records sum to `wanted`, or as near to it as possible from `least` to `most`; else none.
 
-    Of the choices that do, one with as much of `first` as there is, then of the head of `rest`. Sums that
-    the units from some place on can make are the bits of an integer.
+    Among such choices, units of `first` are preferred, then the first ones of `rest`. `sums[place]` is an
+    integer whose set bits are the sums that the units from `place` on can make (a subset-sum table).
     """
     order = [*first, *rest]
     smallest = min((unit.size for unit in order), default=0)
@@ -223,12 +229,12 @@ def _adding_up(
     sums.reverse()
     reachable = [size for size in range(least, most + 1) if sums[0] >> size & 1] or [0]
     left = min(reachable, key=lambda size: (abs(size - wanted), size))
-    found = []
+    chosen = []
     for place, unit in enumerate(order):
         if unit.size <= left and sums[place + 1] >> (left - unit.size) & 1:
             left -= unit.size
-            found.append(unit)
-    return found
+            chosen.append(unit)
+    return chosen
 
 
 def _size(units: Iterable[_Unit]) -> int:

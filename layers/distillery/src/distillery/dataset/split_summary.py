@@ -1,4 +1,4 @@
-"""What a report says of the split and of near-duplicates."""
+"""The split in the report, and the findings on it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from distillery.dataset.findings import Finding, found
+from distillery.dataset.findings import Finding, new_finding
 from distillery.dataset.split import MIN_TRAINING_RECORDS, Split
-from distillery.messages import counted, shown, told_lines
+from distillery.messages import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 
 class Stratum(BaseModel):
-    """The held-out records of one dominant channel: how many it is due, and how many it has."""
+    """The held-out records of one dominant channel: its proportional share, and the actual number."""
 
     wanted: int
     held: int
 
 
 class SplitReport(BaseModel):
-    """How the holdout came about, in records.
+    """The holdout in numbers of records.
 
-    `wanted` is what the rules ask for, `aim` what is left of it where 100 records must be kept for
-    training. `strata` is by dominant channel, empty where labels are no reference. `kept` queries were held
-    out in an earlier version of the dataset; `left_out` queries are near-duplicates of them that lack a
-    label: on neither side.
+    `wanted` is the size that the rules request, `aim` what remains of it when 100 records are kept for
+    training, `held` the actual size. `strata` is by dominant channel, empty if the model is not measured
+    against labels. `kept` queries were held out in an earlier version of the dataset; `left_out` queries are
+    unlabelled near-duplicates of them, which are neither trained on nor held out.
     """
 
     wanted: int = 0
@@ -39,7 +39,7 @@ class SplitReport(BaseModel):
 
 
 def split_report(split: Split) -> SplitReport:
-    """The split in numbers."""
+    """The numbers of a split."""
     return SplitReport(
         wanted=split.wanted,
         aim=split.aim,
@@ -50,44 +50,40 @@ def split_report(split: Split) -> SplitReport:
     )
 
 
-def near_duplicates(queries: Sequence[str], lines: Sequence[int]) -> Finding:
-    """The finding on one cluster: its queries in the order of the file, and the lines that have them."""
-    told = f"{len(queries):,} queries are near-duplicates: {shown(queries[0])} and {shown(queries[1])}"
-    return found("near_duplicates", lines[0], f"{told}, in {told_lines(lines)}.", lines=lines)
-
-
 def split_findings(split: Split, *, records: int, labelled: int) -> Iterator[Finding]:
-    """What the evaluation will rest on, where that is not a holdout of labels of the size wanted."""
+    """Findings if the evaluation is not based on a labelled holdout of the requested size."""
     if split.reference == "teacher":
-        yield found(
+        yield new_finding(
             "few_labels" if labelled else "unlabelled",
             None,
-            f"{labelled:,} of {counted(records, 'record')} labelled: the model will be measured against the"
+            f"{labelled:,} of {counted(records, 'record')} have a label: the model is measured against the"
             " teacher's answers to queries that it is also trained on.",
         )
     elif not split.set_aside:
-        yield found(
+        yield new_finding(
             "holdout_in_training",
             None,
-            f"Bedrock needs {MIN_TRAINING_RECORDS} records to train on, so none can be set aside:"
-            " the model is measured on records that it has seen, which flatters it.",
-            fix=f"Add {split.wanted} or more records.",
+            f"Bedrock needs {MIN_TRAINING_RECORDS} records to train on, so none can be held out:"
+            " the model is measured on records that it was trained on, so its scores look too good.",
+            fix=f"Add at least {split.wanted} records.",
         )
     elif split.aim < split.wanted:
-        yield found(
+        yield new_finding(
             "small_holdout",
             None,
             f"{counted(split.held, 'record')} held out instead of {split.wanted:,}: Bedrock needs"
             f" {MIN_TRAINING_RECORDS} to train on.",
-            fix=f"Add {split.wanted - split.aim} or more records.",
+            fix=f"Add at least {counted(split.wanted - split.aim, 'record')}.",
         )
     if split.reference == "labels" and abs(split.held - split.aim) > 1:
         kept = (
-            f", and {counted(split.kept, 'query', 'queries')} held out before stay so" if split.kept else ""
+            f", and {counted(split.kept, 'query', 'queries')} held out before stay held out"
+            if split.kept
+            else ""
         )
-        yield found(
+        yield new_finding(
             "holdout_size",
             None,
-            f"{counted(split.held, 'record')} held out where {split.aim:,} were wanted: equal queries and"
+            f"{counted(split.held, 'record')} held out instead of {split.aim:,}: equal queries and"
             f" near-duplicates stay together{kept}.",
         )

@@ -1,4 +1,4 @@
-"""JSON as it should be: no key twice, no NaN unless asked for, and told apart from what stands after it."""
+"""Parses strict JSON: no repeated keys, no NaN unless allowed, and text after an object is reported."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class RepeatedKey(ValueError):
-    """A JSON object names a key twice; parsers differ in which value they take."""
+    """A JSON object has a key twice. Parsers differ in which value they use."""
 
 
 class Trailing(ValueError):
-    """Something stands after an object; `at` is where, counted from 0."""
+    """There is more text after an object; `at` is its position, counted from 0."""
 
     def __init__(self, at: int) -> None:
         super().__init__(at)
@@ -34,13 +34,13 @@ def _reject_constant(_: str) -> float:
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_reject_constant)
 _with_constants = json.JSONDecoder(object_pairs_hook=_unique)
 SPACE = " \t\n\r"
-"""What JSON allows between its tokens."""
+"""White space that JSON allows between tokens."""
 
 
 def parse(text: str, *, constants: bool = False) -> Any:
-    """The value that the text holds; ValueError, RepeatedKey, Trailing or RecursionError where none.
+    """The JSON value of the text; ValueError, RepeatedKey, Trailing or RecursionError if there is none.
 
-    `constants` lets NaN and Infinity through, for whoever has more to say about them.
+    `constants` accepts NaN and Infinity, so that the caller can report them itself.
     """
     decoder = _with_constants if constants else _strict
     start = text.lstrip(SPACE)
@@ -53,9 +53,9 @@ def parse(text: str, *, constants: bool = False) -> Any:
 
 
 def text_after(text: str, start: int) -> tuple[str, int] | None:
-    """The JSON text that was opened right before `start`, and where it ends; None where there is none."""
+    """The JSON string whose opening quote is right before `start`, and its end; None if it is not valid."""
     try:
-        found: tuple[str, int] = scanstring(text, start)
+        string: tuple[str, int] = scanstring(text, start)
     except ValueError:
         return None
-    return found
+    return string

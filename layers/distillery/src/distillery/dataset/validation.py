@@ -1,7 +1,8 @@
-"""A whole dataset: surveyed in one pass in flat memory, judged, then split into training and holdout.
+"""Validates a whole dataset and splits it into training and holdout, in bounded memory.
 
-The survey spools good records to disk in the form that Bedrock is given; the second pass copies the spool's
-lines to their sides.
+The first pass (scan.py) checks every line and spools the valid records to disk in Bedrock's format. The
+checks of the whole dataset follow, then the split. The second pass copies the spooled lines to training and
+holdout.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from typing import IO, TYPE_CHECKING, Any
 from pydantic import BaseModel, model_validator
 
 from distillery import earlier_names
-from distillery.dataset.checks.whole_set import statistics_of, whole_findings
-from distillery.dataset.findings import Finding, found
+from distillery.dataset.checks.all_checks import check_dataset
+from distillery.dataset.checks.scanned_dataset import ScannedDataset
+from distillery.dataset.findings import Finding, new_finding
 from distillery.dataset.fixes import Fixes
 from distillery.dataset.near_duplicates import near_duplicate_clusters
 from distillery.dataset.records import check_line, training_line
 from distillery.dataset.scan import MAX_RECORDS, Scan
 from distillery.dataset.split import Group, Reference, Split, plan_split
 from distillery.dataset.split_summary import SplitReport, split_findings, split_report
-from distillery.dataset.statistics import Statistics
+from distillery.dataset.statistics import Statistics, collect_statistics
 from distillery.earlier_names import renamed
 from distillery.messages import counted
 from distillery.runs.states import Source
@@ -33,18 +35,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from distillery.dataset.lines import Readable
-    from distillery.dataset.scan import Kept
+    from distillery.dataset.scan import KeptRecords
     from distillery.task.channels import ChannelConfig
 
 MIN_DISTINCT = 100
-"""Bedrock wants 100 records; equal prompts teach it nothing, so distinct ones are counted."""
+"""Bedrock requires 100 records. Equal prompts teach the student nothing, so distinct queries are counted."""
 SPOOL_BUFFER_BYTES = 1_000_000
-"""Fewer and larger writes than by default."""
+"""Larger than the default, for fewer writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a stack may set: the holdout's share and bounds in records, the share of bad lines let pass."""
+    """Settings of a stack: the holdout's share and limits in records, the tolerated share of bad lines."""
 
     holdout_share: float = 0.1
     holdout_min: int = 50
@@ -55,12 +57,12 @@ class Rules:
 class DatasetReport(BaseModel):
     """validation.json.
 
-    `lines` counts all but blank ones, `accepted` those without an error, `fixed` those of them that are
-    written otherwise than they say, `quarantined` those with an error. `distinct`, `labelled` and the
-    statistics are of the records kept: the first 15,000. `train` and `holdout` are lines written, both 0
-    unless `valid`; `reasons` says in sentences why a dataset is not. `clustered` distinct queries are in
-    `clusters` of near-duplicates. `findings` has the first 50 of each code, `finding_counts` counts all. What has
-    a default was not in the files of earlier versions, whose runs may still be under way.
+    `lines` counts all lines except blank ones, `accepted` those without an error, `fixed` the accepted lines
+    that were changed, `quarantined` those with an error. `distinct`, `labelled` and the statistics cover the
+    records kept, the first 15,000. `train` and `holdout` are the lines written, both 0 unless `valid`;
+    `reasons` explains in sentences why a dataset is not valid. `clustered` distinct queries are in `clusters`
+    of near-duplicates. `findings` has the first 50 of each code, `finding_counts` counts all. Fields with a
+    default are missing in files that earlier versions wrote, whose runs may still be active.
     """
 
     run_id: str | None = None
@@ -101,7 +103,7 @@ class DatasetReport(BaseModel):
 
 
 def _finding(entry: Any) -> Any:
-    """A finding with the names of today, where it was stored under earlier ones."""
+    """A finding with today's names, which may have been stored under earlier ones."""
     entry = renamed(entry, earlier_names.FINDING)
     if isinstance(entry, dict) and entry.get("code") in earlier_names.FINDING_CODES:
         return {**entry, "code": earlier_names.FINDING_CODES[entry["code"]]}
@@ -121,28 +123,30 @@ def validate_dataset(
     held_before: Collection[bytes] = (),
     held: set[bytes] | None = None,
 ) -> DatasetReport:
-    """Check the stream to its end and, where it is a dataset, write `train` and `holdout`.
+    """Check the whole stream and, if it is a valid dataset, write `train` and `holdout`.
 
-    Queries whose keys are in `held_before` are held out again; `held` is given the keys of all that are.
+    Queries whose keys are in `held_before` are held out again. The keys of all queries held out are added to
+    `held`.
 
-    Whatever the bytes are, the answer is a report; only the stream and the files may raise. The spool
-    needs as much room in the temporary directory as `train` does (240 MB at the very most). Bad lines go
-    to `quarantine` with their findings, what was fixed to `diff`, each up to 100 MB; `fixed` becomes the
-    stream with its good lines only, fixed where they had to be.
+    Any bytes result in a report; only the stream and the files can raise. The spool needs as much space in
+    the temporary directory as `train` does (at most 240 MB). Lines with errors are written to `quarantine`
+    with their findings, fixes to `diff`, each up to 100 MB. `fixed` receives the accepted lines, with their
+    fixes.
     """
     with tempfile.TemporaryFile(buffering=SPOOL_BUFFER_BYTES) as spool:
         fixes = Fixes(diff, fixed)
         scan = Scan(channel_config, spool, quarantine, fixes)
         scan.read(stream)
-        for finding in _refusals(scan, rules):
+        for finding in _file_errors(scan, rules):
             scan.reject(finding)
         valid = not scan.reasons
-        statistics = statistics_of(scan.kept, channel_config)
+        statistics = collect_statistics(scan.kept, channel_config)
         clusters = _clusters(scan.kept)
-        for finding in whole_findings(scan, channel_config, statistics, clusters):
+        for finding in check_dataset(ScannedDataset(scan, channel_config, statistics, clusters)):
             scan.findings.add(finding)
         if not fixes.complete:
-            scan.findings.add(found("diff_left_out", None, "The file of fixes is left out: it is too large."))
+            message = "The diff of the fixes is not written: it or one of its lines is too long."
+            scan.findings.add(new_finding("diff_left_out", None, message))
         split = plan_split(
             _groups(scan.kept, channel_config),
             clusters=clusters,
@@ -185,11 +189,11 @@ def validate_dataset(
     )
 
 
-def _refusals(scan: Scan, rules: Rules) -> Iterator[Finding]:
-    """Why the file as a whole is no dataset."""
+def _file_errors(scan: Scan, rules: Rules) -> Iterator[Finding]:
+    """The errors of the file as a whole."""
     if scan.bad > rules.error_tolerance * scan.lines:
         first = scan.findings.first_error()
-        yield found(
+        yield new_finding(
             "bad_lines",
             None,
             f"{counted(scan.bad, 'line')} of {scan.lines:,} cannot be used"
@@ -197,36 +201,36 @@ def _refusals(scan: Scan, rules: Rules) -> Iterator[Finding]:
             + (f" The first is line {first.line}: {first.message}" if first else ""),
         )
     if scan.accepted > MAX_RECORDS:
-        told = f"{scan.accepted:,} records; Bedrock takes up to {MAX_RECORDS:,} in a job."
-        yield found("too_many_records", None, told)
+        message = f"The file has {scan.accepted:,} records; Bedrock accepts up to {MAX_RECORDS:,} in one job."
+        yield new_finding("too_many_records", None, message)
     distinct = len(scan.kept.queries)
     if not scan.lines:
         if not scan.reasons:
-            yield found("empty_file", None, "The file has no lines.")
+            yield new_finding("empty_file", None, "The file has no lines.")
     elif distinct < MIN_DISTINCT:
-        yield found(
+        yield new_finding(
             "too_few_distinct",
             None,
             f"{counted(distinct, 'distinct query', 'distinct queries')} in"
             f" {counted(scan.accepted, 'usable record')}; at least {MIN_DISTINCT} are needed.",
-            fix=f"Add {MIN_DISTINCT - distinct} or more other queries.",
+            fix=f"Add at least {MIN_DISTINCT - distinct} other queries.",
         )
 
 
-def _clusters(kept: Kept) -> list[list[bytes]]:
+def _clusters(kept: KeptRecords) -> list[list[bytes]]:
     """The keys of queries that are near-duplicates of each other."""
     keys = list(kept.queries)
-    found = near_duplicate_clusters(list(kept.queries.values()))
-    return [[keys[place] for place in cluster] for cluster in found]
+    clusters = near_duplicate_clusters(list(kept.queries.values()))
+    return [[keys[place] for place in cluster] for cluster in clusters]
 
 
-def _groups(kept: Kept, channel_config: ChannelConfig) -> dict[bytes, Group]:
+def _groups(kept: KeptRecords, channel_config: ChannelConfig) -> dict[bytes, Group]:
     channels = {
         label: dominant(dict(zip(channel_config.names, label, strict=True)))
         for label in set(kept.labels)
         if label is not None
     }
-    # Most queries have one record, and those of one channel share what is said of it.
+    # Most queries have one record; those with the same dominant channel share one counter.
     single = {channel: Counter([channel]) for channel in channel_config.names}
     groups: dict[bytes, Group] = {}
     for key, label in zip(kept.keys, kept.labels, strict=True):
@@ -243,13 +247,13 @@ def _groups(kept: Kept, channel_config: ChannelConfig) -> dict[bytes, Group]:
 
 def _write(
     spool: IO[bytes],
-    kept: Kept,
+    kept: KeptRecords,
     split: Split,
     channel_config: ChannelConfig,
     train: IO[bytes],
     holdout: IO[bytes],
 ) -> tuple[int, int]:
-    """The second pass; returns the number of lines written to each side."""
+    """The second pass. Returns the number of lines written to training and to the holdout."""
     spool.seek(0)
     trained = held = 0
     prompts = set(split.queries)
@@ -262,7 +266,7 @@ def _write(
             holdout.write(line)
             held += 1
         elif key in prompts:
-            # The teacher is asked once for each query, and few labels are no reference.
+            # Without a labelled holdout, the teacher answers each held-out query once.
             record = check_line(line, 0, channel_config.names).record
             if record is not None:
                 holdout.write(training_line(record, student_prompt(channel_config), labelled=False))

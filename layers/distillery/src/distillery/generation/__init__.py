@@ -1,1 +1,1 @@
-"""A dataset from a spec: planned queries, their labels, the assembled file."""
+"""Generates a dataset from a spec: plans queries, keeps their labels, assembles the file."""

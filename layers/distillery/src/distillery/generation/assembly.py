@@ -1,7 +1,8 @@
-"""Assembling a dataset from labelled queries: which are chosen, and how they are written.
+"""Assembles a dataset from labelled queries: chooses the records and writes the file.
 
-As many records as the spec asks for, or as there are; the channels that lead their labels keep the spec's mix
-as far as the labels allow. The choice follows from plan and labels alone.
+The dataset has as many records as the spec asks for, or all labelled queries if there are fewer. The shares
+of the leading channels keep the spec's mix as far as the labels allow. The choice depends on the plan and the
+labels only.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from distillery.task.weights import Weights
 
 LEEWAY = 0.02
-"""How far a channel's share may lie from the mix before it is said."""
-FEWEST = 100
-"""Bedrock distils no smaller dataset."""
+"""Largest difference between a channel's share and the mix that is not reported."""
+MIN_RECORDS = 100
+"""Smallest number of records that Bedrock accepts for distillation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What goes into the dataset, its share by leading channel, and what about it a person should know."""
+    """The records of the dataset, their shares by leading channel, and remarks for the user."""
 
     chosen: list[Labelled]
     mix: dict[str, float]
@@ -56,27 +57,26 @@ class Choice:
 
 
 def choose(labelled: Sequence[Labelled], spec: Spec, channel_config: ChannelConfig) -> Choice:
-    """Choose `spec.records` of the labelled queries, or all that there are."""
-    pool, copies = _within_limit(labelled, spec)
+    """Choose `spec.records` of the labelled queries, or all of them if there are fewer."""
+    pool, duplicates = _within_limit(labelled, spec)
     by_channel: dict[str, list[Labelled]] = {channel: [] for channel in channel_config.names}
     for one in pool:
         by_channel[one.leads].append(one)
     counts = _counts({channel: len(found) for channel, found in by_channel.items()}, spec)
     chosen = [one for channel, found in by_channel.items() for one in found[: counts[channel]]]
     chosen.sort(key=lambda one: one.planned.number)
-    kept = [one for one in chosen if one.planned.number in copies]
+    kept = [one for one in chosen if one.planned.number in duplicates]
     too_many = len(kept) - math.floor(spec.near_duplicates * len(chosen) + 1e-9)
     if too_many > 0:
         dropped = {one.planned.number for one in kept[-too_many:]}
         chosen = [one for one in chosen if one.planned.number not in dropped]
     leading = Counter(one.leads for one in chosen)
     mix = {channel: leading[channel] / len(chosen) if chosen else 0.0 for channel in channel_config.names}
-    copies_kept = len(kept) - max(0, too_many)
-    return Choice(chosen, mix, copies_kept, _remarks(mix, len(chosen), spec))
+    return Choice(chosen, mix, len(kept) - max(0, too_many), _remarks(mix, len(chosen), spec))
 
 
 def record_line(query: str, weights: Weights, reasoning: str, channel_config: ChannelConfig) -> str:
-    """One labelled line of a distillation dataset (bedrock-conversation-2024), with its end."""
+    """One labelled line of a distillation dataset (bedrock-conversation-2024), ending in a newline."""
     label = json.dumps({**weights, "reasoning": reasoning}, ensure_ascii=False)
     record = {
         "schemaVersion": "bedrock-conversation-2024",
@@ -90,41 +90,47 @@ def record_line(query: str, weights: Weights, reasoning: str, channel_config: Ch
 
 
 def dataset_bytes(chosen: Iterable[Labelled], channel_config: ChannelConfig) -> bytes:
-    """The dataset's file."""
+    """The content of the dataset's file."""
     return "".join(
         record_line(one.planned.query, one.weights, one.reasoning, channel_config) for one in chosen
     ).encode()
 
 
 def dataset_key(dataset: str, content: bytes) -> str:
-    """Where a generated dataset goes: named after its content, so that the same is one object."""
+    """The key of a generated dataset, with a hash of its content: the same dataset is one object."""
     return f"datasets/{dataset}/generated-{hashlib.sha256(content).hexdigest()[:12]}.jsonl"
 
 
 def _within_limit(labelled: Sequence[Labelled], spec: Spec) -> tuple[list[Labelled], set[int]]:
-    """The labelled queries without near-duplicates beyond the limit, and the numbers of those that stay."""
-    copies = near_duplicates([one.planned.query for one in labelled])
-    most = math.floor(spec.near_duplicates * min(spec.records, len(labelled)) + 1e-9)
-    beyond = set(copies[most:])
+    """The labelled queries without near-duplicates beyond the limit, and the numbers of those that remain."""
+    duplicates = near_duplicates([one.planned.query for one in labelled])
+    limit = math.floor(spec.near_duplicates * min(spec.records, len(labelled)) + 1e-9)
+    beyond = set(duplicates[limit:])
     pool = [one for index, one in enumerate(labelled) if index not in beyond]
-    return pool, {labelled[index].planned.number for index in copies[:most]}
+    return pool, {labelled[index].planned.number for index in duplicates[:limit]}
 
 
 def _counts(available: Mapping[str, int], spec: Spec) -> dict[str, int]:
-    """How many of each leading channel: the mix; where it lacks labels, others, first within the leeway."""
-    wanted = min(spec.records, sum(available.values()))
-    asked = apportion(spec.mix, wanted)
-    counts = {channel: min(asked.get(channel, 0), found) for channel, found in available.items()}
+    """How many records each channel leads.
+
+    The mix decides. Where a channel has too few labels, the others fill up: first within the leeway, then
+    freely.
+    """
+    total = min(spec.records, sum(available.values()))
+    shares = apportion(spec.mix, total)
+    counts = {channel: min(shares.get(channel, 0), found) for channel, found in available.items()}
     leeway = {
-        channel: math.floor((spec.mix.get(channel, 0.0) + LEEWAY) * wanted + 1e-9) for channel in available
+        channel: math.floor((spec.mix.get(channel, 0.0) + LEEWAY) * total + 1e-9) for channel in available
     }
-    for most in (leeway, available):
-        while (lacking := wanted - sum(counts.values())) > 0:
-            room = {f: min(most[f], available[f]) - counts[f] for f in counts}
+    for limit in (leeway, available):
+        while (missing := total - sum(counts.values())) > 0:
+            room = {
+                channel: min(limit[channel], available[channel]) - count for channel, count in counts.items()
+            }
             room = {channel: free for channel, free in room.items() if free > 0}
             if not room:
                 break
-            for channel, more in apportion(room, min(lacking, sum(room.values()))).items():
+            for channel, more in apportion(room, min(missing, sum(room.values()))).items():
                 counts[channel] += more
     return counts
 
@@ -132,9 +138,12 @@ def _counts(available: Mapping[str, int], spec: Spec) -> dict[str, int]:
 def _remarks(mix: Mapping[str, float], chosen: int, spec: Spec) -> list[str]:
     remarks = []
     if chosen < spec.records:
-        remarks.append(f"{chosen} records instead of {spec.records}.")
-    off = {f: share for f, share in mix.items() if abs(share - spec.mix.get(f, 0.0)) > LEEWAY + 1e-9}
+        remarks.append(f"The dataset has {chosen} records instead of {spec.records}.")
+    off = [
+        f"{channel} {share:.0%} instead of {spec.mix.get(channel, 0.0):.0%}"
+        for channel, share in mix.items()
+        if abs(share - spec.mix.get(channel, 0.0)) > LEEWAY + 1e-9
+    ]
     if off and chosen:
-        told = ", ".join(f"{f} {share:.0%} instead of {spec.mix.get(f, 0.0):.0%}" for f, share in off.items())
-        remarks.append(f"The labels do not allow the mix: {told}.")
+        remarks.append(f"The labels do not allow the mix: {', '.join(off)}.")
     return remarks

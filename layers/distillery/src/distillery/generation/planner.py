@@ -1,8 +1,8 @@
-"""Planning a generation: the queries that a spec asks for, the same on every machine for the same spec.
+"""Plans the queries of a generation. The same spec gives the same queries on every machine.
 
-Channels and hard cases are shared out exactly (largest remainder); queries are drawn until all are distinct and
-no more of them are near-duplicates of others than the spec allows. Drawing always ends: when the material has no
-more to give, the spec is refused with a sentence.
+Channels and hard cases get exactly their shares (largest remainder method). Queries are drawn at random, from
+the spec's seed, until all are distinct and at most the allowed share are near-duplicates of others. The
+number of draws is bounded: when the material is too little, the spec is refused with BadInput.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from distillery.dataset.split import query_key
 from distillery.dataset.texts import RESERVED
 from distillery.earlier_names import renamed
 from distillery.errors import BadInput
-from distillery.generation.spec import OTHER, QUERY, SLOT, WORN, Hard, check_against
+from distillery.generation.spec import OTHER, QUERY, RESPELLED, SLOT, Hard, check_channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
 
 TEACHER = "teacher"
-"""The template group of queries that the teacher invented."""
+"""The template group of teacher-written queries."""
 TRIES = 100
-"""Draws without a new query after which a template group is taken to be used up."""
+"""Draws without a new query after which a template group counts as exhausted."""
 ROUNDS = 20
-"""How often near-duplicates are drawn anew."""
-MORE_MATERIAL = (
-    "Add words or templates, ask for fewer records or less oversample, or allow more near_duplicates."
-)
+"""How often near-duplicates are replaced by new draws."""
+_MORE_MATERIAL = "Add words or templates, lower records or oversample, or raise near_duplicates."
 _LONG_WORD = re.compile(r"\b[^\W\d_]{6,}\b")
 _A_BEFORE_VOWEL = re.compile(r"\ba (?!uni)(?=[aeiou])")
 _LIST = re.compile(r"\[.*\]", re.DOTALL)
@@ -47,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A query to be labelled; `hard` names the hard case that it is, if any."""
+    """A query to be labelled; `hard` names its hard case, if it is one."""
 
     number: int
     query: str
@@ -57,35 +55,35 @@ class Planned:
 
 
 def plan(
-    spec: Spec, channel_config: ChannelConfig, invented: Mapping[str, Sequence[str]] | None = None
+    spec: Spec, channel_config: ChannelConfig, teacher_written: Mapping[str, Sequence[str]] | None = None
 ) -> list[Planned]:
-    """Every query to be labelled, in the order of their numbers; `spec.planned` of them at most.
+    """Every query to be labelled, in the order of their numbers; at most `spec.planned` queries.
 
-    `invented` holds the teacher's own queries by channel, at most as many as `to_invent` says; they pass the
-    same checks as all others, and those that fail are left out. Raises BadInput when the material is too
-    little for so many distinct queries.
+    `teacher_written` has the queries that the teacher wrote, by channel. The counts of `teacher_query_counts`
+    limit how many are used. They pass the same checks as all others; a query that fails one is left out.
+    Raises BadInput when the material does not give enough distinct queries.
     """
-    check_against(spec, channel_config)
-    places = _places(spec)
-    drawer = _Drawer(spec)
-    drawn = [
+    check_channels(spec, channel_config)
+    requests = _requests(spec)
+    sampler = _QuerySampler(spec)
+    planned = [
         Planned(0, query, TEACHER, channel)
-        for channel, count in to_invent(spec).items()
-        for query in drawer.accepted((invented or {}).get(channel, ()), count)
+        for channel, count in teacher_query_counts(spec).items()
+        for query in sampler.accept((teacher_written or {}).get(channel, ()), count)
     ]
-    drawn += [drawer.draw(place) for place in places]
-    drawn = _without_near_duplicates(drawn, drawer, spec)
-    drawer.rng.shuffle(drawn)
-    return [replace(one, number=number) for number, one in enumerate(drawn, start=1)]
+    planned += [sampler.draw(request) for request in requests]
+    planned = _without_near_duplicates(planned, sampler, spec)
+    sampler.rng.shuffle(planned)
+    return [replace(one, number=number) for number, one in enumerate(planned, start=1)]
 
 
-def to_invent(spec: Spec) -> dict[str, int]:
-    """How many queries the teacher may invent, by channel."""
+def teacher_query_counts(spec: Spec) -> dict[str, int]:
+    """How many queries the teacher may write, by channel."""
     return apportion(spec.mix, round(spec.teacher_queries * spec.planned))
 
 
 def apportion(shares: Mapping[T, float], total: int) -> dict[T, int]:
-    """Whole numbers in proportion to the shares that sum to `total`, by largest remainder."""
+    """Whole numbers in proportion to the shares, with the sum `total` (largest remainder method)."""
     whole = math.fsum(shares.values())
     if not whole:
         return dict.fromkeys(shares, 0)
@@ -108,7 +106,7 @@ def dump_plan(planned: Iterable[Planned]) -> bytes:
 
 
 def load_plan(content: bytes) -> list[Planned]:
-    """What `dump_plan` wrote."""
+    """The plan that `dump_plan` wrote."""
     return [
         Planned(**renamed(json.loads(line), earlier_names.PLANNED))
         for line in content.decode().split("\n")
@@ -116,8 +114,8 @@ def load_plan(content: bytes) -> list[Planned]:
     ]
 
 
-def parse_invented(text: str) -> list[str]:
-    """The queries that a model wrote as a JSON list of strings, with or without prose around; else none."""
+def parse_written_queries(text: str) -> list[str]:
+    """The queries in an answer with a JSON list of strings, with or without prose around it; else none."""
     found = _LIST.search(text)
     try:
         content: Any = json.loads(found[0]) if found else []
@@ -127,130 +125,132 @@ def parse_invented(text: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A query that is still to be drawn."""
+class _Request:
+    """A query to be drawn: its channel, its hard case and the template group to prefer."""
 
     channel: str
     hard: Hard | None
     template_group: str
 
 
-def _places(spec: Spec) -> list[_Place]:
-    """What is to be drawn, shared out over channels, hard cases and template groups."""
-    invented = to_invent(spec)
+def _requests(spec: Spec) -> list[_Request]:
+    """One request for each query that the teacher does not write, with the spec's shares."""
+    teacher_written = teacher_query_counts(spec)
     left = {
-        channel: count - invented[channel] for channel, count in apportion(spec.mix, spec.planned).items()
+        channel: count - teacher_written[channel]
+        for channel, count in apportion(spec.mix, spec.planned).items()
     }
     hard: dict[Hard | None, float] = {case: spec.hard.of(case) for case in Hard}
     hard[None] = max(0.0, 1 - math.fsum(hard.values()))
     counts = apportion(hard, spec.planned)
-    places = []
+    requests = []
     for case in Hard:
         able = {
-            channel: left[channel] for channel in left if case in WORN or spec.templates_of(case, channel)
+            channel: left[channel]
+            for channel in left
+            if case in RESPELLED or spec.templates_of(case, channel)
         }
         if sum(able.values()) < counts[case]:
             raise BadInput(
-                f"hard.{case.value} asks for {counts[case]} queries, and its material is for channels that "
-                f"have {sum(able.values())} left.",
-                fix="Give it material for more channels, or a smaller share.",
+                f"hard.{case.value} needs {counts[case]} queries, but the channels that have material for it "
+                f"have only {sum(able.values())} queries left.",
+                fix="Add material for more channels, or lower the share.",
             )
         for channel, count in apportion(able, counts[case]).items():
             left[channel] -= count
-            places += _by_template_group(spec, channel, case, count)
+            requests += _by_template_group(spec, channel, case, count)
     for channel, count in left.items():
-        places += _by_template_group(spec, channel, None, count)
-    return places
+        requests += _by_template_group(spec, channel, None, count)
+    return requests
 
 
-def _by_template_group(spec: Spec, channel: str, case: Hard | None, count: int) -> list[_Place]:
-    if case and case not in WORN:
-        return [_Place(channel, case, case.value)] * count
+def _by_template_group(spec: Spec, channel: str, case: Hard | None, count: int) -> list[_Request]:
+    if case and case not in RESPELLED:
+        return [_Request(channel, case, case.value)] * count
     shares = {
         name: template_group.share
         for name, template_group in spec.template_groups.items()
         if template_group.channel == channel
     }
     counts = apportion(shares, count)
-    return [_Place(channel, case, name) for name in shares for _ in range(counts[name])]
+    return [_Request(channel, case, name) for name in shares for _ in range(counts[name])]
 
 
-def _without_near_duplicates(drawn: list[Planned], drawer: _Drawer, spec: Spec) -> list[Planned]:
-    """The queries with near-duplicates beyond the limit drawn anew; the teacher's are left out instead."""
-    most = math.floor(spec.near_duplicates * spec.planned + 1e-9)
+def _without_near_duplicates(planned: list[Planned], sampler: _QuerySampler, spec: Spec) -> list[Planned]:
+    """Replace the near-duplicates beyond the limit by new draws; teacher-written ones are dropped instead."""
+    limit = math.floor(spec.near_duplicates * spec.planned + 1e-9)
     for _ in range(ROUNDS):
-        beyond = near_duplicates([one.query for one in drawn])[most:]
+        beyond = near_duplicates([one.query for one in planned])[limit:]
         if not beyond:
-            return drawn
-        again = [drawn[index] for index in beyond if drawn[index].template_group != TEACHER]
+            return planned
+        again = [planned[index] for index in beyond if planned[index].template_group != TEACHER]
         refused = frozenset(beyond)
-        drawn = [one for index, one in enumerate(drawn) if index not in refused]
-        drawn += [
-            drawer.draw(_Place(one.channel, Hard(one.hard) if one.hard else None, one.template_group))
+        planned = [one for index, one in enumerate(planned) if index not in refused]
+        planned += [
+            sampler.draw(_Request(one.channel, Hard(one.hard) if one.hard else None, one.template_group))
             for one in again
         ]
     raise BadInput(
-        f"The spec's material gives too few queries that are no near-duplicates of each other: of "
-        f"{spec.planned} planned, {len(beyond)} remain beyond what near_duplicates allows.",
-        fix=MORE_MATERIAL,
+        f"The spec's material gives too few queries that are not near-duplicates of each other: of "
+        f"{spec.planned} planned queries, {len(beyond)} exceed the share that near_duplicates allows.",
+        fix=_MORE_MATERIAL,
     )
 
 
-class _Drawer:
-    """Draws queries that were not drawn before."""
+class _QuerySampler:
+    """Draws queries from the spec's templates and words, each query once."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        self.rng = random.Random(f"{spec.seed}")  # noqa: S311 (drawing, and the same for the same spec)
+        self.rng = random.Random(f"{spec.seed}")  # noqa: S311 (not for cryptography; reproducible)
         self._taken: set[bytes] = set()
-        self._used_up: set[tuple[str, Hard | None]] = set()
+        self._exhausted: set[tuple[str, Hard | None]] = set()
 
-    def accepted(self, queries: Iterable[str], most: int) -> list[str]:
-        """The first of somebody else's queries that may be used."""
-        return [query for query in queries if self._take(query)][:most]
+    def accept(self, queries: Iterable[str], limit: int) -> list[str]:
+        """The first queries of a list that pass the checks, at most `limit`."""
+        return [query for query in queries if self._take(query)][:limit]
 
-    def draw(self, place: _Place) -> Planned:
-        """A query for a place, of another template group of its channel where its own is used up."""
-        for template_group in self._template_groups(place):
-            query = self._new(place, template_group)
+    def draw(self, request: _Request) -> Planned:
+        """A new query for a request, from another template group of the channel if its own is exhausted."""
+        hard = request.hard.value if request.hard else None
+        for template_group in self._template_groups(request):
+            query = self._new(request, template_group)
             if query is not None:
-                return Planned(
-                    0, query, template_group, place.channel, place.hard.value if place.hard else None
-                )
-        kind = f" as {place.hard.value}" if place.hard else ""
+                return Planned(0, query, template_group, request.channel, hard)
+        kind = f" as {hard}" if hard else ""
         raise BadInput(
             f"The spec's material is too little: no further distinct query can be made for "
-            f"{place.channel!r}{kind}, and {self._spec.planned} are wanted in all.",
-            fix=MORE_MATERIAL,
+            f"{request.channel!r}{kind}, and {self._spec.planned} queries are needed in all.",
+            fix=_MORE_MATERIAL,
         )
 
-    def _template_groups(self, place: _Place) -> list[str]:
-        if place.hard and place.hard not in WORN:
-            return [place.template_group]
-        others = [name for name in self._of_channel(place.channel) if name != place.template_group]
-        return [place.template_group, *others]
+    def _template_groups(self, request: _Request) -> list[str]:
+        if request.hard and request.hard not in RESPELLED:
+            return [request.template_group]
+        others = [name for name in self._of_channel(request.channel) if name != request.template_group]
+        return [request.template_group, *others]
 
-    def _new(self, place: _Place, template_group: str) -> str | None:
-        if (f"{place.channel}/{template_group}", place.hard) in self._used_up:
+    def _new(self, request: _Request, template_group: str) -> str | None:
+        if (f"{request.channel}/{template_group}", request.hard) in self._exhausted:
             return None
         for _ in range(TRIES):
-            query = self._query(place, template_group)
+            query = self._query(request, template_group)
             if self._take(query):
                 return query
-        self._used_up.add((f"{place.channel}/{template_group}", place.hard))
+        self._exhausted.add((f"{request.channel}/{template_group}", request.hard))
         return None
 
     def _take(self, query: str) -> bool:
         key = query_key(query)
         fits = bool(query.strip()) and len(query) <= MAX_QUERY_CHARACTERS
-        # Words that are harmless apart can make a reserved string together.
+        # Words that are allowed alone can form a reserved string together.
         if key in self._taken or not fits or any(word.lower() in query.lower() for word in RESERVED):
             return False
         self._taken.add(key)
         return True
 
-    def _query(self, place: _Place, template_group: str) -> str:
-        match place.hard:
+    def _query(self, request: _Request, template_group: str) -> str:
+        match request.hard:
             case None:
                 return self._ordinary(template_group)
             case Hard.TYPOS:
@@ -258,15 +258,15 @@ class _Drawer:
             case Hard.LOWER_CASE:
                 return self._with_capitals(template_group).lower()
             case hard:
-                return self._of_material(hard, place.channel)
+                return self._of_material(hard, request.channel)
 
     def _ordinary(self, template_group: str) -> str:
-        return _in_english(
-            self._filled(self.rng.choice(self._spec.template_groups[template_group].templates))
+        return _with_an(
+            self._fill_slots(self.rng.choice(self._spec.template_groups[template_group].templates))
         )
 
     def _with_capitals(self, template_group: str) -> str:
-        """An ordinary query that lower case changes, where the template group has any."""
+        """An ordinary query with capital letters, if the template group has one."""
         for _ in range(TRIES):
             query = self._ordinary(template_group)
             if query.lower() != query:
@@ -274,7 +274,7 @@ class _Drawer:
         return query
 
     def _of_material(self, hard: Hard, channel: str) -> str:
-        def whole(slot: re.Match[str]) -> str:
+        def whole_query(slot: re.Match[str]) -> str:
             if slot[1] not in {QUERY, OTHER}:
                 return slot[0]
             return self._ordinary(
@@ -282,8 +282,8 @@ class _Drawer:
             )
 
         template = self.rng.choice(self._spec.templates_of(hard, channel))
-        query = self._filled(SLOT.sub(whole, template))
-        return query if hard is Hard.OTHER_LANGUAGES else _in_english(query)
+        query = self._fill_slots(SLOT.sub(whole_query, template))
+        return query if hard is Hard.OTHER_LANGUAGES else _with_an(query)
 
     def _any_template_group(self, channel: str) -> str:
         names = self._of_channel(channel)
@@ -300,8 +300,8 @@ class _Drawer:
             if template_group.channel == channel
         ]
 
-    def _filled(self, text: str) -> str:
-        """The text with every slot drawn; empty when it grows beyond any query."""
+    def _fill_slots(self, text: str) -> str:
+        """The text with every slot replaced by a random word; empty if it exceeds four times the limit."""
         while SLOT.search(text):
             if len(text) > 4 * MAX_QUERY_CHARACTERS:
                 return ""
@@ -309,15 +309,16 @@ class _Drawer:
         return " ".join(text.split())
 
 
-def _in_english(text: str) -> str:
+def _with_an(text: str) -> str:
+    """The text with "an" in place of "a" before a vowel."""
     return _A_BEFORE_VOWEL.sub("an ", text)
 
 
 def _with_typo(query: str, rng: random.Random) -> str:
-    """Two neighbouring letters of a long word swapped; empty where there is none to swap."""
+    """The query with two neighbouring letters of a long word swapped; empty if it has no long word."""
     words = list(_LONG_WORD.finditer(query))
     if not words:
         return ""
     at = rng.choice(words).start() + rng.randrange(1, 4)
-    worn = query[:at] + query[at + 1] + query[at] + query[at + 2 :]
-    return worn if worn != query else ""
+    misspelled = query[:at] + query[at + 1] + query[at] + query[at + 2 :]
+    return misspelled if misspelled != query else ""

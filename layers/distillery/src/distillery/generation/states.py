@@ -1,7 +1,7 @@
-"""What a generation is: its id, its states, the moves between them, and its objects in the bucket.
+"""A generation: its id, its states, the moves between them, and the keys of its objects in the bucket.
 
-PLANNING -> LABELLING -> ASSEMBLED | STOPPED, and REJECTED | FAILED on the way.
-What was STOPPED or FAILED goes on where it was when its spec is dropped again.
+PLANNING -> LABELLING -> ASSEMBLED | STOPPED; a generation can also end as REJECTED or FAILED.
+A generation that is STOPPED or FAILED continues when its spec is dropped again.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
+from distillery import earlier_names
 from distillery.cost.prices import Price
+from distillery.earlier_names import renamed
 from distillery.generation.spec import identity_digest
 from distillery.runs.states import Source, slug
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class GenerationState(StrEnum):
-    """Where a generation stands."""
+    """The state of a generation."""
 
     PLANNING = "PLANNING"
     LABELLING = "LABELLING"
@@ -57,12 +59,12 @@ class GenerationMove(BaseModel):
 
 
 class Generation(BaseModel):
-    """A generation's ledger entry. `spent` is what labels cost, `invented_usd` what inventing queries did.
+    """A generation's item in the generations table.
 
-    `price` is the teacher's, as the stack's list had it when the queries were planned.
-
-    `halted` says why the teacher cannot be asked at all. `seen` is how many labels the watch saw last, and
-    `progress_at` when that number last grew.
+    `spent` is the cost of the labels in USD, `invented_usd` that of the teacher-written queries. `price` is
+    the teacher's price in the stack's price list when the queries were planned. `halted` says why the teacher
+    cannot be called at all. `seen` is the number of labels at the poller's last look, and `progress_at` the
+    time at which that number last grew.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -90,6 +92,11 @@ class Generation(BaseModel):
     run_id: str | None = None
     reasons: list[str] = Field(default_factory=list)
 
+    @field_validator("counts", mode="before")
+    @classmethod
+    def _read_earlier_names(cls, counts: Any) -> Any:
+        return renamed(counts, earlier_names.COUNTS)
+
     @property
     def planned(self) -> int:
         """Queries to be labelled."""
@@ -102,46 +109,40 @@ class Generation(BaseModel):
 
     @property
     def is_capped(self) -> bool:
-        """Whether the money is used up."""
+        """Whether the cost has reached the spec's limit."""
         return self.cost >= self.max_cost_usd
 
     @property
     def ending(self) -> str:
-        """What an announcement stands for: the state, and how often it was entered."""
+        """The state and how often it was entered: an announcement is sent once for each such pair."""
         return f"{self.state.value}/{sum(move.state is self.state for move in self.history)}"
 
     def entered(self, state: GenerationState) -> datetime | None:
-        """When the generation last moved into `state`, if it did."""
+        """The time at which the generation last moved to `state`, or None."""
         return next((move.at for move in reversed(self.history) if move.state is state), None)
 
 
 def spec_dataset(key: str) -> str:
-    """`<dataset>` of `specs/<dataset>.yaml`, as it stands in keys."""
+    """`<dataset>` of `specs/<dataset>.yaml` in the form that other keys use."""
     return slug(key.removeprefix("specs/").removesuffix(".yaml"))
 
 
 def spec_key(dataset: str) -> str:
-    """Where the spec of a dataset is dropped."""
+    """The key at which the spec of a dataset is dropped."""
     return f"specs/{slug(dataset)}.yaml"
 
 
 def generation_id(dataset: str, spec: Spec, channel_config: ChannelConfig, teacher: str) -> str:
-    """`<dataset slug>-<12 hex>`, from all that determines the queries and their labels."""
+    """`<dataset slug>-<12 hex>`, from everything that determines the queries and their labels."""
     digest = identity_digest(dataset, spec.identity(), channel_config.digest(), teacher)
     return f"{slug(dataset)}-{digest}"
 
 
 def rejected_id(dataset: str, content: bytes) -> str:
-    """The id of what cannot be read as a spec: from its bytes."""
+    """The id for a file that is not a valid spec, from its bytes."""
     return f"{slug(dataset)}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def generation_key(generation: str, name: str) -> str:
-    """Key of a generation's own object, e.g. `generations/<generation_id>/plan.jsonl`."""
+    """The key of a generation's object, for example `generations/<generation_id>/plan.jsonl`."""
     return f"generations/{generation}/{name}"
-
-
-def summary(generation: Generation, **found: Any) -> dict[str, Any]:
-    """What `summary.json` tells."""
-    told = generation.model_dump(mode="json", include={"generation_id", "dataset", "teacher", "max_cost_usd"})
-    return told | found

@@ -204,6 +204,8 @@ class Run(BaseModel):
                 candidate: renamed(scores, earlier_names.SCORES)
                 for candidate, scores in by_candidate["scores"].items()
             }
+        if "counts" in content:
+            by_candidate["counts"] = renamed(content["counts"], earlier_names.COUNTS)
         return {**content, **by_candidate}
 
     @property

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from distillery.errors import BadInput
+from distillery.validation_messages import first_problem
 
 MOST_QUERIES = 100
 QueryText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
@@ -65,10 +66,8 @@ def parse_message(body: str, message_id: str) -> list[Query]:
             ]
         queued = _QueuedQuery.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the message"
         raise BadInput(
-            f"{place}: {first['msg']}.",
+            f"The message cannot be answered: {first_problem(error, 'the message')}.",
             fix="A query has 1 to 1,000 characters; a query_id has 1 to 128 of A-Z a-z 0-9 . _ : -; "
             f"a message holds at most {MOST_QUERIES} queries.",
         ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.generation.assembly import FEWEST, Choice, Labelled, choose, dataset_bytes, dataset_key
+from distillery.generation.assembly import MIN_RECORDS, Choice, Labelled, choose, dataset_bytes, dataset_key
 from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.runs.states import now, run_id
 from distillery.steps.generation_steps import SUMMARY
@@ -61,7 +61,7 @@ def _assemble(generation: Generation, why: str, steps: GenerationSteps) -> None:
     spec, channel_config = steps.spec(name), steps.channel_config(name)
     planned, labels = steps.plan(name), steps.labels.all(name)
     choice = choose(_labelled(planned, labels), spec, channel_config)
-    enough = len(choice.chosen) >= FEWEST
+    enough = len(choice.chosen) >= MIN_RECORDS
     reasons = [*([why] if why else []), *choice.remarks]
     key = run = None
     if enough:
@@ -70,7 +70,7 @@ def _assemble(generation: Generation, why: str, steps: GenerationSteps) -> None:
         version = steps.bucket.put_new(key, content, "application/jsonl")
         run = run_id(steps.bucket.name, key, version)
     else:
-        reasons.append(f"A dataset needs at least {FEWEST} records.")
+        reasons.append(f"A dataset needs at least {MIN_RECORDS} records.")
     results = {
         "counts": generation.counts | _counts(planned, labels, choice),
         "mix": choice.mix,

@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger
 from distillery.aws.stack_config import COPY, stack_channel_config, stack_prices
 from distillery.errors import BadInput, Permanent
 from distillery.generation.planner import TEACHER, dump_plan, plan
-from distillery.generation.spec import LARGEST_SPEC, check_against, parse_spec
+from distillery.generation.spec import LARGEST_SPEC, check_channels, parse_spec
 from distillery.generation.states import (
     Generation,
     GenerationState,
@@ -48,7 +48,7 @@ def plan_dataset(
     content = steps.bucket.stream(source.key, source.version_id).read(LARGEST_SPEC + 1)
     try:
         spec, channel_config = parse_spec(content), stack_channel_config(steps.bucket)
-        check_against(spec, channel_config)
+        check_channels(spec, channel_config)
     except BadInput as error:
         name = rejected_id(dataset, content)
         steps.generations.receive(name, source, step=STEP)

@@ -11,9 +11,9 @@ from aws_lambda_powertools import Logger
 
 from distillery.aws.bedrock.converse import Converse
 from distillery.aws.idempotent_calls import IdempotentCalls, idempotency_config, require_time
-from distillery.generation.planner import parse_invented, to_invent
+from distillery.generation.planner import parse_written_queries, teacher_query_counts
 from distillery.task.channels import text_digest
-from distillery.task.prompts import invention_prompt
+from distillery.task.prompts import query_writing_prompt
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -57,15 +57,15 @@ class TeacherQueryWriter:
         Raises what Converse raises.
         """
         written = TeacherQueries()
-        for channel, count in to_invent(spec).items():
-            system = invention_prompt(channel_config, channel, PER_CALL)
+        for channel, count in teacher_query_counts(spec).items():
+            system = query_writing_prompt(channel_config, channel, PER_CALL)
             for part in range(1, math.ceil(count * SURPLUS / PER_CALL) + 1):
                 if written.usd >= spec.max_cost_usd:
                     logger.warning("cost cap reached by teacher-written queries", generation_id=generation_id)
                     return written
                 key = {"generation": generation_id, "system": text_digest(system), "part": part}
                 reply = self._calls.once(key, partial(self._ask, teacher, system, part), self._config)
-                written.queries.setdefault(channel, []).extend(parse_invented(reply["text"]))
+                written.queries.setdefault(channel, []).extend(parse_written_queries(reply["text"]))
                 written.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
         return written
 

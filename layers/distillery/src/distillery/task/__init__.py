@@ -1,1 +1,1 @@
-"""What is asked of a model: the channel configuration, the prompts, the weights."""
+"""The task given to a model: channel configuration, prompts, weights, and reading the answers."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FAR_FROM_ONE = 0.25
 """A sum of weights further from 1 than this is in doubt; rounding four weights to tenths stays below it."""
+LARGEST = 1_000
+"""No scale explains a larger number."""
 SCALES = (100.0, 10.0)
 """Sums that explain themselves: percentages without a sign, and tenths."""
 WEIGHT_KEYS = frozenset({"weights", "channelweights"})
@@ -262,7 +264,7 @@ def _numbers(values: Mapping[str, Any], repairs: list[Repair]) -> Weights | None
             numbers[channel] = 0.0
             continue
         number = _number(inner, made)
-        if number is None or not math.isfinite(number) or number < 0:
+        if number is None or not 0 <= number <= LARGEST:
             return None
         signed = signed or (isinstance(inner, str) and _plain(inner).endswith("%"))
         numbers[channel] = number

@@ -1,7 +1,7 @@
-"""The channels a query is routed over, and what a labeller should know of them.
+"""The channel configuration: the retrieval channels that get weights, and how the teacher should weigh them.
 
-Everything that depends on channels (prompts, checks, metrics, charts, the student) takes a `ChannelConfig`;
-no channel is named in code.
+Code that depends on channels (prompts, checks, metrics, charts, models) takes a `ChannelConfig`; no channel
+is named in code.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from distillery.yaml_loader import parse_yaml
 
 SUM_TOLERANCE = 1e-6
 REASONING = "reasoning"
-"""The one key of an answer that is no channel."""
-_FIX = "The README shows the form of the file."
+"""The only key of an answer that is not a channel."""
+_FIX = "The shipped channels.yaml shows the form of the file."
 
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
@@ -55,33 +55,33 @@ class ChannelConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.names)) != len(self.channels):
-            raise ValueError("two channels share a name")
+            raise ValueError("two channels have the same name")
         if REASONING in self.names:
-            raise ValueError(f"no channel can be called {REASONING!r}: an answer has a text of that name")
+            raise ValueError(f"a channel cannot be named {REASONING!r}: an answer has a text of that name")
         if set(self.fallback) != set(self.names):
-            raise ValueError("the fallback weights must name exactly the channels")
-        # Asked this way round, because NaN compares as false.
+            raise ValueError("the fallback weights must have exactly one entry for each channel")
+        # Written as a negation because comparisons with NaN are false.
         if not (min(self.fallback.values()) >= 0 and abs(sum(self.fallback.values()) - 1) <= SUM_TOLERANCE):
             raise ValueError("the fallback weights must be non-negative and sum to 1")
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Channel names in the order of the file."""
+        """The channel names in the order of the file."""
         return tuple(channel.name for channel in self.channels)
 
     def digest(self) -> str:
-        """12 hex digits that change when anything in the channel configuration changes."""
+        """12 hex digits that change with any change of the channel configuration."""
         return text_digest(self.model_dump_json())
 
 
 def text_digest(text: str) -> str:
-    """The first 12 hex digits of a text's SHA-256, for lineage."""
+    """The first 12 hex digits of a text's SHA-256, stored as lineage."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def parse_channel_config(content: str | bytes) -> ChannelConfig:
-    """Read a channel configuration from YAML; raise BadInput with one sentence when it cannot be used."""
+    """Read a channel configuration from YAML; raise BadInput with one sentence when it is not valid."""
     return parse_yaml(ChannelConfig, content, what="channel configuration", fix=_FIX)
 
 

@@ -83,7 +83,8 @@ _DECODER = json.JSONDecoder(parse_constant=_reject_constant, object_pairs_hook=_
 _TAGS = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis"
 _THINKING = re.compile(rf"<(?P<tag>{_TAGS})\b[^<>]*>.*?(?:</(?P=tag)\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _BRACKET = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
-_OPENING = re.compile(r"[{\[]")
+_OPENING = re.compile(r"""\{\s*(?:["'\u201c\u201d}]|[^\W\d]\w*\s*[:\uff1a]|//|/\*|\#)|\[\s*[\["'{\d\]-]""")
+"""A bracket with what may follow it in an object or a list."""
 _BEGINS_LIKE_JSON = re.compile(
     r"""\{\s*(?:["'\u201c\u201d][^"'\u201c\u201d]*["'\u201c\u201d]|[^\W\d][\w ]*)\s*[:\uff1a]|\[\s*["']|\{\s*(?://|/\*|\#)"""
 )

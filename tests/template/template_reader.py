@@ -1,4 +1,4 @@
-"""Reading a CloudFormation template: resources by type, statements of roles, and functions worked out."""
+"""Reads a CloudFormation template: resources by type, statements of roles, intrinsic functions resolved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PSEUDO = {
 
 
 def listed(value: Any) -> list[Any]:
-    """A value that may be one thing or several, as several."""
+    """A list as it is; any other value as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -35,7 +35,7 @@ class Statement:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """Condition keys with their values, whatever the operator."""
+        """Condition keys with their values, for all operators."""
         found: dict[str, Any] = {}
         for keys in self.content.get("Condition", {}).values():
             found |= keys
@@ -43,14 +43,14 @@ class Statement:
 
 
 class Template:
-    """A template with what tests ask of it."""
+    """A parsed template with the queries that the tests need."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content
         self.resources: dict[str, Any] = content["Resources"]
 
     def of_type(self, kind: str) -> dict[str, Any]:
-        """Properties by logical id."""
+        """Properties by logical ID."""
         return {
             name: resource.get("Properties", {})
             for name, resource in self.resources.items()
@@ -63,7 +63,7 @@ class Template:
         return found
 
     def statements(self, role: str) -> list[Statement]:
-        """All that a role allows, managed policies included."""
+        """The statements of a role's inline and managed policies."""
         properties = self.properties(role)
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
         documents += [
@@ -77,12 +77,12 @@ class Template:
         ]
 
     def role_of(self, function: str) -> str:
-        """Logical id of a function's role."""
+        """Logical ID of a function's role."""
         name: str = self.properties(function)["Role"]["Fn::GetAtt"][0]
         return name
 
     def resolve(self, value: Any, parameters: Mapping[str, str]) -> Any:
-        """Work out a value; a resource is its logical id, a resource's attribute `<id>.<attribute>`."""
+        """Resolve intrinsic functions; a resource becomes its logical ID, an attribute `<ID>.<attribute>`."""
         if isinstance(value, list):
             return [self.resolve(one, parameters) for one in value]
         if not isinstance(value, dict):
@@ -120,7 +120,7 @@ class Template:
                     lambda found: str(known.get(found[1], self._named(found[1], parameters))),
                     text,
                 )
-        raise AssertionError(f"the template uses {function}, which the tests cannot work out")
+        raise AssertionError(f"the template uses {function}, which the tests cannot resolve")
 
 
 def walk(value: Any) -> Iterator[Any]:
