@@ -129,10 +129,7 @@ def main() -> int:
 def _wait_until_ready(endpoint: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"{endpoint}/_distillery/ready", timeout=5),
-        ):  # http, by construction
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/_distillery/ready", timeout=5):  # noqa: S310  # http, by construction
             return
         if process.poll() is not None or time.monotonic() > deadline:
             last = LOG.read_text("utf-8", "replace").strip().splitlines()[-1:]

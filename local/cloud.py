@@ -103,9 +103,7 @@ class LocalCloud:
     @cached_property
     def session(self) -> boto3.Session:
         """A session with the account's own keys."""
-        return boto3.Session(
-            aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION
-        )  # known to all
+        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106  # known to all
 
     def client(self, service: str, **options: Any) -> Any:
         """A boto3 client of this cloud, as the account's owner unless credentials are given."""
@@ -159,10 +157,7 @@ class LocalCloud:
                 )
             address = f"{self.endpoint}/_distillery/ready"
             # Refused until the server listens; an older server on the port would answer for it.
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(address, timeout=5) as answer,
-            ):  # loopback
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310  # loopback
                 if json.load(answer)["pid"] == process.pid:
                     return
             time.sleep(LOOK_EVERY)
@@ -219,7 +214,7 @@ def deploy(
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # known to all
+        aws_secret_access_key="test",  # noqa: S106  # known to all
     )
     found = client.describe_stacks(StackName=stack)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}

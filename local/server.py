@@ -82,7 +82,7 @@ def prepare_environment(port: int, scratch: Path) -> None:
         LOG_LEVEL=os.environ.get("LOG_LEVEL", "WARNING"),
         AWS_ENDPOINT_URL=f"http://{HOST}:{port}",
         AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",  # known to everybody, opens nothing
+        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # known to everybody, opens nothing
         AWS_DEFAULT_REGION="us-east-1",
         AWS_EC2_METADATA_DISABLED="true",
         TMPDIR=str(scratch),

@@ -103,7 +103,7 @@ class Evaluations:
             if job.status != "Stopping":
                 raise
             self._end(job, "Stopped")
-        except Exception:  # whatever broke, the job must end
+        except Exception:  # noqa: BLE001  # whatever broke, the job must end
             logger.exception("the evaluation job %s broke", job.name)
             self._end(job, "Failed", "An internal error occurred. Try again.")
 

@@ -130,7 +130,7 @@ class Jobs:
                 raise
             await asyncio.sleep(min(0.5, self._context.settings.job_seconds / 10))
             await self._end(job, "Stopped")
-        except Exception:  # whatever broke, the job must end
+        except Exception:  # noqa: BLE001  # whatever broke, the job must end
             logger.exception("the customization job %s broke", job.name)
             await self._end(job, "Failed", "An internal error occurred. Try again.")
 
@@ -193,7 +193,7 @@ class Jobs:
         """Publish a job's state. Events are best effort: one that fails changes nothing about the job."""
         try:
             await self._context.events.job_changed(job)
-        except Exception:  # whatever EventBridge does with it
+        except Exception:  # noqa: BLE001  # whatever EventBridge does with it
             logger.exception("no event could be published for the job %s", job.name)
 
     def _refuse_unreachable_teacher(self, job: Job, session: iam.Session) -> None:

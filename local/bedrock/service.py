@@ -80,6 +80,6 @@ class Bedrock:
             return self._wire.answer(operation, await handler(caller, params))
         except AwsError as error:
             return self._wire.refusal(error)
-        except Exception:  # a bug here must look like a failing service, not end it
+        except Exception:  # noqa: BLE001  # a bug here must look like a failing service, not end it
             logger.exception("the local Bedrock broke at %s %s", request.method, request.raw_path)
             return self._wire.refusal(AwsError("InternalServerException", "An internal error occurred."))

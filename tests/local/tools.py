@@ -61,9 +61,7 @@ class Control:
 
     def _call(self, method: str, what: str, content: Any) -> Any:
         body = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(
-            f"{self.endpoint}/_distillery/{what}", data=body, method=method
-        )  # loopback
+        request = urllib.request.Request(f"{self.endpoint}/_distillery/{what}", data=body, method=method)  # noqa: S310  # loopback
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return json.load(answer)
 

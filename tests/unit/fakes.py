@@ -302,7 +302,7 @@ class FakeConverse(Converse):
 
     def ask(
         self, model_id: str, system: str, query: str, longest: int = 300, correction: Any = None
-    ) -> Reply:  # noqa: ARG002 (signature of the base)
+    ) -> Reply:
         with self._lock:
             self.asked[query] += 1
             self.models[model_id] += 1

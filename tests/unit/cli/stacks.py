@@ -49,7 +49,7 @@ class Bedrock:
     def get_custom_model_deployment(self, **_: str) -> dict[str, Any]:
         return {"customModelDeploymentArn": "arn", "modelDeploymentName": RUN, "status": "Creating"}
 
-    def get_evaluation_job(self, jobIdentifier: str) -> dict[str, Any]:  # Bedrock's name
+    def get_evaluation_job(self, jobIdentifier: str) -> dict[str, Any]:  # noqa: N803  # Bedrock's name
         status = "Completed" if jobIdentifier == "one" else "InProgress"
         return {"jobArn": jobIdentifier, "jobName": jobIdentifier, "status": status}
 
@@ -60,7 +60,7 @@ class CloudFormation:
     def __init__(self, outputs: dict[str, str]) -> None:
         self.stacks = {"distillery": outputs, "other": {"Site": "x"}}
 
-    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # the service's name
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803  # the service's name
         if StackName not in self.stacks:
             message = f"Stack with id {StackName} does not exist"
             raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks")

@@ -57,7 +57,7 @@ class FakeTeacher(Converse):
 
     def ask(
         self, model_id: str, system: str, query: str, longest: int = 300, correction: Any = None
-    ) -> Reply:  # noqa: ARG002
+    ) -> Reply:
         with self._lock:
             self.asked[query] += 1
             scripted = self.script(query, self.asked[query])

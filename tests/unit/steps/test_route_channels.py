@@ -28,7 +28,7 @@ class PromptReadingConverse(Converse):
 
     def ask(
         self, model_id: str, system: str, query: str, longest: int = 300, correction: Any = None
-    ) -> Reply:  # noqa: ARG002 (the port's signature)
+    ) -> Reply:
         self.prompts.append(system)
         channel_config = channel_config_of_prompt(system)
         assert channel_config is not None

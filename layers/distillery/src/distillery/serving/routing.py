@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from distillery.errors import BlockedAnswer, Permanent, UnreadableRouting
 from distillery.task.answers import Routing, parse_routing
-from distillery.task.repairs import Repair
 from distillery.task.weights import Weights, dominant
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from distillery.serving.messages import Query
     from distillery.task.channels import ChannelConfig
+    from distillery.task.repairs import Repair
 
 NO_ANSWER = "No model could answer."
 BLOCKED = frozenset({"content_filtered", "guardrail_intervened", "refusal"})
