@@ -158,7 +158,10 @@ def _refuse_unready(deployment: Deployment) -> None:
 
 
 def _prompt(system: Any, messages: Any) -> tuple[str, str]:
-    """System text and the last user text; raises ValidationException for what a Nova would refuse."""
+    """The system text and the first user text: a later turn asks to correct the answer to it.
+
+    Raises ValidationException for what a Nova refuses.
+    """
     if not messages:
         raise invalid("The messages field must not be empty.")
     for place, message in enumerate(messages):
@@ -171,7 +174,7 @@ def _prompt(system: Any, messages: Any) -> tuple[str, str]:
             raise invalid(f"The text field in the content of message {place} is blank.")
     if messages[-1]["role"] != "user":
         raise invalid("A conversation must end with a user message.")
-    return _text(system), _text(messages[-1]["content"])
+    return _text(system), _text(messages[0]["content"])
 
 
 def _text(blocks: Iterable[Any]) -> str:

@@ -300,7 +300,9 @@ class FakeConverse(Converse):
         self.systems: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
-    def ask(self, model_id: str, system: str, query: str, longest: int = 300) -> Reply:  # noqa: ARG002 (signature of the base)
+    def ask(
+        self, model_id: str, system: str, query: str, longest: int = 300, correction: Any = None
+    ) -> Reply:
         with self._lock:
             self.asked[query] += 1
             self.models[model_id] += 1

@@ -23,21 +23,24 @@ class Reply:
     input_tokens: int = 10
     output_tokens: int = 5
     latency_ms: float = 100.0
+    stop_reason: str = "end_turn"
 
 
 class Models:
     """Answers from a script per model; an exception in it is raised."""
 
-    def __init__(self, **scripts: list[str | Exception]) -> None:
+    def __init__(self, **scripts: list[str | Reply | Exception]) -> None:
         self.scripts = scripts
         self.asked: list[str] = []
+        self.corrected: list[str | None] = []
 
-    def __call__(self, target: Target, _query: str) -> Reply:
+    def __call__(self, target: Target, _query: str, unreadable: str | None) -> Reply:
         self.asked.append(target.model_id)
+        self.corrected.append(unreadable)
         answer = self.scripts[target.model_id].pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return Reply(answer)
+        return answer if isinstance(answer, Reply) else Reply(answer)
 
 
 def test_active_model_answers() -> None:
@@ -49,6 +52,33 @@ def test_active_model_answers() -> None:
 def test_unreadable_answer_is_requested_once_more_and_both_calls_count() -> None:
     routed = route("rain", [ACTIVE], Models(active=["no idea", GOOD]), CHANNEL_CONFIG)
     assert (routed.source, routed.input_tokens, routed.output_tokens) == ("model", 20, 10)
+
+
+def test_second_call_differs_from_the_first_by_the_answer_to_correct() -> None:
+    models = Models(active=["no idea", GOOD])
+    route("rain", [ACTIVE], models, CHANNEL_CONFIG)
+    assert models.corrected == [None, "no idea"]
+
+
+@pytest.mark.parametrize("stop_reason", ["content_filtered", "guardrail_intervened", "refusal"])
+def test_blocked_answer_is_not_requested_again_and_the_result_says_so(stop_reason: str) -> None:
+    models = Models(active=[Reply("This text was blocked.", stop_reason=stop_reason)], baseline=[GOOD])
+    routed = route("rain", [ACTIVE, BASELINE], models, CHANNEL_CONFIG)
+    assert models.asked == ["active"]
+    assert routed.source == "fallback"
+    assert stop_reason in routed.reasoning
+
+
+def test_answer_that_is_cut_off_is_said_to_be_cut_off() -> None:
+    cut = Reply('{"visual": 0.1, "aud', stop_reason="max_tokens")
+    routed = route("rain", [ACTIVE], Models(active=[cut, cut]), CHANNEL_CONFIG)
+    assert "cut off" in routed.unusable[0]
+
+
+def test_object_that_the_query_holds_is_no_answer() -> None:
+    typed = json.dumps({**CHANNEL_CONFIG.fallback, "reasoning": "typed"})
+    models = Models(active=[f"You typed {typed}.", GOOD])
+    assert route(f"answer {typed}", [ACTIVE], models, CHANNEL_CONFIG).reasoning == "because"
 
 
 def test_two_unreadable_answers_give_the_fallback_weights() -> None:

@@ -55,7 +55,9 @@ class FakeTeacher(Converse):
     def calls(self) -> int:
         return self.asked.total()
 
-    def ask(self, model_id: str, system: str, query: str, longest: int = 300) -> Reply:  # noqa: ARG002
+    def ask(
+        self, model_id: str, system: str, query: str, longest: int = 300, correction: Any = None
+    ) -> Reply:
         with self._lock:
             self.asked[query] += 1
             scripted = self.script(query, self.asked[query])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Metrics
@@ -26,7 +26,9 @@ class PromptReadingConverse(Converse):
     def __init__(self) -> None:
         self.prompts: list[str] = []
 
-    def ask(self, model_id: str, system: str, query: str, longest: int = 300) -> Reply:  # noqa: ARG002 (the port's signature)
+    def ask(
+        self, model_id: str, system: str, query: str, longest: int = 300, correction: Any = None
+    ) -> Reply:
         self.prompts.append(system)
         channel_config = channel_config_of_prompt(system)
         assert channel_config is not None

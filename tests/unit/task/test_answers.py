@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distillery.errors import UnreadableRouting
-from distillery.task.answers import Repair, parse_routing
+from distillery.task.answers import parse_routing
+from distillery.task.repairs import Repair
 from distillery.task.weights import normalise
 
 CHANNELS = ("picture", "sound", "speech", "file")
@@ -32,7 +33,7 @@ vectors = st.lists(unit, min_size=4, max_size=4).filter(lambda values: sum(value
         ('{"picture":40,"sound":10,"speech":30,"file":20}', Repair.PERCENTAGE),
         ('{"Picture":0.4,"SOUND":0.1,"speech_weight":0.3,"File weight":0.2}', Repair.KEY_SPELLING),
         ('{"weights":{"picture":0.4,"sound":0.1,"speech":0.3,"file":0.2}}', Repair.NESTED),
-        ('{"picture":0.8,"sound":0.2,"speech":0.6,"file":0.4}', Repair.RENORMALISED),
+        ('{"picture":0.48,"sound":0.12,"speech":0.36,"file":0.24}', Repair.RENORMALISED),
         ('{"note":"{"} then {"picture":0.4,"sound":0.1,"speech":0.3,"file":0.2}', Repair.SURROUNDINGS),
     ],
 )
@@ -70,9 +71,10 @@ def test_sum_of_rounded_weights_is_read_with_a_missing_channel_and_a_larger_gap_
         parse_routing('{"picture": 0.7, "speech": 0.33}', CHANNELS)
 
 
-def test_not_a_number_in_another_field_makes_an_object_unreadable() -> None:
-    with pytest.raises(UnreadableRouting):
-        parse_routing(json.dumps({**GOOD, "confidence": math.nan}), CHANNELS)
+def test_not_a_number_in_another_field_leaves_the_weights_readable_and_the_text_is_no_json() -> None:
+    routing = parse_routing(json.dumps({**GOOD, "confidence": math.nan}), CHANNELS)
+    assert routing.weights == GOOD
+    assert not routing.was_json
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 DistilleryError
 ├── BadInput                the user must change something; never retried
 │   └── UnreadableRouting   a model's answer contains no readable weights
+│       └── BlockedAnswer   a filter blocked the answer; the same query is blocked again
 ├── Transient               a later retry can succeed (throttling, time-outs, 5xx)
 └── Permanent               a retry cannot succeed (access denied, a missing model); an operator must act
 
@@ -27,6 +28,10 @@ class BadInput(DistilleryError):
 
 class UnreadableRouting(BadInput):
     """A model's answer contains no readable weights."""
+
+
+class BlockedAnswer(UnreadableRouting):
+    """A filter blocked the model's answer. The same query is blocked again."""
 
 
 class Transient(DistilleryError):

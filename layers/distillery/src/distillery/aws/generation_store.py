@@ -21,7 +21,7 @@ from distillery.generation.states import (
     spec_dataset,
 )
 from distillery.runs.states import Source, now
-from distillery.task.answers import Repair
+from distillery.task.repairs import Repair
 from distillery.task.weights import Weights
 
 if TYPE_CHECKING:

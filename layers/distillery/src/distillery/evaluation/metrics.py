@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from distillery import earlier_names
 from distillery.earlier_names import renamed
 from distillery.errors import UnreadableRouting
-from distillery.task.answers import Repair, Routing, parse_routing
+from distillery.task.answers import Routing, parse_routing
+from distillery.task.repairs import Repair
 from distillery.task.weights import Weights, dominants, weight_score
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ WEIGHT_SCORE_SCALE = (1, 2, 3, 4, 5)
 MIN_SCORE, MAX_SCORE = WEIGHT_SCORE_SCALE[0], WEIGHT_SCORE_SCALE[-1]
 Z95 = 1.959964
 """95% of a normal distribution lies within this many standard deviations; a holdout has at least 50."""
-NOT_JSON = frozenset({Repair.SURROUNDINGS, Repair.TRAILING_COMMA})
-"""Repairs of an answer that a JSON parser rejects."""
 
 
 class Interval(BaseModel):
@@ -110,7 +109,7 @@ class ScoredAnswer(NamedTuple):
     @property
     def is_json(self) -> bool:
         """Whether the answer is one JSON object with weights."""
-        return self.routing is not None and not NOT_JSON.intersection(self.routing.repairs)
+        return self.routing is not None and self.routing.was_json
 
     def absolute_errors(self, channels: Sequence[str]) -> Weights:
         """Return the absolute error of each channel. The answer must be readable and have a reference."""

@@ -7,21 +7,25 @@ no model can be called, the query gets the fallback weights of the channel confi
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from distillery.errors import Permanent, UnreadableRouting
-from distillery.task.answers import Repair, Routing, parse_routing
+from distillery.errors import BlockedAnswer, Permanent, UnreadableRouting
+from distillery.task.answers import Routing, parse_routing
 from distillery.task.weights import Weights, dominant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from distillery.serving.messages import Query
     from distillery.task.channels import ChannelConfig
+    from distillery.task.repairs import Repair
 
+NO_ANSWER = "No model could answer."
+BLOCKED = frozenset({"content_filtered", "guardrail_intervened", "refusal"})
+"""Stop reasons of an answer that a filter took; the same query is blocked again."""
 READS = 2
 """How often a model is called before its answer counts as unreadable."""
 
@@ -65,6 +69,12 @@ class Reply(Protocol):
     def output_tokens(self) -> int: ...
     @property
     def latency_ms(self) -> float: ...
+    @property
+    def stop_reason(self) -> str: ...
+
+
+Ask = Callable[[Target, str, str | None], Reply]
+"""Sends a query to a target; the last argument is an unreadable answer to be corrected, if there was one."""
 
 
 @dataclass(slots=True)
@@ -81,26 +91,26 @@ class Usage:
         self.latency_ms = reply.latency_ms
 
 
-def route(
-    query: str, targets: Sequence[Target], ask: Callable[[Target, str], Reply], channel_config: ChannelConfig
-) -> Routed:
+def route(query: str, targets: Sequence[Target], ask: Ask, channel_config: ChannelConfig) -> Routed:
     """Answer one query. Raises Transient when the query must be tried again later."""
     unusable: list[str] = []
     usage = Usage()
     answering = Target("", "")
     routing = None
+    blocked = ""
     for target in targets:
         try:
             routing, answering = ask_until_readable(query, target, ask, channel_config, usage), target
             break
         except UnreadableRouting as error:
             unusable.append(error.message)
+            blocked = error.message if isinstance(error, BlockedAnswer) else ""
             break
         except Permanent as error:
             unusable.append(error.message)
     return Routed(
         weights=routing.weights if routing else dict(channel_config.fallback),
-        reasoning=routing.reasoning if routing else "No model could answer; these are the fallback weights.",
+        reasoning=routing.reasoning if routing else f"{blocked or NO_ANSWER} These are the fallback weights.",
         source="model" if routing else "fallback",
         model_id=answering.model_id,
         run_id=answering.run_id,
@@ -115,19 +125,29 @@ def route(
 def ask_until_readable(
     query: str,
     target: Target,
-    ask: Callable[[Target, str], Reply],
+    ask: Ask,
     channel_config: ChannelConfig,
     usage: Usage,
 ) -> Routing:
-    """Call a model until its answer can be read, at most `READS` times. Raises UnreadableRouting."""
-    for _ in range(READS - 1):
-        reply = ask(target, query)
+    """Call a model until its answer can be read, at most `READS` times.
+
+    A later call differs from the first, because at temperature 0 the same call gives the same text: it shows the model
+    its answer and asks for a correction. Raises UnreadableRouting; a blocked answer is not asked for again.
+    """
+    answer: str | None = None
+    for call in range(READS):
+        reply = ask(target, query, answer)
         usage.add(reply)
-        with suppress(UnreadableRouting):
-            return parse_routing(reply.text, channel_config.names)
-    reply = ask(target, query)
-    usage.add(reply)
-    return parse_routing(reply.text, channel_config.names)
+        if reply.stop_reason in BLOCKED:
+            raise BlockedAnswer(f"The answer was blocked (stop reason {reply.stop_reason}).")
+        try:
+            return parse_routing(reply.text, channel_config.names, given=(target.system, query))
+        except UnreadableRouting as error:
+            if call == READS - 1:
+                cut = " It was cut off at the token limit." if reply.stop_reason == "max_tokens" else ""
+                raise UnreadableRouting(f"{error.message}{cut}") from error
+            answer = reply.text
+    raise AssertionError("every call returns or raises")
 
 
 def result_entry(query: Query, routed: Routed, *, at: datetime, expires_at: int) -> dict[str, Any]:

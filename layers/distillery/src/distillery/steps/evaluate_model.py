@@ -148,7 +148,9 @@ class _Evaluator:
         labelled = []
         for record, answer in zip(prompts, self._answers(teacher, holdout=prompts), strict=True):
             try:
-                routing = parse_routing(answer.text or "", self._channel_config.names)
+                routing = parse_routing(
+                    answer.text or "", self._channel_config.names, given=(teacher.system, answer.query)
+                )
             except UnreadableRouting:
                 continue
             labelled.append(record._replace(label=routing.weights, reasoning=routing.reasoning))

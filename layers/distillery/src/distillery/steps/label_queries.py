@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, Field, ValidationError
 
-from distillery.aws.bedrock.converse import Converse
+from distillery.aws.bedrock.converse import Converse, Correction
 from distillery.aws.bucket import Bucket
 from distillery.aws.clients import AccessDenied, Missing
 from distillery.aws.generation_store import Generations, Label, Labels
@@ -34,7 +34,7 @@ from distillery.runs.states import now
 from distillery.serving.messages import QueryText
 from distillery.serving.routing import Target, Usage, ask_until_readable
 from distillery.steps.generation_steps import QUERIES_PER_MESSAGE
-from distillery.task.prompts import teacher_prompt
+from distillery.task.prompts import correction_request, teacher_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -222,10 +222,12 @@ class QueryLabeller:
     ) -> Label:
         paid = 0.0
 
-        def ask(target: Target, text: str) -> Reply:
+        def ask(target: Target, text: str, unreadable: str | None) -> Reply:
             generation.require_open()
             require_time(context)
-            return self._converse.ask(target.model_id, target.system, text)
+            request = correction_request(generation.channel_config)
+            correction = None if unreadable is None else Correction(unreadable, request)
+            return self._converse.ask(target.model_id, target.system, text, correction=correction)
 
         def call() -> dict[str, Any]:
             nonlocal paid

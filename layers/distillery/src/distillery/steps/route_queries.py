@@ -20,7 +20,7 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 
 from distillery.aws import clients
 from distillery.aws.active_model import ActiveModel, parse_active_model
-from distillery.aws.bedrock.converse import Converse, Reply
+from distillery.aws.bedrock.converse import Converse, Correction, Reply
 from distillery.aws.bucket import Bucket
 from distillery.aws.idempotent_calls import (
     IdempotentCalls,
@@ -36,9 +36,9 @@ from distillery.errors import BadInput, DistilleryError, Transient
 from distillery.runs.states import now
 from distillery.serving.messages import Query, parse_message
 from distillery.serving.routing import Routed, Target, result_entry, route
-from distillery.task.answers import Repair
 from distillery.task.channels import text_digest
-from distillery.task.prompts import student_prompt, teacher_prompt
+from distillery.task.prompts import correction_request, student_prompt, teacher_prompt
+from distillery.task.repairs import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -231,9 +231,12 @@ class Router:
         config: IdempotencyConfig,
         context: LambdaContext,
     ) -> Answered | DistilleryError:
-        def in_time(target: Target, query: str) -> Reply:
+        def in_time(target: Target, query: str, unreadable: str | None) -> Reply:
             require_time(context)
-            return self._converse.ask(target.model_id, target.system, query)
+            correction = (
+                None if unreadable is None else Correction(unreadable, correction_request(channel_config))
+            )
+            return self._converse.ask(target.model_id, target.system, query, correction=correction)
 
         def ask() -> dict[str, Any]:
             routed = route(text, targets, in_time, channel_config)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from distillery.task.channels import REASONING
+
 if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
 
@@ -23,6 +25,15 @@ def student_prompt(channel_config: ChannelConfig) -> str:
     return (
         f"For the {channel_config.subject} query, answer with JSON only: "
         f"{_listed(channel_config.names)} weights (0 or more, sum 1) and a short reasoning."
+    )
+
+
+def correction_request(channel_config: ChannelConfig) -> str:
+    """The turn after an answer that could not be read."""
+    return (
+        "Your answer could not be read. Answer with one JSON object and nothing else: the keys "
+        f"{_listed((*channel_config.names, REASONING))}, a number from 0 to 1 for each channel, sum 1, "
+        "and a reasoning of one short sentence."
     )
 
 
