@@ -27,15 +27,17 @@ EXCLUDED = frozenset(
         "tests/unit/test_earlier_names.py",
         "tools/retired_words.py",
         "tests/unit/project/test_retired_words.py",
+        "samples/spec.yaml",
     }
 )
-"""History, the reading of data with earlier names, and this check."""
+"""History, the reading of data with earlier names, this check, and words that queries are made of."""
 DATA = frozenset({".jsonl"})
 """Queries may hold any word."""
 COST = r"(?:cost|price|training|run)"
 RETIRED = {
     r"facets?": "channel",
-    r"taxonom(?:y|ies)": "channel configuration",
+    # `taxonomy.yaml` is the name of an object that is still read.
+    r"taxonom(?:y|ies)(?!\.yaml)": "channel configuration",
     r"rubrics?": "weight score",
     r"mend(?:s|ed|ing)?": "fix",
     r"near[ -]?cop(?:y|ies)": "near-duplicate",
