@@ -14,7 +14,7 @@ from local.bedrock.context import lasting, logger
 from local.bedrock.errors import AwsError, JobFailed, conflict, invalid, not_found, over_quota
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import Evaluation, listed, new_arn, now
-from local.models import answers
+from local.models import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,7 +146,7 @@ class Evaluations:
     def _grade(self, record: dict[str, Any]) -> tuple[float | None, str]:
         """A grade of 0..1; None where the judge has nothing to judge by."""
         try:
-            return answers.judge(
+            return judge.judge(
                 record["prompt"],
                 record.get("referenceResponse", ""),
                 record["modelResponses"][0]["response"],

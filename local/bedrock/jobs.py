@@ -18,8 +18,9 @@ from local.bedrock.dataset import read_dataset
 from local.bedrock.errors import JobFailed, conflict, invalid, not_found, over_quota
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import CustomModel, Job, find, listed, new_arn, now
-from local.models.answers import Distilled, Teacher
+from local.models.distilled import Distilled
 from local.models.prompt_reader import channel_config_of_names, channel_config_of_prompt, channels_of_label
+from local.models.teacher import Teacher
 
 if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig

@@ -12,7 +12,10 @@ from distillery.task.channels import default_channel_config
 from local.bedrock.catalogue import refuse_ended
 from local.bedrock.errors import AwsError, invalid, not_found
 from local.bedrock.store import now
-from local.models.answers import Answer, Baseline, Teacher, Untuned
+from local.models.baseline import Baseline
+from local.models.emulation import ModelAnswer
+from local.models.teacher import Teacher
+from local.models.untuned import Untuned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +35,8 @@ INVOKE_SETTINGS = {"maxTokens": (1, MOST_TOKENS), "temperature": (0, 1), "topP":
 class Answering(Protocol):
     """A local model."""
 
-    def answer(self, system: str, user: str) -> Answer:
-        """Answer a prompt."""
+    def answer(self, system: str, user: str) -> ModelAnswer:
+        """ModelAnswer a prompt."""
         ...
 
 
@@ -91,7 +94,7 @@ class Runtime:
 
     async def _ask(
         self, caller: Caller, operation: str, model_id: str, system: Any, messages: Any, longest: int | None
-    ) -> tuple[Answer, str]:
+    ) -> tuple[ModelAnswer, str]:
         model = self._resolve(caller, model_id)
         prompt, query = _prompt(system, messages)
         self.calls[model_id] += 1
@@ -102,11 +105,13 @@ class Runtime:
             self._throttle()
         answer = model.answer(prompt, query)
         if fault and fault.text is not None:
-            answer = Answer(fault.text, answer.input_tokens, max(1, len(fault.text) // 4), answer.latency_ms)
+            answer = ModelAnswer(
+                fault.text, answer.input_tokens, max(1, len(fault.text) // 4), answer.latency_ms
+            )
         await asyncio.sleep(answer.latency_ms / 1000 * self._context.settings.latency_scale)
         if longest is not None and answer.output_tokens > longest:
             kept = answer.text[: max(1, len(answer.text) * longest // answer.output_tokens)]
-            return Answer(kept, answer.input_tokens, longest, answer.latency_ms), "max_tokens"
+            return ModelAnswer(kept, answer.input_tokens, longest, answer.latency_ms), "max_tokens"
         return answer, "end_turn"
 
     def _resolve(self, caller: Caller, model_id: str) -> Answering:
@@ -183,7 +188,7 @@ def _text(blocks: Iterable[Any]) -> str:
     return "\n".join(texts)
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def _usage(answer: ModelAnswer) -> dict[str, int]:
     return {
         "inputTokens": answer.input_tokens,
         "outputTokens": answer.output_tokens,

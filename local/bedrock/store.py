@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from local.models.answers import Distilled
+    from local.models.distilled import Distilled
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 MOST_TAGS = 50

@@ -25,7 +25,7 @@ from distillery.steps.plan_dataset import plan_dataset
 from distillery.steps.teacher_queries import Inventor
 from distillery.steps.watch_generation import watch_generation
 from distillery.task.channels import default_channel_config
-from local.models.answers import Teacher
+from local.models.teacher import Teacher
 from tests.unit.steps.test_route_queries import Context
 
 if TYPE_CHECKING:

@@ -12,9 +12,13 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.task.weights import weight_score
-from local.models.answers import Baseline, Distilled, Teacher, Untuned, judge
+from local.models.baseline import Baseline
+from local.models.distilled import Distilled
+from local.models.judge import judge
 from local.models.keyword_guidelines import KINDS, Guidelines, on_grid, stem
 from local.models.prompt_reader import channels_of_prompt
+from local.models.teacher import Teacher
+from local.models.untuned import Untuned
 
 CHANNEL_CONFIG = default_channel_config()
 CHANNELS = CHANNEL_CONFIG.names

@@ -8,13 +8,14 @@ import pytest
 
 from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt, teacher_prompt
-from local.models.answers import Baseline, Teacher
+from local.models.baseline import Baseline
 from local.models.prompt_reader import (
     channel_config_of_examples,
     channel_config_of_names,
     channel_config_of_prompt,
     channels_of_label,
 )
+from local.models.teacher import Teacher
 from tests.unit.examinations import channel_config_of
 
 SOUNDS = ChannelConfig(

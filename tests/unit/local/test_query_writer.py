@@ -10,8 +10,8 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import ChannelConfig, default_channel_config
 from distillery.task.prompts import invention_prompt, teacher_prompt
 from distillery.task.weights import dominant
-from local.models.answers import Teacher
 from local.models.query_writer import invention_of_prompt
+from local.models.teacher import Teacher
 from tests.channel_configs import SIX, TWO
 
 CHANNEL_CONFIG = default_channel_config()
