@@ -1,4 +1,4 @@
-"""`python -m local demo [dataset|spec]|up|down`, behind the make targets of the same names."""
+"""`python -m local demo|up|deploy|down`: what the make targets of the same names run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from local.cloud import (
 from local.demo import BEGINNINGS, DemoFailed, distillery, headline, say, show_main_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
     from typing import NoReturn
 
 DEFAULT_PORT = 4566
-USAGE = "Usage: python -m local demo [dataset|spec]|up|down"
+USAGE = "Usage: python -m local demo [dataset|spec] | up | deploy [NAME=VALUE ...] | down"
 
 
 def chosen_port() -> int | None:
@@ -92,6 +92,21 @@ def up() -> int:
     return _say_where(port)
 
 
+def redeploy(pairs: Sequence[str]) -> int:
+    """Deploy the template again to the local cloud that is up, with other values for template parameters."""
+    found = running()
+    if not found:
+        raise Refused("The local cloud is not up. Start it with `make up`.")
+    parameters = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise Refused(f"{pair!r} is not a parameter. Write NAME=VALUE.")
+        parameters[name] = value
+    deploy(f"http://127.0.0.1:{found.port}", parameters=parameters)
+    return _say_where(found.port)
+
+
 def down() -> int:
     """End what `up` began, if anything."""
     found = running()
@@ -109,6 +124,8 @@ def main() -> int:
             command = partial(demo, beginning[0] if beginning else "dataset")
         case ["up"]:
             command = up
+        case ["deploy", *pairs]:
+            command = partial(redeploy, pairs)
         case ["down"]:
             command = down
         case _:

@@ -99,6 +99,26 @@ def test_up_leaves_a_deployed_cloud_that_any_client_can_use_and_down_ends_it(
     outputs = json.loads(asked.stdout)
     assert outputs["DataBucketName"] in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
 
+    changed = local("deploy", "MinWeightScore=4.25")
+    assert (changed.returncode, changed.stdout) == (0, first.stdout), changed.stderr
+    deployed = {
+        function["FunctionName"]: function["Environment"]["Variables"]
+        for function in boto3.client(
+            "lambda",
+            endpoint_url=settings["AWS_ENDPOINT_URL"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            region_name="us-east-1",
+        ).list_functions()["Functions"]
+    }
+    assert [one["MIN_WEIGHT_SCORE"] for one in deployed.values() if "MIN_WEIGHT_SCORE" in one] == ["4.25"]
+
+    unknown = local("deploy", "MinWeightScore")
+    assert (unknown.returncode, unknown.stderr.strip()) == (
+        1,
+        "'MinWeightScore' is not a parameter. Write NAME=VALUE.",
+    )
+
     elsewhere = local("up", DISTILLERY_PORT=str(free_port()))
     assert elsewhere.returncode == 1
     assert elsewhere.stderr.strip() == f"The local cloud is up on port {port} already; `make down` ends it."
@@ -106,6 +126,10 @@ def test_up_leaves_a_deployed_cloud_that_any_client_can_use_and_down_ends_it(
     down = local("down")
     assert down.returncode == 0
     assert is_free(port)
+
+    nowhere = local("deploy", "MinWeightScore=4.25")
+    assert nowhere.returncode == 1
+    assert nowhere.stderr.strip() == "The local cloud is not up. Start it with `make up`."
 
 
 def test_down_when_nothing_is_up(local: Callable[..., subprocess.CompletedProcess[str]]) -> None:
