@@ -1,4 +1,4 @@
-"""The local distilled model: a linear model that was trained on the dataset of the job."""
+"""The local distilled model: a linear model trained on the job's dataset."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ if TYPE_CHECKING:
     from distillery.task.weights import Weights
 
 
-class Fitted(Protocol):
-    """The part of `distillery.linear.model.LinearModel` that answers need."""
+class Predictor(Protocol):
+    """The methods of `distillery.linear.model.LinearModel` that this module uses."""
 
     def predict(self, query: str) -> Weights:
-        """Weights for a query."""
+        """Return the weights for a query."""
         ...
 
     def explain(self, query: str) -> str:
-        """Why, naming the words that moved each channel."""
+        """Return the reasoning, which names the words that raised each channel."""
         ...
 
 
 class Distilled:
-    """The fitted student, answering as the customised model does: in the form it was trained on."""
+    """A trained linear model that answers in the form of the training data."""
 
     latency = Latency(833, 0.22)
 
-    def __init__(self, student: Fitted) -> None:
-        self._student = student
+    def __init__(self, linear_model: Predictor) -> None:
+        self._linear_model = linear_model
 
     def answer(self, system: str, user: str) -> ModelAnswer:
-        """Bare JSON with the student's own explanation, always valid."""
-        text = as_json(self._student.predict(user), self._student.explain(user))
+        """Return bare JSON that is always valid, with the linear model's explanation as reasoning."""
+        text = as_json(self._linear_model.predict(user), self._linear_model.explain(user))
         return emulated_answer(text, system, user, self.latency, "distilled")

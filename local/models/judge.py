@@ -1,4 +1,4 @@
-"""The local judge: it grades a response as an LLM judge would."""
+"""The local judge: emulates an LLM that grades responses."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from distillery.task.weights import dominants, weight_score
 from local.models.emulation import seeded_random
 from local.models.prompt_reader import channels_of_label
 
-_MOODS = 0.1
+_DEVIATION_RATE = 0.1
+"""Share of the responses that are graded one step too high or too low."""
 
 
 def judge(prompt: str, reference: str, response: str) -> tuple[float, str]:
-    """Grade a response as an LLM judge would: 0 to 1, and why.
+    """Grade a response against a reference. Returns a grade from 0 to 1 and an explanation.
 
-    The weight score mapped to 0..1, one grade off for about a tenth of the responses, as judges are. Raises
-    UnreadableRouting when the reference itself cannot be read: there is nothing to judge by.
+    The grade is the weight score mapped to 0..1, one step off for about a tenth of the responses, because LLM
+    judges deviate too. Raises UnreadableRouting when the reference cannot be read.
     """
     channels = channels_of_label(reference)
     if not channels:
-        raise UnreadableRouting("The reference holds no weights.")
-    wanted = parse_routing(reference, channels).weights
+        raise UnreadableRouting("The reference has no weights.")
+    expected = parse_routing(reference, channels).weights
     try:
-        given = parse_routing(response, channels).weights
+        actual = parse_routing(response, channels).weights
     except UnreadableRouting:
-        return 0.0, "The response holds no weights that can be read."
-    grade = weight_score(wanted, given, channels)
+        return 0.0, "The response has no readable weights."
+    grade = weight_score(expected, actual, channels)
     rng = seeded_random("judge", prompt, response)
-    if rng.random() < _MOODS:
+    if rng.random() < _DEVIATION_RATE:
         grade = min(5, max(1, grade + rng.choice((-1, 1))))
-    worst = max(channels, key=lambda channel: abs(wanted[channel] - given[channel]))
-    agree = "the same" if dominants(wanted) & dominants(given) else "another"
-    off = abs(wanted[worst] - given[worst])
+    worst = max(channels, key=lambda channel: abs(expected[channel] - actual[channel]))
+    dominant = "the same" if dominants(expected) & dominants(actual) else "different"
+    difference = abs(expected[worst] - actual[worst])
     return (grade - 1) / 4, (
-        f"Puts {agree} channel first; the largest difference is {off:.2f}, at {worst} "
-        f"({given[worst]:.2f} where the reference has {wanted[worst]:.2f})."
+        f"The dominant channel is {dominant}; the largest difference is {difference:.2f}, for {worst} "
+        f"({actual[worst]:.2f}; the reference has {expected[worst]:.2f})."
     )

@@ -1,4 +1,4 @@
-"""How the local teacher and baseline label: the prompt's guidelines, a deviation now and then, a reasoning."""
+"""What the local teacher and the baseline share: prompt guidelines, random deviations, the reasoning."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 
 @lru_cache(64)
 def guidelines_of(system: str) -> Guidelines | None:
-    """What a prompt tells to label by; None when it tells of no channels."""
+    """Return the guidelines that a prompt holds, or None when it names no channels."""
     channel_config = channel_config_of_prompt(system)
     return Guidelines(channel_config) if channel_config else None
 
 
 def move_one_step(steps: dict[str, int], rng: random.Random) -> None:
-    """Move one step of the grid from a channel that has one to another."""
-    giver = rng.choice([channel for channel, count in steps.items() if count])
-    taker = rng.choice([channel for channel in steps if channel != giver])
-    steps[giver] -= 1
-    steps[taker] += 1
+    """Move one step of the grid from a channel with weight to another channel."""
+    source = rng.choice([channel for channel, count in steps.items() if count])
+    target = rng.choice([channel for channel in steps if channel != source])
+    steps[source] -= 1
+    steps[target] += 1
 
 
 def reasoning_for(reading: Reading, weights: Mapping[str, float]) -> str:
+    """Return the reasoning for weights: the cues found for each channel, highest weight first."""
     ranked = sorted(weights, key=lambda channel: -weights[channel])
     parts = [
         f"{channel} for {' and '.join(repr(text) for text in reading.found[channel][:2])}"
@@ -40,5 +41,5 @@ def reasoning_for(reading: Reading, weights: Mapping[str, float]) -> str:
     if not parts:
         return "Nothing in the query points to one channel, so the usual weights apply."
     lead = "The query asks for " + ", then ".join(parts) + "."
-    idle = [channel for channel in ranked if not weights[channel]]
-    return f"{lead} Nothing points to {' or '.join(idle)}." if idle else lead
+    without_weight = [channel for channel in ranked if not weights[channel]]
+    return f"{lead} Nothing points to {' or '.join(without_weight)}." if without_weight else lead

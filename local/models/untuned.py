@@ -1,4 +1,4 @@
-"""The local untuned model: it knows the channels from its prompt and little about the task."""
+"""The local untuned model: reads the channels from its prompt and answers in many forms."""
 
 from __future__ import annotations
 
@@ -18,89 +18,94 @@ if TYPE_CHECKING:
 
 
 class Untuned:
-    """A small model before distillation: it knows the channels from the prompt and little about the task."""
+    """A small model before distillation: its weights are nearly random and its output format varies."""
 
     latency = Latency(700, 0.25)
 
     def answer(self, system: str, user: str) -> ModelAnswer:
-        """Whatever an untuned model may say: fenced, wrapped in prose, oddly keyed, cut short, or no JSON."""
+        """Return weights in one of the forms of `_FORMS`, such as in prose or with wrong keys.
+
+        A prompt without channels is answered with prose.
+        """
         rng = seeded_random("untuned", user)
         channels = channels_of_prompt(system)
-        text = _untuned_text(_hunch(channels, rng), rng) if channels else _NO_IDEA
+        text = _in_some_form(_nearly_random(channels, rng), rng) if channels else _OFF_TOPIC
         return emulated_answer(text, system, user, self.latency, "untuned")
 
 
-_NO_IDEA = "I can help with that! What would you like to know about your videos?"
+_OFF_TOPIC = "I can help with that! What would you like to know about your videos?"
 
 
-def _hunch(channels: Sequence[str], rng: random.Random) -> Weights:
-    """Weights with little thought behind them: the first channel is favoured, the rest is chance."""
+def _nearly_random(channels: Sequence[str], rng: random.Random) -> Weights:
+    """Return random weights that favour the first channel."""
     raw = {channel: rng.random() + (0.8 if channel == channels[0] else 0.4) for channel in channels}
     total = math.fsum(raw.values())
     return from_grid(on_grid({channel: value / total for channel, value in raw.items()}, 0.1), channels)
 
 
-def _untuned_text(weights: Weights, rng: random.Random) -> str:
-    habits, likelihoods = zip(*_HABITS, strict=True)
-    habit: Callable[[Weights], str] = rng.choices(habits, likelihoods)[0]
-    return habit(weights)
+def _in_some_form(weights: Weights, rng: random.Random) -> str:
+    forms, likelihoods = zip(*_FORMS, strict=True)
+    form: Callable[[Weights], str] = rng.choices(forms, likelihoods)[0]
+    return form(weights)
 
 
-def _guess(weights: Weights) -> str:
+def _reasoning(weights: Weights) -> str:
     return f"The query is mostly about {max(weights, key=lambda channel: weights[channel])} content."
 
 
-def _clean(weights: Weights) -> str:
-    return as_json(weights, _guess(weights))
+def _bare_json(weights: Weights) -> str:
+    return as_json(weights, _reasoning(weights))
 
 
 def _in_prose(weights: Weights) -> str:
-    return f"Sure! Here are the weights for your query:\n\n{_clean(weights)}\n\nTell me if you need more."
+    return f"Sure! Here are the weights for your query:\n\n{_bare_json(weights)}\n\nTell me if you need more."
 
 
 def _in_a_fence(weights: Weights) -> str:
-    return f"Here is the JSON:\n\n{fenced(json.dumps({**weights, 'reasoning': _guess(weights)}, indent=2))}"
+    return (
+        f"Here is the JSON:\n\n{fenced(json.dumps({**weights, 'reasoning': _reasoning(weights)}, indent=2))}"
+    )
 
 
 def _with_longer_keys(weights: Weights) -> str:
-    return as_json({f"{channel}_weight": weight for channel, weight in weights.items()}, _guess(weights))
+    return as_json({f"{channel}_weight": weight for channel, weight in weights.items()}, _reasoning(weights))
 
 
 def _with_other_keys(weights: Weights) -> str:
     numbered = {f"channel_{at}": weight for at, weight in enumerate(weights.values(), 1)}
-    return as_json(numbered, _guess(weights))
+    return as_json(numbered, _reasoning(weights))
 
 
 def _without_zeros(weights: Weights) -> str:
-    return as_json({channel: weight for channel, weight in weights.items() if weight}, _guess(weights))
+    return as_json({channel: weight for channel, weight in weights.items() if weight}, _reasoning(weights))
 
 
 def _with_one_missing(weights: Weights) -> str:
-    return as_json(dict(list(weights.items())[:-1]), _guess(weights))
+    return as_json(dict(list(weights.items())[:-1]), _reasoning(weights))
 
 
 def _as_text(weights: Weights) -> str:
-    return as_json({channel: f"{weight:g}" for channel, weight in weights.items()}, _guess(weights))
+    return as_json({channel: f"{weight:g}" for channel, weight in weights.items()}, _reasoning(weights))
 
 
 def _as_percentages(weights: Weights) -> str:
-    return as_json({channel: f"{weight:.0%}" for channel, weight in weights.items()}, _guess(weights))
+    return as_json({channel: f"{weight:.0%}" for channel, weight in weights.items()}, _reasoning(weights))
 
 
 def _with_trailing_comma(weights: Weights) -> str:
-    return _clean(weights).removesuffix("}") + ",}"
+    return _bare_json(weights).removesuffix("}") + ",}"
 
 
-def _cut_short(weights: Weights) -> str:
+def _truncated(weights: Weights) -> str:
     return fenced(json.dumps(weights, indent=2))[:30]
 
 
 def _only_prose(weights: Weights) -> str:
-    return f"{_guess(weights)} I would search there first and then look at the other channels if needed."
+    return f"{_reasoning(weights)} I would search there first and then look at the other channels if needed."
 
 
-_HABITS: Sequence[tuple[Callable[[Weights], str], float]] = (
-    (_clean, 16),
+_FORMS: Sequence[tuple[Callable[[Weights], str], float]] = (
+    (_bare_json, 16),
     (_in_prose, 16),
     (_in_a_fence, 20),
     (_with_longer_keys, 8),
@@ -110,7 +115,7 @@ _HABITS: Sequence[tuple[Callable[[Weights], str], float]] = (
     (_as_text, 7),
     (_as_percentages, 7),
     (_with_trailing_comma, 7),
-    (_cut_short, 2),
+    (_truncated, 2),
     (_only_prose, 4),
 )
-"""The habits and how often each shows, in parts of their sum."""
+"""The forms of an answer and their relative frequencies."""
