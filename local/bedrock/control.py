@@ -165,11 +165,11 @@ def _foreign_job() -> Job:
     """Return a job of another owner, as other stacks in the same account have them."""
     student = f"{MICRO}:128k"
     request = {
-        "jobName": "foreign-job",
-        "customModelName": "foreign-model",
-        "roleArn": f"arn:aws:iam::{ACCOUNT}:role/foreign",
-        "trainingDataConfig": {"s3Uri": "s3://foreign-bucket/train.jsonl"},
-        "outputDataConfig": {"s3Uri": "s3://foreign-bucket/out"},
+        "jobName": "somebody-elses-job",
+        "customModelName": "somebody-elses-model",
+        "roleArn": f"arn:aws:iam::{ACCOUNT}:role/somebody-else",
+        "trainingDataConfig": {"s3Uri": "s3://somebody-elses-bucket/train.jsonl"},
+        "outputDataConfig": {"s3Uri": "s3://somebody-elses-bucket/out"},
     }
     return Job(new_arn("model-customization-job", student), request, student)
 

@@ -45,7 +45,7 @@ def record(query: str, label: str | None = None) -> bytes:
 
 def labelled(count: int = 120) -> list[bytes]:
     """Return records with labels that follow from a word of the query."""
-    words = ("red", "music", "quote", "2019")
+    words = ("red", "music", "speech", "2019")
     channels = ("visual", "audio", "transcription", "metadata")
     return [
         record(

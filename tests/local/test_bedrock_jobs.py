@@ -94,7 +94,7 @@ def test_job_name_and_model_name_must_be_unused(resources: BedrockResources, bed
         ({"customizationType": "FINE_TUNING"}, "DISTILLATION only"),
         ({"baseModelIdentifier": "amazon.nova-micro-v1:0"}, "model identifier is invalid"),
         ({"hyperParameters": {"epochCount": "2"}}, "Hyperparameters"),
-        ({"roleArn": f"arn:aws:iam::{ACCOUNT}:role/nobody"}, "Could not assume the provided IAM role"),
+        ({"roleArn": f"arn:aws:iam::{ACCOUNT}:role/unknown"}, "Could not assume the provided IAM role"),
         ({"jobTags": [{"key": "bad!", "value": "x"}]}, "'jobTags.1.member.key'"),
     ],
 )
@@ -206,7 +206,8 @@ def test_quota_is_ten_scheduled_jobs(resources: BedrockResources, bedrock: Any, 
 
 def test_unknown_job_is_not_found(bedrock: Any) -> None:
     assert (
-        refusal(bedrock.get_model_customization_job, jobIdentifier="nobody")[0] == "ResourceNotFoundException"
+        refusal(bedrock.get_model_customization_job, jobIdentifier="unknown")[0]
+        == "ResourceNotFoundException"
     )
 
 

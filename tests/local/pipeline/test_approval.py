@@ -75,7 +75,7 @@ def test_rejected_run_records_who_and_why_and_its_content_can_be_uploaded_again(
     distillery: Callable[..., int],
     notification: Callable[[str], str],
 ) -> None:
-    assert distillery("reject", waiting, "--because", "Not this quarter") == 0
+    assert distillery("reject", waiting, "--reason", "Not this quarter") == 0
     assert "Not this quarter" in notification(waiting)
     run = pipeline.reach(waiting, State.REJECTED)
     assert run.reasons[0].startswith("By a person: rejected by arn:aws:")

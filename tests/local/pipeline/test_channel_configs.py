@@ -111,7 +111,7 @@ def test_dataset_labelled_for_other_channels_is_rejected_naming_the_channels(
 def test_invalid_channel_configuration_fails_the_run_with_its_key(
     pipeline: DeployedPipeline, configured: Callable[[ChannelConfig | bytes], None]
 ) -> None:
-    configured(b"subject: video search\nfacets: []\n")
+    configured(b"subject: video search\nchannels: []\n")
     run = pipeline.reach(pipeline.drop(dataset(TWO, 150, "bad"), "datasets/bad-config/a.jsonl"), State.FAILED)
     assert run.failure is not None
     assert CHANNEL_CONFIG_KEY in run.failure.cause
