@@ -1,8 +1,8 @@
-"""`make bench`: every benchmark, one table, and build/bench.json.
+"""`make bench`: runs every benchmark, prints one table and writes build/bench.json.
 
-`python -m benchmarks [--only NAME ...] [--json OUT] [--quick]`. Each benchmark is a process of its own, one
-after the other. A target that is missed is told and no failure; the exit code is 1 only when a benchmark
-could not run.
+`python -m benchmarks [--only NAME ...] [--json OUT] [--quick]`. The benchmarks run one after the other,
+each in its own process. A missed target is shown but is not an error: the exit code is 1 only when a
+benchmark could not run.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from rich.table import Table
 from benchmarks.figures import Figure, Measured
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("validation", "similarity", "student", "routing", "startup", "chain", "demo")
-NOT_QUICK = {"demo"}
-WORDS = {True: "met", False: "[red]missed[/red]", None: ""}
+NAMES = ("validation", "near_duplicates", "linear", "routing", "startup", "chain", "demo")
+LONG = {"demo"}
+RESULTS = {True: "met", False: "[red]missed[/red]", None: ""}
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were taken on, and how busy it was before they were."""
+    """Describe the machine, its load before the measurement and the commit."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -58,48 +58,54 @@ def _commit() -> str:
 
 
 def run(name: str, *, quick: bool) -> Measured | None:
-    """One benchmark in a process of its own; None when it could not run, and its own words are on stderr."""
+    """Run one benchmark in its own process. Returns None when it failed; its errors are on standard error."""
     command = [sys.executable, "-m", f"benchmarks.bench_{name}", *(["--quick"] if quick else [])]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     return None if done.returncode else Measured.loads(done.stdout)
 
 
 def shown(value: float) -> str:
-    """Four digits, or all before the point."""
+    """Format a value with four significant digits, or with all digits before the decimal point."""
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
-def table(figures: list[Figure], taken_on: dict[str, Any]) -> Table:
-    """All figures with their targets."""
+def table(figures: list[Figure], measured_on: dict[str, Any]) -> Table:
+    """Build the table of all figures with their targets."""
     caption = "{cpu}, {cores} cores, Python {python}, {date}, commit {commit}, load before {load_before}"
-    made = Table(title="Measured", caption=caption.format(**taken_on))
-    made.add_column("what")
-    made.add_column("figure", justify="right", no_wrap=True)
-    made.add_column("target", no_wrap=True)
-    made.add_column("", no_wrap=True)
+    result = Table(title="Benchmarks", caption=caption.format(**measured_on))
+    result.add_column("benchmark")
+    result.add_column("result", justify="right", no_wrap=True)
+    result.add_column("target", no_wrap=True)
+    result.add_column("", no_wrap=True)
     for figure in figures:
-        made.add_row(figure.name, f"{shown(figure.value)} {figure.unit}", figure.target, WORDS[figure.met])
-    return made
+        result.add_row(
+            figure.name, f"{shown(figure.value)} {figure.unit}", figure.target, RESULTS[figure.met]
+        )
+    return result
 
 
 def main() -> int:
-    """Run, tell, write."""
+    """Run the benchmarks, print the table and write the JSON file."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=(__doc__ or "").split("\n\n")[0]
     )
-    parser.add_argument("--only", choices=NAMES, action="append", help="this benchmark only; may be repeated")
-    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json", help="where to write")
-    parser.add_argument("--quick", action="store_true", help="measure less often, and leave out what is long")
+    parser.add_argument(
+        "--only", choices=NAMES, action="append", help="run this benchmark only; may be repeated"
+    )
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / "build" / "bench.json", help="file for the results"
+    )
+    parser.add_argument("--quick", action="store_true", help="measure less often and skip long benchmarks")
     arguments = parser.parse_args()
-    left_out = NOT_QUICK if arguments.quick else set()
-    names = arguments.only or [name for name in NAMES if name not in left_out]
+    skipped = LONG if arguments.quick else set()
+    names = arguments.only or [name for name in NAMES if name not in skipped]
 
-    taken_on = machine()
+    measured_on = machine()
     measured: dict[str, Measured] = {}
     failed: list[str] = []
-    said = Console(stderr=True)
+    progress = Console(stderr=True)
     for name in names:
-        said.print(f"{name} ...", style="dim")
+        progress.print(f"{name} ...", style="dim")
         found = run(name, quick=arguments.quick)
         if found is None:
             failed.append(name)
@@ -108,9 +114,9 @@ def main() -> int:
 
     figures = [figure for found in measured.values() for figure in found.figures]
     console = Console()
-    console.print(table(figures, taken_on))
+    console.print(table(figures, measured_on))
     content = {
-        "machine": taken_on,
+        "machine": measured_on,
         "quick": arguments.quick,
         "figures": [
             {
@@ -129,7 +135,7 @@ def main() -> int:
     arguments.json.write_text(f"{json.dumps(content, indent=2)}\n", "utf-8")
     console.print(f"Written to {arguments.json}")
     if failed:
-        said.print(f"Could not run: {', '.join(failed)} (see above).", style="red")
+        progress.print(f"Could not run: {', '.join(failed)} (see above).", style="red")
     return 1 if failed else 0
 
 

@@ -1,8 +1,8 @@
-"""From the drop of the sample dataset to the verdict: `python -m benchmarks.bench_chain [--quick]`.
+"""Time from the upload of the sample dataset to the verdict: `python -m benchmarks.bench_chain [--quick]`.
 
-Each run has a local cloud of its own with the default durations (a job takes six seconds, a deployment and an
-evaluation two) and the stack newly deployed, so that every function starts cold. The clock runs from the
-upload until the run's entry says that the model was promoted or not. Bedrock is emulated.
+Each run uses a new local cloud with the default durations (a job takes 6 s, a deployment and an evaluation
+2 s) and a newly deployed stack, so every function starts cold. The time is measured from the upload until
+the run table holds PROMOTED or NOT_PROMOTED. Bedrock is emulated.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from local.cloud import ROOT, LocalCloud, build, deploy
 
 RUNS = 3
 TARGET_SECONDS = 45.0
-GIVE_UP_SECONDS = 300.0
-LOOK_EVERY = 0.1
+TIMEOUT_SECONDS = 300.0
+POLL_SECONDS = 0.1
 KEY = "datasets/sample/dataset.jsonl"
 
 
 def one_run() -> dict[str, Any]:
-    """Seconds to start the cloud, to deploy, and from drop to verdict, with the second of each state."""
+    """Measure one run: seconds to start the cloud, to deploy, to the verdict and to each state."""
     begun = time.monotonic()
     with LocalCloud() as cloud:
         ready = time.monotonic()
@@ -34,7 +34,7 @@ def one_run() -> dict[str, Any]:
         bucket = outputs["DataBucketName"]
         dropped = time.monotonic()
         put = cloud.client("s3").put_object(Bucket=bucket, Key=KEY, Body=content)
-        run = _ended(cloud, outputs["RunsTableName"], run_id(bucket, KEY, put["VersionId"]))
+        run = _wait_for_end(cloud, outputs["RunsTableName"], run_id(bucket, KEY, put["VersionId"]))
         ended = time.monotonic()
     if run.state not in {State.PROMOTED, State.NOT_PROMOTED}:
         raise RuntimeError(f"The run ended as {run.state}: {run.failure or run.reasons}")
@@ -51,29 +51,27 @@ def one_run() -> dict[str, Any]:
     }
 
 
-def _ended(cloud: LocalCloud, table: str, name: str) -> Run:
-    """The run when it has ended; raises TimeoutError."""
+def _wait_for_end(cloud: LocalCloud, table: str, name: str) -> Run:
+    """Return the run when it has ended. Raises TimeoutError."""
     client = cloud.client("dynamodb")
-    deadline = time.monotonic() + GIVE_UP_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         found = client.get_item(TableName=table, Key={"run_id": {"S": name}}, ConsistentRead=True).get("Item")
         if found and (run := Run.model_validate(from_item(found))).state in ENDED:
             return run
-        time.sleep(LOOK_EVERY)
-    raise TimeoutError(f"The run {name} did not end within {GIVE_UP_SECONDS:.0f} s.")
+        time.sleep(POLL_SECONDS)
+    raise TimeoutError(f"The run {name} did not end within {TIMEOUT_SECONDS:.0f} s.")
 
 
 def measure(quick: bool) -> Measured:
-    """The median of three runs; one where it must be quick."""
+    """Return the median of three runs, or of one run when `quick`."""
     build()
     runs = [one_run() for _ in range(1 if quick else RUNS)]
     seconds = statistics.median(run["drop_to_verdict_seconds"] for run in runs)
     deploying = statistics.median(run["deploy_seconds"] for run in runs)
     figures = [
-        Figure(
-            "sample dataset, from drop to verdict on the local cloud", seconds, "s", at_most=TARGET_SECONDS
-        ),
-        Figure("stack deployed to the local cloud, built before", deploying, "s"),
+        Figure("sample dataset, upload to verdict on the local cloud", seconds, "s", at_most=TARGET_SECONDS),
+        Figure("deployment of the built stack to the local cloud", deploying, "s"),
     ]
     return Measured(figures, {"runs": runs})
 

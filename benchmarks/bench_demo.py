@@ -1,7 +1,8 @@
 """`make demo` from a fresh clone: `python -m benchmarks.bench_demo`.
 
-The repository's last commit is cloned to a temporary folder; `make install` and then `make demo` are timed
-there. pip may not use what it has cached, so installation includes downloading. Once: it takes minutes.
+The repository's last commit is cloned to a temporary folder, where `make install` and `make demo` are timed.
+pip runs without its cache, so the installation includes the downloads. It is measured once, because it takes
+minutes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SHOWN_CHARACTERS = 2_000
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what belongs to this checkout."""
+    """Return this process's environment without the variables of this checkout."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -34,7 +35,7 @@ def environment() -> dict[str, str]:
 
 
 def timed(*command: str, cwd: Path) -> float:
-    """Seconds of a command; raises RuntimeError with the end of what it said when it fails."""
+    """Return the seconds of a command. Raises RuntimeError with the end of its output when it fails."""
     begun = time.monotonic()
     done = subprocess.run(
         command,
@@ -53,7 +54,7 @@ def timed(*command: str, cwd: Path) -> float:
 
 
 def measure(quick: bool) -> Measured:
-    """Once, quick or not."""
+    """Measure once. `quick` changes nothing."""
     del quick
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "distillery"
@@ -66,9 +67,9 @@ def measure(quick: bool) -> Measured:
     }
     total = round(installing + showing, 1)
     figures = [
-        Figure("make demo from a fresh clone, all of it", total, "s", at_most=TARGET_SECONDS),
-        Figure("make demo from a fresh clone, of which installation", detail["install"], "s"),
-        Figure("make demo from a fresh clone, of which the demonstration", detail["demo"], "s"),
+        Figure("make demo from a fresh clone, total", total, "s", at_most=TARGET_SECONDS),
+        Figure("make demo from a fresh clone, installation", detail["install"], "s"),
+        Figure("make demo from a fresh clone, demonstration", detail["demo"], "s"),
     ]
     return Measured(figures, {"seconds": detail})
 

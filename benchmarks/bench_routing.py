@@ -1,15 +1,17 @@
-"""Own time of route_queries per query: `python -m benchmarks.bench_routing [--quick]`.
+"""Time of route_queries per query without AWS: `python -m benchmarks.bench_routing [--quick]`.
 
-The deployed entry point answers SQS events of ten messages, with one query each and with a hundred each;
-every query is new, so each is claimed, asked, read and stored. Two measurements:
+The deployed entry point answers SQS events of ten messages, with one query or a hundred queries in each
+message. Every query is new, so each needs an idempotency record, a model call, parsing and a stored result.
+There are two measurements:
 
-* own time: AWS's clients are replaced by canned answers. What is left is this project's code and
-  Powertools': parsing, claims, threads, reading the answer, items, metrics. No round trip to AWS, no
-  botocore, no model. Wall time of an event divided by its queries; p50 over the events.
-* with botocore: the real clients serialise, sign and parse, and only the sending is replaced. CPU time of
-  the process per query, since a round trip would leave the CPU free.
+* own time: fixed responses replace the AWS clients. This measures the code of this project and of Powertools:
+  parsing, idempotency records, threads, items, metrics. It excludes AWS, botocore and the model. The result
+  is the wall time of an event divided by its queries; p50 over the events.
+* with botocore: the real clients serialise, sign and parse, and only the network is replaced. The result is
+the
+  CPU time of the process per query, because a round trip would leave the CPU free.
 
-Tracing is off in both: it needs the X-Ray daemon.
+Tracing is off in both, because it needs the X-Ray daemon.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ ENVIRONMENT = {
     "POWERTOOLS_METRICS_NAMESPACE": "Distillery",
     "DATA_BUCKET": "data",
     "RESULTS_TABLE": "results",
-    "IDEMPOTENCY_TABLE": "claims",
+    "IDEMPOTENCY_TABLE": "idempotency",
     "QUERY_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/queries",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/dead",
     "ACTIVE_MODEL_PARAMETER": "/distillery/active-model",
@@ -78,17 +80,17 @@ ANSWERS: dict[str, Any] = {
     "GetParameter": {"Parameter": {"Name": "active-model", "Value": json.dumps(ACTIVE_MODEL), "Version": 1}},
 }
 CHANNEL_CONFIG = dump_channel_config(default_channel_config()).encode()
-"""The copy that the run of the model in charge keeps, as S3 answers with it."""
+"""The copy of the channel configuration that the active model's run keeps in S3."""
 CALLS_PER_QUERY = {"Converse": 1, "PutItem": 2, "UpdateItem": 1}
-"""A claim, the question, the claim's answer, the result."""
+"""The idempotency record (put, then updated with the answer), the model call and the stored result."""
 
 
-class Canned:
-    """Stands for the clients of DynamoDB, SSM, S3 and the Bedrock runtime; counts what it is asked."""
+class FixedResponses:
+    """Replaces the clients of DynamoDB, SSM, S3 and the Bedrock runtime, and counts the calls."""
 
     def __init__(self, meta: Any) -> None:
         self.meta = meta
-        """Of a real client; Powertools registers its user agent there."""
+        """The metadata of a real client, in which Powertools registers its user agent."""
         self.calls: Counter[str] = Counter()
 
     def _answer(self, operation: str) -> Any:
@@ -121,8 +123,8 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
-class Unsent:
-    """Answers the requests of real clients instead of the network; counts them."""
+class NetworkReplacement:
+    """Answers the requests of real clients instead of the network, and counts them."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -146,19 +148,19 @@ NUMBERS = count()
 
 
 def event(queries: int) -> dict[str, Any]:
-    """An SQS event of ten messages with so many queries each, none of which was ever asked before."""
+    """Return an SQS event of ten messages with this many new queries each."""
     return {"Records": [_message(queries) for _ in range(MESSAGES)]}
 
 
 def _message(queries: int) -> dict[str, Any]:
-    asked = [
+    queued = [
         {"query_id": f"q-{number}", "query": f"the part where they talk about the harbour, take {number}"}
         for number in (next(NUMBERS) for _ in range(queries))
     ]
     return {
         "messageId": f"m-{next(NUMBERS)}",
         "receiptHandle": "handle",
-        "body": json.dumps(asked[0] if queries == 1 else {"queries": asked}),
+        "body": json.dumps(queued[0] if queries == 1 else {"queries": queued}),
         "attributes": {"ApproximateReceiveCount": "1"},
         "messageAttributes": {},
         "eventSource": "aws:sqs",
@@ -166,17 +168,17 @@ def _message(queries: int) -> dict[str, Any]:
 
 
 def invoke(handler: Any, queries: int, events: int) -> dict[str, list[float]]:
-    """Milliseconds per query of each event, after one event to warm up."""
+    """Return the milliseconds per query of each event, after one warm-up event."""
     taken: dict[str, list[float]] = {"wall_ms": [], "cpu_ms": []}
     for number in range(events + 1):
         batch = event(queries)
-        # Metrics go to standard output, where Lambda reads them; here they would be in the answer.
+        # Metrics go to standard output, which holds this benchmark's JSON.
         with redirect_stdout(io.StringIO()):
             wall, cpu = time.perf_counter(), time.process_time()
             answered = handler(batch, CONTEXT)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         if answered["batchItemFailures"]:
-            raise RuntimeError(f"Messages came back: {answered}")
+            raise RuntimeError(f"Messages failed: {answered}")
         if number:
             taken["wall_ms"].append(wall * 1000 / (MESSAGES * queries))
             taken["cpu_ms"].append(cpu * 1000 / (MESSAGES * queries))
@@ -184,20 +186,20 @@ def invoke(handler: Any, queries: int, events: int) -> dict[str, list[float]]:
 
 
 def _checked(taken: dict[str, list[float]], calls: Counter[str], queries: int, events: int) -> dict[str, Any]:
-    """The medians; raises when the work that is timed was not done."""
-    asked = MESSAGES * queries * (events + 1)
+    """Return the medians. Raises RuntimeError when the number of calls is not as expected."""
+    answered = MESSAGES * queries * (events + 1)
     for operation, times in CALLS_PER_QUERY.items():
-        if calls[operation] != asked * times:
-            raise RuntimeError(f"{operation} was called {calls[operation]} times for {asked} queries.")
+        if calls[operation] != answered * times:
+            raise RuntimeError(f"{operation} was called {calls[operation]} times for {answered} queries.")
     medians = {name: round(statistics.median(values), 4) for name, values in taken.items()}
-    return {"events": events, "queries": asked, **medians}
+    return {"events": events, "queries": answered, **medians}
 
 
 def measure(quick: bool) -> Measured:
-    """Both measurements for both shapes of an event."""
+    """Run both measurements for both shapes of an event."""
     os.environ.update(ENVIRONMENT)
     os.environ.pop("AWS_ENDPOINT_URL", None)
-    # Imported when the environment is set, as in Lambda: the entry point reads it at once.
+    # The entry point reads the environment at import.
     from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
     from aws_lambda_powertools.utilities.parameters import SSMProvider
 
@@ -214,34 +216,34 @@ def measure(quick: bool) -> Measured:
     detail: dict[str, Any] = {"own": {}, "with_botocore": {}}
     for shape, queries in SHAPES.items():
         events = (50 if quick else 300) if queries == 1 else (3 if quick else 20)
-        canned: Any = Canned(clients.client("dynamodb").meta)
-        claims = DynamoDBPersistenceLayer(table_name=settings.idempotency_table, boto3_client=canned)
+        fixed: Any = FixedResponses(clients.client("dynamodb").meta)
+        records = DynamoDBPersistenceLayer(table_name=settings.idempotency_table, boto3_client=fixed)
         entry.router = Router(
             settings,
             entry.metrics,
-            converse=Converse(canned),
-            results=Results(settings.results_table, canned),
-            records=claims,
-            parameters=SSMProvider(boto3_client=canned),
-            bucket=Bucket(settings.data_bucket, canned),
+            converse=Converse(fixed),
+            results=Results(settings.results_table, fixed),
+            records=records,
+            parameters=SSMProvider(boto3_client=fixed),
+            bucket=Bucket(settings.data_bucket, fixed),
         )
         taken = invoke(entry.handler, queries, events)
-        detail["own"][shape] = _checked(taken, canned.calls, queries, events)
+        detail["own"][shape] = _checked(taken, fixed.calls, queries, events)
     entry.router = real_router
-    unsent = Unsent()
+    network = NetworkReplacement()
     for service in ("dynamodb", "ssm", "s3", "bedrock-runtime"):
-        clients.client(service).meta.events.register_first("before-send", unsent)
+        clients.client(service).meta.events.register_first("before-send", network)
     for shape, queries in SHAPES.items():
         events = (10 if quick else 100) if queries == 1 else (1 if quick else 5)
-        unsent.calls.clear()
+        network.calls.clear()
         taken = invoke(entry.handler, queries, events)
-        detail["with_botocore"][shape] = _checked(taken, unsent.calls, queries, events)
+        detail["with_botocore"][shape] = _checked(taken, network.calls, queries, events)
     figures = [
-        Figure(f"route_queries, own time a query, {shape}, p50", found["wall_ms"], "ms", at_most=TARGET_MS)
+        Figure(f"route_queries, own time per query, {shape}, p50", found["wall_ms"], "ms", at_most=TARGET_MS)
         for shape, found in detail["own"].items()
     ]
     figures += [
-        Figure(f"route_queries, CPU a query with botocore, {shape}, p50", found["cpu_ms"], "ms")
+        Figure(f"route_queries, CPU time per query with botocore, {shape}, p50", found["cpu_ms"], "ms")
         for shape, found in detail["with_botocore"].items()
     ]
     return Measured(figures, detail)

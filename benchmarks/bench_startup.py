@@ -1,11 +1,11 @@
-"""Import and initialisation of each function: `python -m benchmarks.bench_startup [--quick]`.
+"""Import and initialisation time of each function: `python -m benchmarks.bench_startup [--quick]`.
 
-The functions are built by the SAM CLI for this interpreter. Each run is a fresh process of a bare Python that
-sees the function, its layer and the SDK of the Lambda runtime, with the template's environment, and times
-`import handler`: that is Lambda's init phase without the start of the interpreter and of the container.
+The SAM CLI builds the functions for this interpreter. Each run is a new process that sees only the
+function, its layer and the SDK of the Lambda runtime, with the template's environment. It times `import
+handler`: Lambda's init phase without the start of the container and the interpreter.
 
-Two figures a function: as deployed, where the layer holds no bytecode and none can be kept (Lambda's disk is
-read-only), so that each process compiles the layer anew; and with bytecode kept, as in an ordinary folder.
+There are two figures per function. As deployed: the layer holds no bytecode and Lambda's file system is
+read-only, so each process compiles the layer. With bytecode: compiled files are kept between processes.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ RUNTIME_ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
 }
-"""What Lambda sets by itself, as far as the function's imports read it."""
+"""The variables that Lambda sets and the functions read at import."""
 
 
 def functions(template: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Logical id of each function -> its environment, in which resources have made-up names."""
+    """Return the environment of each function by logical id. Resource names are placeholders."""
     defaults = {name: str(entry.get("Default", "")) for name, entry in template["Parameters"].items()}
 
     def value(of: Any) -> str:
@@ -64,7 +64,7 @@ def functions(template: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def start(python: Path, function: Path, environment: dict[str, str]) -> float:
-    """Milliseconds of one import in a process of its own."""
+    """Return the milliseconds of one import in a new process."""
     done = subprocess.run(
         [str(python), "-c", CHILD],
         cwd=function,
@@ -77,7 +77,7 @@ def start(python: Path, function: Path, environment: dict[str, str]) -> float:
 
 
 def measure(quick: bool) -> Measured:
-    """Every function, several times, each time in a fresh process."""
+    """Measure every function several times, each time in a new process."""
     runs = 3 if quick else RUNS
     built = build()
     detail: dict[str, Any] = {}
@@ -100,8 +100,8 @@ def measure(quick: bool) -> Measured:
                 "with_bytecode_ms": [round(start(python, function, with_bytecode), 1) for _ in range(runs)],
             }
     figures = [
-        Figure(f"{name}, import and initialisation, {told}", statistics.median(taken[key]), "ms")
-        for key, told in (("as_deployed_ms", "as deployed"), ("with_bytecode_ms", "with bytecode kept"))
+        Figure(f"{name}, import and initialisation, {label}", statistics.median(taken[key]), "ms")
+        for key, label in (("as_deployed_ms", "as deployed"), ("with_bytecode_ms", "with bytecode"))
         for name, taken in detail.items()
     ]
     return Measured(figures, {"runs": runs, "functions": detail})

@@ -1,4 +1,4 @@
-"""Peak memory of this process; imports so little that a bare interpreter can be measured with it."""
+"""Peak memory of this process. Imports little, so that a bare interpreter can be measured."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 
 
 def peak_bytes() -> int:
-    """Largest resident size since the process was started.
+    """Return the largest resident size of this process in bytes.
 
-    On Linux from /proc: getrusage would count what the process was forked from as well.
+    On Linux it is read from /proc, because getrusage also counts the memory of the parent before the fork.
     """
     status = "/proc/self/status"
-    if os.path.exists(status):  # noqa: PTH110 - pathlib weighs a megabyte
+    if os.path.exists(status):  # noqa: PTH110  # pathlib uses a megabyte
         with open(status, encoding="ascii") as lines:  # noqa: PTH123
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

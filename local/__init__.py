@@ -1,1 +1,1 @@
-"""The local cloud: one process on one port that any AWS client can be pointed at."""
+"""The local cloud: one process on one port that serves any AWS client."""

@@ -1,7 +1,7 @@
 """The local cloud in the background: `make up` and `make down`.
 
-A lock that the background process holds for as long as it lives says whether it is up, so that a stale
-file or a reused process id can never be taken for it.
+The background process holds a file lock while it runs. The lock shows whether the local cloud is up, so a
+stale state file or a reused process id is never mistaken for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.cloud import LOOK_EVERY, ROOT
+from local.cloud import POLL_SECONDS, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,33 +33,33 @@ STOP_SECONDS = 15.0
 
 
 class Refused(Exception):
-    """Something on this machine stands in the way; the message is one sentence."""
+    """The command cannot run in the present state of this machine. The message is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """The process in the background: its id (and its group's), and its port."""
+    """The background process: its process id, which is also its group's id, and its port."""
 
     pid: int
     port: int
 
 
 def running() -> Background | None:
-    """The local cloud in the background, if it is up."""
+    """Return the local cloud that runs in the background, or None."""
     if not LOCK.exists() or not STATE.exists():
         return None
     with LOCK.open("rb") as lock:
-        if _take(lock):
+        if _try_lock(lock):
             return None
     return Background(**json.loads(STATE.read_text("utf-8")))
 
 
 def spawn(port: int) -> tuple[Background, subprocess.Popen[bytes]]:
-    """Start `python -m local.server` in a session of its own, holding the lock."""
+    """Start `python -m local.server` in its own session. The process holds the lock."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with LOCK.open("wb") as lock, LOG.open("wb") as log:
-        if not _take(lock):
-            raise Refused("Another `make up` began a moment ago; wait for it.")
+        if not _try_lock(lock):
+            raise Refused("Another `make up` is starting the local cloud. Wait until it has finished.")
         process = subprocess.Popen(
             [sys.executable, "-m", "local.server", "--port", str(port), "--data-dir", str(DATA)],
             cwd=ROOT,
@@ -67,7 +67,7 @@ def spawn(port: int) -> tuple[Background, subprocess.Popen[bytes]]:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            # The lock belongs to the open file, which the process inherits: it is free when that has ended.
+            # The process inherits the open file that holds the lock, so the lock is released when it ends.
             pass_fds=[lock.fileno()],
         )
     background = Background(process.pid, port)
@@ -76,17 +76,17 @@ def spawn(port: int) -> tuple[Background, subprocess.Popen[bytes]]:
 
 
 def stop(background: Background) -> None:
-    """End the process and those it started; returns when the lock is free."""
+    """Stop the process and the processes it started. Returns when the lock is released."""
     _signal(background, signal.SIGTERM)
-    if not _gone(STOP_SECONDS):
+    if not _stopped_within(STOP_SECONDS):
         _signal(background, signal.SIGKILL)
-        _gone(STOP_SECONDS)
+        _stopped_within(STOP_SECONDS)
     STATE.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def stopped_on_failure(background: Background) -> Iterator[None]:
-    """Leave nothing in the background when what follows fails or is interrupted."""
+    """Stop the background process when the `with` block fails or is interrupted."""
     try:
         yield
     except BaseException:
@@ -94,12 +94,12 @@ def stopped_on_failure(background: Background) -> Iterator[None]:
         raise
 
 
-def _gone(seconds: float) -> bool:
+def _stopped_within(seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while running() is not None:
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_SECONDS)
     return True
 
 
@@ -108,7 +108,7 @@ def _signal(background: Background, number: signal.Signals) -> None:
         os.killpg(background.pid, number)
 
 
-def _take(lock: IO[bytes]) -> bool:
+def _try_lock(lock: IO[bytes]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

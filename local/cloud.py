@@ -32,27 +32,30 @@ REGION = "us-east-1"
 STACK = "distillery"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-LOOK_EVERY = 0.05
+POLL_SECONDS = 0.05
+"""Seconds between two looks at a condition that is waited for."""
+SAM_POLL_SECONDS = 0.2
+"""The SAM CLI waits this long between looks at a deployment. Its default for AWS is 5 s."""
 SHOWN_LINES = 15
 
 
 class CloudFailed(Exception):
-    """The local cloud did not start; the message is one sentence with the end of its log."""
+    """The local cloud did not start. The message holds the end of its log."""
 
 
 class DeploymentFailed(Exception):
-    """The SAM CLI could not build or deploy; the message ends with what it said."""
+    """The SAM CLI could not build or deploy. The message ends with its last lines of output."""
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
+    """Return a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """This process's environment, for an AWS client that should see the local cloud and nothing else."""
+    """Return this process's environment with AWS variables that point at the local cloud only."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return kept | {
         "AWS_ENDPOINT_URL": endpoint,
@@ -67,10 +70,10 @@ def environment(endpoint: str) -> dict[str, str]:
 
 
 class LocalCloud:
-    """One local cloud in a process of its own; a context manager that leaves nothing behind.
+    """A local cloud in its own process, as a context manager that removes what it created.
 
     `settings` are `DISTILLERY_*` variables of the server (see `local.bedrock.settings`). The server also
-    ends by itself when this process is gone.
+    stops when this process ends.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class LocalCloud:
 
     @classmethod
     def start(cls, port: int | None = None, **options: Any) -> Self:
-        """A cloud that answers; raises CloudFailed."""
+        """Start a cloud and wait until it answers. Raises CloudFailed."""
         cloud = cls(port, **options)
         cloud.__enter__()
         return cloud
@@ -102,12 +105,12 @@ class LocalCloud:
 
     @cached_property
     def session(self) -> boto3.Session:
-        """A session with the account's own keys."""
-        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106  # known to all
+        """A boto3 session with the account's own keys."""
+        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106  # a fixed, public value
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client of this cloud, as the account's owner unless credentials are given."""
-        return self.session.client(service, endpoint_url=self.endpoint, **options)  # type: ignore[call-overload]  # one factory
+        """Return a boto3 client of this cloud, with the account's own keys unless credentials are given."""
+        return self.session.client(service, endpoint_url=self.endpoint, **options)  # type: ignore[call-overload]  # the service name is not a literal
 
     def __enter__(self) -> Self:
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -134,7 +137,7 @@ class LocalCloud:
         self.stop()
 
     def stop(self) -> None:
-        """End the server and remove what it wrote; once is enough, twice does no harm."""
+        """Stop the server and remove its data. A second call does nothing."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -153,22 +156,22 @@ class LocalCloud:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise CloudFailed(
-                    self._said() or f"The local cloud ended with exit code {process.returncode}."
+                    self._log_tail() or f"The local cloud ended with exit code {process.returncode}."
                 )
             address = f"{self.endpoint}/_distillery/ready"
-            # Refused until the server listens; an older server on the port would answer for it.
+            # The connection fails until the server listens. The process id rules out an older server.
             with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5) as answer:  # noqa: S310  # loopback
                 if json.load(answer)["pid"] == process.pid:
                     return
-            time.sleep(LOOK_EVERY)
-        raise CloudFailed(f"The local cloud did not answer within {START_SECONDS:.0f} s. {self._said()}")
+            time.sleep(POLL_SECONDS)
+        raise CloudFailed(f"The local cloud did not answer within {START_SECONDS:.0f} s. {self._log_tail()}")
 
-    def _said(self) -> str:
+    def _log_tail(self) -> str:
         return "\n".join(self.log.read_text("utf-8", errors="replace").strip().splitlines()[-SHOWN_LINES:])
 
 
 def parameters_here() -> dict[str, str]:
-    """The template's parameters that make it run on this machine, at a pace for watching."""
+    """Return the template parameters that fit this machine, with a short poll interval."""
     machine = platform.machine().lower()
     return {
         "FunctionRuntime": f"python3.{sys.version_info.minor}",
@@ -178,19 +181,19 @@ def parameters_here() -> dict[str, str]:
 
 
 def build(template: Path | None = None) -> Path:
-    """`sam build` for this machine's interpreter, once for the same sources; returns the built template."""
+    """Run `sam build` for this interpreter unless the same sources are built. Returns the built template."""
     source = template or ROOT / "template.yaml"
     target = BUILDS / _digest(source)
     if not (target / "template.yaml").exists():
         BUILDS.mkdir(parents=True, exist_ok=True)
-        # Built beside and then moved, so that a build that was interrupted is never taken for one.
+        # The build is moved into place when it is complete, so an interrupted build is never used.
         with tempfile.TemporaryDirectory(dir=BUILDS) as scratch:
-            made = Path(scratch) / "build"
+            finished = Path(scratch) / "build"
             here = {"LAYER_PLATFORM": "here", "PYTHON": sys.executable}
-            options = ["--template-file", str(source), "--build-dir", str(made), "--parameter-overrides"]
+            options = ["--template-file", str(source), "--build-dir", str(finished), "--parameter-overrides"]
             _sam(["build", *options, *_overrides(parameters_here())], os.environ | here)
             with contextlib.suppress(FileExistsError, OSError):
-                made.rename(target)
+                finished.rename(target)
     return target / "template.yaml"
 
 
@@ -201,20 +204,20 @@ def deploy(
     stack: str = STACK,
     template: Path | None = None,
 ) -> dict[str, str]:
-    """Build if needed and `sam deploy` to the cloud at `endpoint`; returns the stack's outputs.
+    """Build if needed and run `sam deploy` against the cloud at `endpoint`. Returns the stack's outputs.
 
-    `parameters` are template parameters over those of `parameters_here`. Raises DeploymentFailed.
+    `parameters` override those of `parameters_here`. Raises DeploymentFailed.
     """
     built = build(template)
-    wanted = parameters_here() | dict(parameters or {})
+    values = parameters_here() | dict(parameters or {})
     options = ["--template-file", str(built), "--stack-name", stack, "--parameter-overrides"]
-    _sam(["deploy", *options, *_overrides(wanted)], environment(endpoint))
+    _sam(["deploy", *options, *_overrides(values)], environment(endpoint))
     client = boto3.client(
         "cloudformation",
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106  # known to all
+        aws_secret_access_key="test",  # noqa: S106  # a fixed, public value
     )
     found = client.describe_stacks(StackName=stack)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
@@ -224,12 +227,17 @@ def _sam(arguments: list[str], variables: Mapping[str, str]) -> None:
     tools = Path(sys.executable).parent
     program = tools / "sam"
     if not program.exists():
-        raise DeploymentFailed("The SAM CLI is missing from the environment; `make install` brings it.")
+        raise DeploymentFailed("The SAM CLI is not installed in this environment. Run `make install`.")
     path = f"{tools}{os.pathsep}{variables.get('PATH', '')}"
     finished = subprocess.run(
         [str(program), *arguments, "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local"],
         cwd=ROOT,
-        env={**variables, "SAM_CLI_TELEMETRY": "0", "PATH": path},
+        env={
+            **variables,
+            "SAM_CLI_TELEMETRY": "0",
+            "SAM_CLI_POLL_DELAY": str(SAM_POLL_SECONDS),
+            "PATH": path,
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -237,8 +245,8 @@ def _sam(arguments: list[str], variables: Mapping[str, str]) -> None:
         check=False,
     )
     if finished.returncode:
-        said = "\n".join(finished.stdout.strip().splitlines()[-SHOWN_LINES:])
-        raise DeploymentFailed(f"`sam {arguments[0]}` failed:\n{said}")
+        output = "\n".join(finished.stdout.strip().splitlines()[-SHOWN_LINES:])
+        raise DeploymentFailed(f"`sam {arguments[0]}` failed:\n{output}")
 
 
 def _overrides(parameters: Mapping[str, str]) -> list[str]:
@@ -246,7 +254,7 @@ def _overrides(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _digest(template: Path) -> str:
-    """Changes when anything changes that a build takes in."""
+    """Return a digest of everything that a build depends on."""
     digest = hashlib.sha256(f"{sys.version}{template.resolve()}".encode())
     for path in _sources(template):
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")

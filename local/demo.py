@@ -1,4 +1,4 @@
-"""`make demo`: the main job on a local cloud of its own, seen through the command line."""
+"""`make demo`: a run from dataset to verdict on a local cloud, driven by the command line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 DATASET = ROOT / "samples" / "dataset.jsonl"
 SPEC = ROOT / "samples" / "spec.yaml"
 QUERIES = ROOT / "samples" / "queries.jsonl"
-QUERIES_ROUTED = 36
+QUERY_COUNT = 36
 REPORT = DIRECTORY / "report.html"
 RUN_SECONDS = 300
-"""More than ten times what a run takes on two cores; a demonstration must not hang."""
+"""Time limit of a run: more than ten times what a run takes on two cores."""
 
 
 class DemoFailed(Exception):
-    """A step of the demonstration ended badly; `code` is its exit code."""
+    """A step of the demonstration failed. `code` is its exit code."""
 
     def __init__(self, step: str, code: int) -> None:
         super().__init__(f"The demonstration failed: {step} ended with exit code {code}.")
@@ -33,62 +33,61 @@ class DemoFailed(Exception):
 
 
 def from_dataset(port: int) -> str:
-    """Drop the sample dataset and follow its run; returns the run's id."""
-    headline("The sample dataset goes into the bucket, and the run begins")
+    """Drop the sample dataset and watch its run. Returns the run id."""
+    headline("Uploading the sample dataset, which starts a run")
     run_id = str(_json(port, "drop", str(DATASET))["run_id"])
-    say(run_id)
+    print_line(run_id)
     _command(port, "watch", run_id, "--timeout", str(RUN_SECONDS))
     return run_id
 
 
 def from_spec(port: int) -> str:
-    """Drop the sample spec, follow its generation and the run that comes of it; returns the run's id."""
-    headline("The sample spec goes into the bucket: queries are planned, and the teacher labels them")
+    """Drop the sample spec and watch its generation and the run it starts. Returns the run id."""
+    headline("Uploading the sample spec: queries are planned, and the teacher labels them")
     _command(port, "generate", str(SPEC), "--preview", "5")
     generation = _json(port, "generate", str(SPEC), "--dataset", "samples")["generation_id"]
-    say(generation)
+    print_line(generation)
     _command(port, "watch", generation, "--timeout", str(RUN_SECONDS))
     return str(_json(port, "watch", generation)["generation"]["run_id"])
 
 
-BEGINNINGS: dict[str, Callable[[int], str]] = {"dataset": from_dataset, "spec": from_spec}
+SOURCES: dict[str, Callable[[int], str]] = {"dataset": from_dataset, "spec": from_spec}
 
 
-def show_main_job(port: int, begin: Callable[[int], str]) -> str:
-    """Begin a run and follow it, route, fetch the report; returns where the report is and the verdict.
+def run_demo(port: int, start_run: Callable[[int], str]) -> str:
+    """Start a run, watch it, send queries and fetch the report.
 
-    Raises DemoFailed.
+    Returns two lines: the address of the report, and the verdict. Raises DemoFailed.
     """
-    run_id = begin(port)
-    headline(f"{QUERIES_ROUTED} queries go to the queue, and the new router answers")
-    _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERIES_ROUTED))
+    run_id = start_run(port)
+    headline(f"Sending {QUERY_COUNT} queries to the queue, which the active model answers")
+    _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERY_COUNT))
     fetched = _json(port, "report", run_id, "--to", str(REPORT))
     verdict = _verdict(_json(port, "show", run_id))
-    return f"Report: {fetched['address']} (any browser opens it; it needs no network)\n{verdict}"
+    return f"Report: {fetched['address']} (open it in a browser; it needs no network)\n{verdict}"
 
 
 def _verdict(run: dict[str, Any]) -> str:
     weight_scores = ", ".join(
         f"{name} {scores['weight_score']:.2f}" for name, scores in run["scores"].items()
     )
-    return (
-        f"Verdict: {run['state']}, weight score {weight_scores} of 5. Models: {'; '.join(run['served_by'])}."
-    )
+    models = "; ".join(run["served_by"])
+    return f"Verdict: {run['state']}. Weight score (1 to 5): {weight_scores}. Models: {models}."
 
 
-def headline(words: str) -> None:
-    """Say what comes next."""
-    say(f"\n== {words}")
+def headline(text: str) -> None:
+    """Print the headline of a step."""
+    print_line(f"\n== {text}")
 
 
-def say(words: str) -> None:
-    """A line for the person watching."""
-    sys.stdout.write(f"{words}\n")
+def print_line(text: str) -> None:
+    """Print a line at once, so that output of subprocesses follows in order."""
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def distillery() -> str:
-    """The command line, as it is installed beside this interpreter."""
+    """Return the path of the `distillery` command installed with this interpreter."""
     return str(Path(sys.executable).with_name("distillery"))
 
 
@@ -97,7 +96,7 @@ def _environment(port: int) -> dict[str, str]:
 
 
 def _command(port: int, *arguments: str) -> None:
-    """Run the command line on this terminal."""
+    """Run a command with its output on this terminal."""
     code = subprocess.run([distillery(), *arguments], env=_environment(port), check=False).returncode
     if code:
         raise DemoFailed(f"`distillery {arguments[0]}`", code)

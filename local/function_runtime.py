@@ -1,9 +1,9 @@
-"""The Python that local functions run in: this interpreter with the SDK of the Lambda runtime, and no more.
+"""The Python environment of local functions: this interpreter with only the SDK of the Lambda runtime.
 
-MiniStack starts functions with its own interpreter, whose environment holds every development package:
-a function could import what its layer lacks and nobody would notice. So a bare environment is made that
-links to the SDK only, and MiniStack is told to use it. The function that is replaced is private (pinned
-version, covered by tests/local/test_server.py).
+MiniStack starts functions with its own interpreter, whose environment holds every development package. A
+function that imports a package missing from its layer would work locally and fail on AWS. This module makes
+an environment that links to the SDK only and configures MiniStack to use it. The function it replaces is
+private (pinned version, covered by tests/local/test_server.py).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from ministack.core import lambda_runtime
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-"""What AWS's Python runtimes bring along."""
+"""The packages that AWS's Python runtimes include."""
 
 
 def use_function_runtime(folder: Path) -> None:
-    """Make the bare environment under `folder` and have MiniStack run Python functions in it."""
+    """Make the environment under `folder` and make MiniStack run Python functions in it."""
     python = make_runtime(folder)
     original = lambda_runtime._detect_runtime_binary
 
@@ -33,7 +33,7 @@ def use_function_runtime(folder: Path) -> None:
 
 
 def make_runtime(folder: Path) -> Path:
-    """A virtual environment with links to the SDK; returns its interpreter."""
+    """Make a virtual environment that links to the SDK. Returns its interpreter."""
     shutil.rmtree(folder, ignore_errors=True)
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     packages = next((folder / "lib").glob("python3.*")) / "site-packages"

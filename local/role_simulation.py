@@ -1,7 +1,8 @@
-"""SimulatePrincipalPolicy held to the role it asks about, as AWS holds it.
+"""SimulatePrincipalPolicy authorized on the role in `PolicySourceArn`, as on AWS.
 
-MiniStack takes the operation's resource for `*`, so that only a caller who may ask about everybody may ask at
-all. The function that is wrapped is private (pinned version, covered by tests/local/test_lifecycles.py).
+MiniStack authorizes the operation on the resource `*`, so a caller with permission for one role only is
+always denied. The function that is wrapped is private (pinned version, covered by
+tests/local/test_lifecycles.py).
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from typing import Any
 
 from ministack.core import iam_actions
 
-ASKED_ABOUT = "PolicySourceArn"
+ROLE_PARAMETER = "PolicySourceArn"
 
 
-def simulate_by_role() -> None:
-    """Have MiniStack authorise simulations by the role whose policies are asked about."""
+def authorize_simulation_by_role() -> None:
+    """Make MiniStack authorize a simulation on the role whose policies are simulated."""
     original = iam_actions.extract_resource_arn
 
     def extract(
         service: str, method: str, path: str, headers: Any, body: Any, query: Any, *others: Any
     ) -> Any:
-        asked = iam_actions._query_param(query, ASKED_ABOUT) if service == "iam" else ""
-        return asked or original(service, method, path, headers, body, query, *others)
+        role_arn = iam_actions._query_param(query, ROLE_PARAMETER) if service == "iam" else ""
+        return role_arn or original(service, method, path, headers, body, query, *others)
 
     iam_actions.extract_resource_arn = extract

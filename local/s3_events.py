@@ -1,7 +1,8 @@
-"""S3's events with the version of the object, as AWS sends them for a versioned bucket.
+"""S3 events with the object's version id, as AWS sends them for a versioned bucket.
 
-MiniStack knows the version when it tells EventBridge of an object and leaves it out. Both functions that are
-wrapped are private (pinned version, covered by tests/local/test_chain.py: a run is found by its version).
+MiniStack omits the version id from the events it sends to EventBridge. Both functions that are wrapped are
+private (pinned version, covered by tests/local/pipeline/test_pipeline.py: a run id depends on the version
+id).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from ministack.services import eventbridge, s3
 _version: contextvars.ContextVar[str | None] = contextvars.ContextVar("version", default=None)
 
 
-def tell_versions() -> None:
-    """Have MiniStack's S3 events carry `version-id`."""
+def add_version_ids() -> None:
+    """Make MiniStack's S3 events carry `version-id`."""
     fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
 
     def fire_with_version(*arguments: Any, version_id: str | None = None, **others: Any) -> None:

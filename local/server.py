@@ -1,7 +1,8 @@
 """The local cloud in one process: `python -m local.server --port N --data-dir DIR`.
 
-Requests signed for Bedrock are answered by `local.bedrock`, all others by MiniStack, on 127.0.0.1 only.
-Keys `test`/`test` are the account's own; every other identity is held to its policies.
+The server listens on 127.0.0.1 only. `local.bedrock` answers requests signed for Bedrock and MiniStack
+answers all others. The access key `test` with the secret `test` belongs to the account itself and may do
+everything; every other identity may do only what its policies allow.
 """
 
 from __future__ import annotations
@@ -22,51 +23,49 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from local.bedrock.control import Control
+    from local.bedrock.control import ControlApi
     from local.bedrock.service import Bedrock
 
 HOST = "127.0.0.1"
 SCOPE = "/bedrock/aws4_request"
-STOPPING_SECONDS = 3.0
+SHUTDOWN_SECONDS = 3.0
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; exit 1 with one sentence when the port is taken."""
+    """Serve until SIGTERM or SIGINT. Exits with code 1 and one sentence when the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m local.server", description="The local cloud.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument(
-        "--until-stdin-closes", action="store_true", help="stop as well when whoever started this is gone"
-    )
-    wanted = parser.parse_args()
-    if not _port_is_free(wanted.port):
-        sys.exit(f"Port {wanted.port} is taken: stop what listens there, or set DISTILLERY_PORT to another.")
-    folder = wanted.data_dir.resolve()
+    parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the parent process ends")
+    arguments = parser.parse_args()
+    if not _port_is_free(arguments.port):
+        sys.exit(f"Port {arguments.port} is taken by another process. Set DISTILLERY_PORT to another port.")
+    folder = arguments.data_dir.resolve()
     logging.basicConfig(
         level=os.environ.get("LOG_LEVEL", "WARNING"), format="%(asctime)s %(name)s %(message)s"
     )
-    # It speaks of metrics of its own that nobody has asked for.
+    # The translator logs its own usage metrics, which say nothing about the stack.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     settings = _settings()
     scratch = folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    prepare_environment(wanted.port, scratch)
+    prepare_environment(arguments.port, scratch)
     try:
-        asyncio.run(_serve(wanted.port, folder, settings, wanted.until_stdin_closes))
+        asyncio.run(_serve(arguments.port, folder, settings, arguments.until_stdin_closes))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         logging.shutdown()
-    # Threads of MiniStack (pollers, schedulers) never end by themselves; there is nothing left to wait for.
+    # MiniStack's threads (pollers, schedulers) never end, so a normal exit would wait for them forever.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
 def prepare_environment(port: int, scratch: Path) -> None:
-    """Set what MiniStack reads at import, and what the functions it starts inherit."""
+    """Set the variables that MiniStack reads at import and that its functions inherit."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "DISTILLERY_", "PYTHON"))]:
-        # A profile, a proxy role or a module path of the shell must not reach the functions.
+        # The functions must not inherit a profile, a role or a module path from the shell.
         del os.environ[name]
     os.environ.update(
         GATEWAY_PORT=str(port),
@@ -82,7 +81,7 @@ def prepare_environment(port: int, scratch: Path) -> None:
         LOG_LEVEL=os.environ.get("LOG_LEVEL", "WARNING"),
         AWS_ENDPOINT_URL=f"http://{HOST}:{port}",
         AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # known to everybody, opens nothing
+        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106  # a fixed, public value
         AWS_DEFAULT_REGION="us-east-1",
         AWS_EC2_METADATA_DISABLED="true",
         TMPDIR=str(scratch),
@@ -98,7 +97,7 @@ def _settings() -> Any:
     try:
         return Settings.from_environment(dict(os.environ))
     except ValueError as error:
-        sys.exit(f"A DISTILLERY_ setting makes no sense: {error}")
+        sys.exit(f"A DISTILLERY_ setting is not valid: {error}")
 
 
 def _port_is_free(port: int) -> bool:
@@ -112,30 +111,30 @@ def _port_is_free(port: int) -> bool:
 
 
 async def _serve(port: int, folder: Path, settings: Any, until_stdin_closes: bool) -> None:
-    # MiniStack reads its settings when it is imported, so this waits until they are set.
+    # MiniStack reads its settings at import, so these imports follow prepare_environment.
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.core import hypercorn_compat, lambda_runtime
 
     from local.bedrock.context import Context
-    from local.bedrock.control import Control
+    from local.bedrock.control import ControlApi
     from local.bedrock.service import Bedrock
     from local.function_runtime import use_function_runtime
-    from local.role_simulation import simulate_by_role
-    from local.s3_events import tell_versions
+    from local.role_simulation import authorize_simulation_by_role
+    from local.s3_events import add_version_ids
 
-    students = folder / "students"
-    students.mkdir(parents=True, exist_ok=True)
+    models = folder / "models"
+    models.mkdir(parents=True, exist_ok=True)
     hypercorn_compat.install()
-    tell_versions()
-    simulate_by_role()
+    add_version_ids()
+    authorize_simulation_by_role()
     use_function_runtime(folder / "runtime")
-    context = Context(f"http://{HOST}:{port}", students, settings)
+    context = Context(f"http://{HOST}:{port}", models, settings)
     bedrock = Bedrock(context)
     config = Config()
     config.bind = [f"{HOST}:{port}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = STOPPING_SECONDS
+    config.graceful_timeout = SHUTDOWN_SECONDS
     config.loglevel = "WARNING"
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -143,7 +142,7 @@ async def _serve(port: int, folder: Path, settings: Any, until_stdin_closes: boo
     if until_stdin_closes:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stopping.set)
     try:
-        await serve(Front(bedrock, Control(bedrock)), config, shutdown_trigger=stopping.wait)
+        await serve(Application(bedrock, ControlApi(bedrock)), config, shutdown_trigger=stopping.wait)
     finally:
         context.cancel_all()
         with contextlib.suppress(asyncio.CancelledError):
@@ -151,19 +150,19 @@ async def _serve(port: int, folder: Path, settings: Any, until_stdin_closes: boo
         lambda_runtime.reset()
 
 
-class Front:
-    """The ASGI application in front of both halves of the cloud."""
+class Application:
+    """The ASGI application: passes each request to the control API, the Bedrock emulator or MiniStack."""
 
-    def __init__(self, bedrock: Bedrock, control: Control) -> None:
+    def __init__(self, bedrock: Bedrock, control: ControlApi) -> None:
         from ministack import app
 
-        self._others: Callable[..., Awaitable[None]] = app.app
+        self._ministack: Callable[..., Awaitable[None]] = app.app
         self._bedrock = bedrock
         self._control = control
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            await self._others(scope, receive, send)
+            await self._ministack(scope, receive, send)
             return
         from local.bedrock.control import PREFIX
         from local.bedrock.wire import Request, Response
@@ -173,12 +172,12 @@ class Front:
         }
         to_control = scope["path"].startswith(PREFIX)
         if not to_control and SCOPE not in headers.get("authorization", ""):
-            # What stays on the loopback interface stands for TLS, which the bucket's policy insists on.
-            await self._others({**scope, "scheme": "https"}, receive, send)
+            # The bucket's policy requires TLS. Traffic on the loopback interface counts as TLS here.
+            await self._ministack({**scope, "scheme": "https"}, receive, send)
             return
         body = await _body(receive)
         if to_control and "origin" in headers:
-            # A browser sends it for a page of somebody else's that tries the ports of this machine.
+            # A browser sends this header for any web page, so no page can change the local cloud.
             response = Response(403, {}, b"")
         elif to_control:
             response = await self._control.handle(scope["method"], scope["path"], body)

@@ -15,7 +15,7 @@ from distillery.generation.assembly import Labelled, choose, dataset_bytes
 from distillery.generation.planner import plan
 from distillery.generation.spec import parse_spec
 from distillery.task.channels import default_channel_config
-from local.models.answers import Teacher
+from local.models.teacher import Teacher
 
 SPEC = Path(__file__).with_name("spec.yaml")
 QUERIES = 60

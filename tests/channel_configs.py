@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt
-from local.models.answers import Teacher
+from local.models.teacher import Teacher
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

@@ -1,1 +1,1 @@
-"""A local Amazon Bedrock: the real wire protocol, strict rules, states that take time, and real training."""
+"""The Bedrock emulator: the wire protocol, rules and job states of Amazon Bedrock, with real training."""

@@ -1,8 +1,8 @@
-"""The foundation models and inference profiles of the local Bedrock.
+"""The foundation models and inference profiles of the Bedrock emulator.
 
-Facts and dates are those of AWS's documentation of model lifecycles. The account is taken to be one that uses
-its legacy models, so they work until their end. The name of the provider says that a stand-in answers; the
-service allows it 20 characters.
+Facts and dates are those of AWS's documentation of model lifecycles. AWS keeps a legacy model available to
+accounts that already use it, so legacy models work here until their end of life. The provider name says
+that the model is emulated; the service model limits it to 20 characters.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from local.bedrock.errors import invalid, not_found
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 PROFILE_REGIONS = ("us-east-1", "us-east-2", "us-west-2")
-"""Where a `us.` profile may send a call; the caller needs the model in each of them."""
+"""The Regions that a `us.` profile may call; the caller needs permission for the model in each of them."""
 GEOGRAPHY = "us."
 
-StandIn = Literal["teacher", "baseline", "untuned"]
+LocalModelName = Literal["teacher", "baseline", "untuned"]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundationModel:
-    """One model of the catalogue. `stand_in` is the local model that answers for it."""
+    """One model of the catalogue. `emulated_by` names the local model that answers its calls."""
 
     model_id: str
     name: str
     provider: str
-    stand_in: StandIn
+    emulated_by: LocalModelName
     on_demand: bool = True
     profile: bool = True
     customizable: bool = False
@@ -41,12 +41,12 @@ class FoundationModel:
     def arn(self) -> str:
         return foundation_arn(self.model_id)
 
-    def ended(self, now: datetime) -> bool:
-        """Whether its end of life has passed."""
+    def is_past_end_of_life(self, now: datetime) -> bool:
+        """Whether the end of life has passed."""
         return self.end_of_life is not None and now >= self.end_of_life
 
     def details(self) -> dict[str, Any]:
-        """As GetFoundationModel and ListFoundationModels tell of it."""
+        """Return the model as GetFoundationModel and ListFoundationModels describe it."""
         lifecycle: dict[str, Any] = {"status": "LEGACY" if self.legacy_since else "ACTIVE"}
         if self.legacy_since:
             lifecycle["legacyTime"] = self.legacy_since
@@ -67,19 +67,19 @@ class FoundationModel:
         }
 
 
-def refuse_ended(model: FoundationModel, now: datetime) -> None:
+def refuse_past_end_of_life(model: FoundationModel, now: datetime) -> None:
     """Raise ResourceNotFoundException for a model whose end of life has passed."""
-    if model.ended(now):
-        raise not_found(f"The model {model.model_id} has reached the end of its life.")
+    if model.is_past_end_of_life(now):
+        raise not_found(f"The model {model.model_id} has reached its end of life.")
 
 
 def foundation_arn(model_id: str, region: str = REGION) -> str:
-    """A foundation model's ARN (it belongs to no account)."""
+    """Return a foundation model's ARN, which has no account id."""
     return f"arn:aws:bedrock:{region}::foundation-model/{model_id}"
 
 
 def profile_arn(profile_id: str) -> str:
-    """A system-defined inference profile's ARN as the local account sees it."""
+    """Return the ARN of a system-defined inference profile in the local account."""
     return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/{profile_id}"
 
 
@@ -107,7 +107,7 @@ _MODELS = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model as a caller named it, and every ARN on which the call must be allowed."""
+    """The model of a call, and every ARN on which the caller needs permission."""
 
     model: FoundationModel
     identifier: str
@@ -116,7 +116,7 @@ class Target:
 
 
 class Catalogue:
-    """The models as of now; a lifecycle can be overridden to rehearse a model's end."""
+    """All foundation models. Fault injection can override the lifecycle of a model."""
 
     def __init__(self) -> None:
         self._models = {model.model_id: model for model in _MODELS}
@@ -125,7 +125,7 @@ class Catalogue:
         return list(self._models.values())
 
     def get(self, identifier: str) -> FoundationModel:
-        """A foundation model by id or ARN; raises ResourceNotFoundException."""
+        """Return a foundation model by id or ARN. Raises ResourceNotFoundException."""
         model = self._models.get(identifier.removeprefix(foundation_arn("")))
         if model is None:
             raise not_found(
@@ -134,18 +134,18 @@ class Catalogue:
         return model
 
     def target(self, identifier: str) -> Target:
-        """A foundation model or profile to call, by id or ARN; raises ValidationException."""
-        plain = identifier.removeprefix(foundation_arn("")).removeprefix(profile_arn(""))
-        through_profile = plain.startswith(GEOGRAPHY)
-        model = self._models.get(plain.removeprefix(GEOGRAPHY))
+        """Return the model to call for a model or profile, by id or ARN. Raises ValidationException."""
+        bare_id = identifier.removeprefix(foundation_arn("")).removeprefix(profile_arn(""))
+        through_profile = bare_id.startswith(GEOGRAPHY)
+        model = self._models.get(bare_id.removeprefix(GEOGRAPHY))
         if model is None or (through_profile and not model.profile):
             raise invalid("The provided model identifier is invalid.")
         if not through_profile:
-            return Target(model, plain, (model.arn,), through_profile)
+            return Target(model, bare_id, (model.arn,), through_profile)
         regional = (foundation_arn(model.model_id, region) for region in PROFILE_REGIONS)
-        return Target(model, plain, (profile_arn(plain), *regional), through_profile)
+        return Target(model, bare_id, (profile_arn(bare_id), *regional), through_profile)
 
     def override(self, model_id: str, *, legacy_since: datetime | None, end_of_life: datetime | None) -> None:
-        """Give a model another lifecycle."""
+        """Replace the lifecycle of a model."""
         model = self.get(model_id)
         self._models[model.model_id] = replace(model, legacy_since=legacy_since, end_of_life=end_of_life)

@@ -1,4 +1,4 @@
-"""What the rooms of the local Bedrock share."""
+"""What the modules of the Bedrock emulator share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ logger = logging.getLogger("local.bedrock")
 
 @dataclass
 class Context:
-    """State, clockwork and faults. `endpoint` is the cloud's own address, `folder` holds students."""
+    """State, settings, injected faults and background tasks.
+
+    `endpoint` is the local cloud's own address. `folder` holds the linear models of the custom models.
+    """
 
     endpoint: str
     folder: Path
@@ -39,26 +42,26 @@ class Context:
         self.events = Publisher(lambda: self.faults, self.spawn)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run something beside the request; what it raises is logged."""
+        """Run a coroutine in the background. An exception is logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
     def cancel_all(self) -> None:
-        """End everything that runs."""
+        """Cancel all background tasks."""
         for task in list(self._tasks):
             task.cancel()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            logger.error("a task of the local Bedrock failed", exc_info=error)
+            logger.error("A background task of the Bedrock emulator failed", exc_info=error)
 
 
 @asynccontextmanager
-async def lasting(seconds: float) -> AsyncIterator[None]:
-    """Let a piece of work take at least so long."""
+async def at_least(seconds: float) -> AsyncIterator[None]:
+    """Make the `with` block take at least this many seconds."""
     started = time.monotonic()
     yield
     await asyncio.sleep(max(0.0, seconds - (time.monotonic() - started)))

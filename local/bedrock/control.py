@@ -1,12 +1,12 @@
-"""The control room: what a test or a demonstration may see and change, under `/_distillery/`.
+"""The control API under `/_distillery/`: fault injection, settings and the state of the Bedrock emulator.
 
-GET  /_distillery/ready      200 once the cloud answers
+GET  /_distillery/ready      200 when the cloud answers requests
 GET  /_distillery/state      calls, jobs, models, deployments, evaluations, events, faults, settings
-GET  /_distillery/faults     the faults in force
-POST /_distillery/faults     fields of `Faults` to change; the others stay
-POST /_distillery/settings   fields of `Settings` to change
-POST /_distillery/events     a job event: {"job": NAME, "status": S, "times": N} or {"foreign": true}
-POST /_distillery/reset      no faults, counters at zero; {"state": true} also forgets all resources
+GET  /_distillery/faults     the injected faults
+POST /_distillery/faults     change the given fields of `Faults`
+POST /_distillery/settings   change the given fields of `Settings`
+POST /_distillery/events     publish a job event: {"job": NAME, "status": S, "times": N} or {"foreign": true}
+POST /_distillery/reset      remove all faults and reset counters; {"state": true} also deletes all resources
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PREFIX = "/_distillery/"
 
 
 class JobEvent(BaseModel):
-    """An event to publish: of a known job, or of one that is nobody's."""
+    """An event to publish: for a job of this emulator, or for a foreign job that it does not have."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,31 +45,33 @@ class JobEvent(BaseModel):
 
 
 class Reset(BaseModel):
-    """`state` forgets jobs, models, deployments and evaluations as well."""
+    """`state` also deletes jobs, models, deployments and evaluations."""
 
     model_config = ConfigDict(extra="forbid")
 
     state: bool = False
 
 
-class Control:
-    """Answers the control addresses of one local Bedrock."""
+class ControlApi:
+    """Answers the requests of the control API."""
 
     def __init__(self, bedrock: Bedrock) -> None:
         self._bedrock = bedrock
         self._context = bedrock.context
 
     async def handle(self, method: str, path: str, body: bytes) -> Response:
-        """One request to the control room."""
+        """Answer one request: 400 for a body that is not valid, 404 for an unknown address."""
         try:
             content = json.loads(body) if body else {}
-            told = await self._do(f"{method} {path.removeprefix(PREFIX)}", content)
+            result = await self._do(f"{method} {path.removeprefix(PREFIX)}", content)
         except (ValidationError, ValueError) as error:
             return _response(400, {"error": str(error)})
-        return _response(200, told) if told is not None else _response(404, {"error": f"no {method} {path}"})
+        if result is None:
+            return _response(404, {"error": f"Unknown request: {method} {path}"})
+        return _response(200, result)
 
-    async def _do(self, what: str, content: Any) -> Any:
-        match what:
+    async def _do(self, request: str, content: Any) -> Any:
+        match request:
             case "GET ready":
                 return {"ready": True, "pid": os.getpid()}
             case "GET state":
@@ -89,35 +91,35 @@ class Control:
         return None
 
     def _set_faults(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        faults = Faults.model_validate({**_kept(self._context.faults), **content})
+        faults = Faults.model_validate({**_fields(self._context.faults), **content})
         catalogue = Catalogue()
         for model_id, lifecycle in faults.lifecycles.items():
             try:
                 catalogue.override(model_id, **lifecycle.model_dump())
             except Exception as error:
-                raise ValueError(f"no such model: {model_id}") from error
+                raise ValueError(f"Unknown model: {model_id}") from error
         self._context.faults = faults
         self._context.catalogue = catalogue
         return faults.model_dump(mode="json")
 
-    async def _publish(self, wanted: JobEvent) -> dict[str, Any]:
-        job = _foreign_job() if wanted.foreign else find(self._context.store.jobs.values(), wanted.job or "")
+    async def _publish(self, event: JobEvent) -> dict[str, Any]:
+        job = _foreign_job() if event.foreign else find(self._context.store.jobs.values(), event.job or "")
         if job is None:
-            raise ValueError(f"no such job: {wanted.job}")
-        detail = job_detail(job, wanted.status)
-        for _ in range(wanted.times):
+            raise ValueError(f"Unknown job: {event.job}")
+        detail = job_detail(job, event.status)
+        for _ in range(event.times):
             await self._context.events.publish(detail)
-        return {"published": wanted.times, "jobArn": job.arn}
+        return {"published": event.times, "jobArn": job.arn}
 
-    def _reset(self, wanted: Reset) -> dict[str, Any]:
+    def _reset(self, request: Reset) -> dict[str, Any]:
         self._context.faults = Faults()
         self._context.catalogue = Catalogue()
         self._bedrock.calls.clear()
         self._bedrock.runtime.calls.clear()
         self._context.events.published = 0
-        if wanted.state:
+        if request.state:
             self._context.cancel_all()
-            self._context.store.forget()
+            self._context.store.clear()
         return {"reset": True}
 
     def _state(self) -> dict[str, Any]:
@@ -154,13 +156,13 @@ class Control:
         }
 
 
-def _kept(faults: Faults) -> dict[str, Any]:
-    """The fields as they are; the call faults keep their counts."""
+def _fields(faults: Faults) -> dict[str, Any]:
+    """Return the fields without copying them, so that call faults keep their counters."""
     return {name: getattr(faults, name) for name in Faults.model_fields}
 
 
 def _foreign_job() -> Job:
-    """Somebody else's job, as other stacks in an account have them."""
+    """Return a job of another owner, as other stacks in the same account have them."""
     student = f"{MICRO}:128k"
     request = {
         "jobName": "somebody-elses-job",

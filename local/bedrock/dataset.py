@@ -1,4 +1,4 @@
-"""The training data of a distillation job, checked as Bedrock does when the job runs."""
+"""The training data of a distillation job, validated as Bedrock does when the job runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SCHEMA = "bedrock-conversation-2024"
-FEWEST_RECORDS, MOST_RECORDS = 100, 15_000
-LONGEST_LINE = 16_000
-"""Bytes. The documentation says 16 KB without saying which; the smaller reading is enforced."""
+MIN_RECORDS, MAX_RECORDS = 100, 15_000
+MAX_LINE_BYTES = 16_000
+"""The documentation says 16 KB, which is 16,000 or 16,384 bytes. The smaller limit is enforced."""
 RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One record: the last user turn, the assistant's answer to it where there is one, the system prompt."""
+    """One record: the last user turn, the assistant's answer to it (None if absent), the system prompt."""
 
     query: str
     label: str | None
@@ -28,59 +28,59 @@ class Example:
 
 
 def read_dataset(lines: Iterable[bytes]) -> list[Example]:
-    """Every record of a dataset; raises JobFailed at the first line that breaks a rule."""
+    """Return every record of a dataset. Raises JobFailed at the first line that is not valid."""
     examples: list[Example] = []
     for number, raw in enumerate(lines, 1):
-        if len(examples) == MOST_RECORDS:
-            raise JobFailed(f"The training dataset has more than {MOST_RECORDS} records.")
+        if len(examples) == MAX_RECORDS:
+            raise JobFailed(f"The training dataset has more than {MAX_RECORDS} records.")
         examples.append(_example(raw, number))
-    if len(examples) < FEWEST_RECORDS:
+    if len(examples) < MIN_RECORDS:
         raise JobFailed(
             f"The training dataset has {len(examples)} records; a distillation job needs "
-            f"{FEWEST_RECORDS} to {MOST_RECORDS}."
+            f"{MIN_RECORDS} to {MAX_RECORDS}."
         )
     return examples
 
 
 def _example(raw: bytes, number: int) -> Example:
-    if len(raw) > LONGEST_LINE:
-        raise _broken(number, f"longer than {LONGEST_LINE} bytes")
+    if len(raw) > MAX_LINE_BYTES:
+        raise _invalid_line(number, f"longer than {MAX_LINE_BYTES} bytes")
     try:
         record = json.loads(raw)
     except ValueError as error:
-        raise _broken(number, "not JSON") from error
+        raise _invalid_line(number, "not JSON") from error
     if not isinstance(record, dict) or record.get("schemaVersion") != SCHEMA:
-        raise _broken(number, f"not of schemaVersion {SCHEMA}")
+        raise _invalid_line(number, f"not of schemaVersion {SCHEMA}")
     if set(record) - {"schemaVersion", "system", "messages"}:
-        raise _broken(number, "an unknown field")
+        raise _invalid_line(number, "an unknown field")
     texts = _texts(record.get("system", []), number)
     turns = record.get("messages")
     if not isinstance(turns, list) or not turns:
-        raise _broken(number, "no messages")
-    said = []
+        raise _invalid_line(number, "no messages")
+    turn_texts: list[str] = []
     for place, turn in enumerate(turns):
         role = "assistant" if place % 2 else "user"
         if not isinstance(turn, dict) or turn.get("role") != role:
-            raise _broken(number, f"message {place + 1} should have the role {role}")
-        said.append("\n".join(_texts(turn.get("content"), number)))
-        if not said[-1].strip():
-            raise _broken(number, f"message {place + 1} has no text")
+            raise _invalid_line(number, f"message {place + 1} should have the role {role}")
+        turn_texts.append("\n".join(_texts(turn.get("content"), number)))
+        if not turn_texts[-1].strip():
+            raise _invalid_line(number, f"message {place + 1} has no text")
     for word in RESERVED:
-        if any(word in text for text in (*texts, *said)):
-            raise _broken(number, f"the reserved string {word}")
-    label = said[-1] if len(said) % 2 == 0 else None
-    return Example(said[-1] if label is None else said[-2], label, "\n".join(texts))
+        if any(word in text for text in (*texts, *turn_texts)):
+            raise _invalid_line(number, f"the reserved string {word}")
+    label = turn_texts[-1] if len(turn_texts) % 2 == 0 else None
+    return Example(turn_texts[-1] if label is None else turn_texts[-2], label, "\n".join(texts))
 
 
 def _texts(content: Any, number: int) -> list[str]:
-    """The texts of a list of `{text}` blocks; nothing but text is allowed."""
+    """Return the texts of a list of `{text}` blocks. Other blocks are not allowed."""
     if not isinstance(content, list):
-        raise _broken(number, "content that is not a list")
+        raise _invalid_line(number, "content that is not a list")
     for block in content:
         if not isinstance(block, dict) or set(block) != {"text"} or not isinstance(block["text"], str):
-            raise _broken(number, "content that is not text only")
+            raise _invalid_line(number, "content that is not text only")
     return [block["text"] for block in content]
 
 
-def _broken(number: int, what: str) -> JobFailed:
-    return JobFailed(f"The training dataset is not valid: line {number}: {what}.")
+def _invalid_line(number: int, problem: str) -> JobFailed:
+    return JobFailed(f"The training dataset is not valid: line {number}: {problem}.")

@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from local.bedrock.iam import Caller
     from local.bedrock.store import CustomModel
 
-MOST_DEPLOYMENTS = 10
-MOST_IN_PROGRESS = 2
+MAX_DEPLOYMENTS = 10
+MAX_IN_PROGRESS = 2
 
 
 class Deployments:
-    """CreateCustomModelDeployment and its kin."""
+    """The operations on custom model deployments."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
 
     async def create(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """CreateCustomModelDeployment of a model that is Active, under a name that is free."""
+        """CreateCustomModelDeployment: the model must be Active and the name unused."""
         arn = new_arn("custom-model-deployment")
         caller.require_any("bedrock:CreateCustomModelDeployment", [params["modelArn"], arn])
         if params.get("tags"):
             caller.require("bedrock:TagResource", [arn])
-        earlier = self._store.first_answer("deployment", params)
+        earlier = self._store.arn_of_token("deployment", params)
         if earlier:
             return {"customModelDeploymentArn": earlier}
         self._active_model(params["modelArn"])
@@ -38,14 +38,14 @@ class Deployments:
         present = self._store.deployments.values()
         if any(deployment.name == name for deployment in present):
             raise invalid("The provided model deployment name is currently in use.")
-        if len(present) >= MOST_DEPLOYMENTS:
-            raise over_quota(f"An account can have {MOST_DEPLOYMENTS} custom model deployments.")
-        if sum(deployment.status == "Creating" for deployment in present) >= MOST_IN_PROGRESS:
-            raise over_quota(f"An account can have {MOST_IN_PROGRESS} custom model deployments in progress.")
+        if len(present) >= MAX_DEPLOYMENTS:
+            raise over_quota(f"An account can have {MAX_DEPLOYMENTS} custom model deployments.")
+        if sum(deployment.status == "Creating" for deployment in present) >= MAX_IN_PROGRESS:
+            raise over_quota(f"An account can have {MAX_IN_PROGRESS} custom model deployments in progress.")
         deployment = Deployment(arn, name, params["modelArn"], params.get("description", ""))
         self._store.tag(arn, params.get("tags", []))
         self._store.deployments[arn] = deployment
-        self._store.remember("deployment", params, arn)
+        self._store.keep_token("deployment", params, arn)
         self._context.spawn(self._start(deployment))
         return {"customModelDeploymentArn": arn}
 
@@ -63,7 +63,7 @@ class Deployments:
         if fault == "never":
             return
         deployment.status = "Failed" if fault == "fail" else "Active"
-        deployment.failure = "The deployment failed, as it was told to." if fault == "fail" else ""
+        deployment.failure = "The deployment failed: an injected fault." if fault == "fail" else ""
         deployment.changed = now()
 
     def _authorised(self, caller: Caller, action: str, params: dict[str, Any]) -> Deployment:
@@ -78,7 +78,7 @@ class Deployments:
     async def get(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
         """GetCustomModelDeployment, by ARN or name."""
         deployment = self._authorised(caller, "GetCustomModelDeployment", params)
-        told: dict[str, Any] = {
+        details: dict[str, Any] = {
             "customModelDeploymentArn": deployment.arn,
             "modelDeploymentName": deployment.name,
             "modelArn": deployment.model_arn,
@@ -87,19 +87,19 @@ class Deployments:
             "status": deployment.status,
         }
         if deployment.description:
-            told["description"] = deployment.description
+            details["description"] = deployment.description
         if deployment.failure:
-            told["failureMessage"] = deployment.failure
+            details["failureMessage"] = deployment.failure
         if deployment.update:
-            told["updateDetails"] = deployment.update
-        return told
+            details["updateDetails"] = deployment.update
+        return details
 
     async def list(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
         """ListCustomModelDeployments."""
         caller.require("bedrock:ListCustomModelDeployments", ["*"])
         model = params.get("modelArnEquals")
         page, more = listed(
-            self._store.deployments.values(), params, also=lambda one: model in {None, one.model_arn}
+            self._store.deployments.values(), params, matches=lambda one: model in {None, one.model_arn}
         )
         return {
             "modelDeploymentSummaries": [
@@ -117,7 +117,7 @@ class Deployments:
         }
 
     async def update(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """UpdateCustomModelDeployment: another model behind the same ARN; the old one serves meanwhile."""
+        """UpdateCustomModelDeployment: the previous model answers until the update completes."""
         deployment = self._authorised(caller, "UpdateCustomModelDeployment", params)
         model = self._active_model(params["modelArn"])
         if deployment.status != "Active" or (deployment.update or {}).get("updateStatus") == "Updating":
@@ -133,7 +133,7 @@ class Deployments:
         deployment.update = {"modelArn": model_arn, "updateStatus": "UpdateCompleted"}
 
     async def delete(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """DeleteCustomModelDeployment; one that is being created can be given up as well."""
+        """DeleteCustomModelDeployment, also while the deployment is being created."""
         deployment = self._authorised(caller, "DeleteCustomModelDeployment", params)
         if (deployment.update or {}).get("updateStatus") == "Updating":
             raise conflict(f"The custom model deployment {deployment.name} is being updated.")

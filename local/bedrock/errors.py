@@ -1,10 +1,10 @@
-"""What the local Bedrock answers when it refuses."""
+"""The errors that the Bedrock emulator returns."""
 
 from __future__ import annotations
 
 
 class AwsError(Exception):
-    """A refusal as AWS words it: `code` goes into `x-amzn-ErrorType` and decides the HTTP status."""
+    """An error response of AWS. `code` goes into `x-amzn-ErrorType` and determines the HTTP status."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -13,29 +13,29 @@ class AwsError(Exception):
 
 
 def invalid(message: str) -> AwsError:
-    """The request can never be served as it stands."""
+    """ValidationException: the request is not valid."""
     return AwsError("ValidationException", message)
 
 
 def not_found(message: str) -> AwsError:
-    """What the request names does not exist."""
+    """ResourceNotFoundException: a resource named in the request does not exist."""
     return AwsError("ResourceNotFoundException", message)
 
 
 def conflict(message: str) -> AwsError:
-    """The resource is not in a state that allows this."""
+    """ConflictException: the state of the resource does not allow the operation."""
     return AwsError("ConflictException", message)
 
 
 def over_quota(message: str) -> AwsError:
-    """A quota of the account is used up."""
+    """ServiceQuotaExceededException: the account has reached a quota."""
     return AwsError("ServiceQuotaExceededException", message)
 
 
 def denied(message: str) -> AwsError:
-    """The caller's policies do not allow this."""
+    """AccessDeniedException: the caller's policies do not allow the operation."""
     return AwsError("AccessDeniedException", message)
 
 
 class JobFailed(Exception):
-    """A customization or evaluation job cannot go on; the text becomes its failure message."""
+    """A customization or evaluation job fails. The text becomes its failure message."""

@@ -1,4 +1,4 @@
-"""Evaluation jobs: a model as judge of responses that were brought along."""
+"""Evaluation jobs: a model judges responses supplied with the dataset."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.errors import UnreadableRouting
 from local.bedrock import iam
-from local.bedrock.catalogue import refuse_ended
-from local.bedrock.context import lasting, logger
+from local.bedrock.catalogue import refuse_past_end_of_life
+from local.bedrock.context import at_least, logger
 from local.bedrock.errors import AwsError, JobFailed, conflict, invalid, not_found, over_quota
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import Evaluation, listed, new_arn, now
-from local.models import answers
+from local.models import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,50 +22,50 @@ if TYPE_CHECKING:
     from local.bedrock.context import Context
     from local.bedrock.iam import Caller
 
-MOST_RUNNING = 20
-MOST_PROMPTS = 1_000
-LONGEST_PROMPT = 4_000
-"""Bytes. The documentation says 4 KB without saying which; the smaller reading is enforced."""
-PAGE = 5
-"""The service model allows no longer list in one answer."""
+MAX_RUNNING = 20
+MAX_PROMPTS = 1_000
+MAX_PROMPT_BYTES = 4_000
+"""The documentation says 4 KB, which is 4,000 or 4,096 bytes. The smaller limit is enforced."""
+PAGE_SIZE = 5
+"""The longest page that the service model allows."""
 VARIABLES = ("{{prompt}}", "{{prediction}}")
-"""A custom metric must show the judge at least these."""
+"""The variables that the instructions of a custom metric must contain."""
 
 
 class Evaluations:
-    """CreateEvaluationJob and its kin."""
+    """The operations on evaluation jobs."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
 
     async def create(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """CreateEvaluationJob with one dataset, custom metrics and brought responses."""
+        """CreateEvaluationJob with one dataset, custom metrics and supplied responses."""
         arn = new_arn("evaluation-job")
         judge = self._judge(params)
         caller.require_any("bedrock:CreateEvaluationJob", [arn, judge[0]])
         caller.require_pass_role(params["roleArn"])
         if params.get("jobTags"):
             caller.require("bedrock:TagResource", [arn])
-        earlier = self._store.first_answer("evaluation", params)
+        earlier = self._store.arn_of_token("evaluation", params)
         if earlier:
             return {"jobArn": earlier}
-        _refuse_what_cannot_be(params)
+        _refuse_unsupported(params)
         present = self._store.evaluations.values()
         if any(job.name == params["jobName"] for job in present):
             raise invalid("The provided job name is currently in use.")
-        if sum(job.status in {"InProgress", "Stopping"} for job in present) >= MOST_RUNNING:
-            raise over_quota(f"An account can run {MOST_RUNNING} evaluation jobs at a time.")
+        if sum(job.status in {"InProgress", "Stopping"} for job in present) >= MAX_RUNNING:
+            raise over_quota(f"An account can run {MAX_RUNNING} evaluation jobs at a time.")
         session = iam.assume(params["roleArn"], arn)
         job = Evaluation(arn, params)
         self._store.tag(arn, params.get("jobTags", []))
         self._store.evaluations[arn] = job
-        self._store.remember("evaluation", params, arn)
+        self._store.keep_token("evaluation", params, arn)
         job.task = self._context.spawn(self._run(job, session, judge))
         return {"jobArn": arn}
 
     def _judge(self, params: dict[str, Any]) -> tuple[str, ...]:
-        """The ARNs of the judge; both blocks that name one must be there and agree."""
+        """Return the ARNs of the judge, which both evaluatorModelConfig blocks must name."""
         automated = params["evaluationConfig"].get("automated", {})
         blocks = (
             automated.get("evaluatorModelConfig"),
@@ -77,14 +77,14 @@ class Evaluations:
                 "A judge-based evaluation names one evaluator model, in both evaluatorModelConfig blocks."
             )
         target = self._context.catalogue.target(named.pop())
-        refuse_ended(target.model, now())
+        refuse_past_end_of_life(target.model, now())
         if not (target.model.on_demand or target.through_profile):
             raise invalid(f"The evaluator model {target.identifier} cannot be used.")
         return target.arns
 
     async def _run(self, job: Evaluation, session: iam.Session, judge: tuple[str, ...]) -> None:
         try:
-            async with lasting(self._context.settings.evaluation_seconds):
+            async with at_least(self._context.settings.evaluation_seconds):
                 missing = [arn for arn in judge if not session.may("bedrock:InvokeModel", arn)]
                 if missing:
                     raise JobFailed(
@@ -93,7 +93,7 @@ class Evaluations:
                 await asyncio.to_thread(self._evaluate, job, session)
             fault = self._context.faults.evaluation
             if fault == "fail":
-                raise JobFailed("The evaluation failed, as it was told to.")
+                raise JobFailed("The evaluation failed: an injected fault.")
             if fault == "never":
                 await asyncio.Event().wait()
             self._end(job, "Stopped" if fault == "stop" else "Completed")
@@ -103,8 +103,8 @@ class Evaluations:
             if job.status != "Stopping":
                 raise
             self._end(job, "Stopped")
-        except Exception:  # noqa: BLE001  # whatever broke, the job must end
-            logger.exception("the evaluation job %s broke", job.name)
+        except Exception:  # noqa: BLE001  # the job must end after any error
+            logger.exception("The evaluation job %s failed with an internal error", job.name)
             self._end(job, "Failed", "An internal error occurred. Try again.")
 
     def _end(self, job: Evaluation, status: str, failure: str = "") -> None:
@@ -120,23 +120,25 @@ class Evaluations:
         ][0]
         lines = []
         for record in _records(objects.lines(dataset["dataset"]["datasetLocation"]["s3Uri"]), source):
-            result, why = self._grade(record)
+            result, explanation = self._grade(record)
             scores = [
                 {
                     "metricName": metric,
                     "result": result,
-                    "evaluatorDetails": [{"modelIdentifier": judge["modelIdentifier"], "explanation": why}],
+                    "evaluatorDetails": [
+                        {"modelIdentifier": judge["modelIdentifier"], "explanation": explanation}
+                    ],
                 }
                 for metric in dataset["metricNames"]
             ]
-            told = {
+            output = {
                 "automatedEvaluationResult": {"scores": scores},
                 "inputRecord": {
                     name: record[name] for name in ("prompt", "referenceResponse") if name in record
                 },
                 "modelResponses": record["modelResponses"],
             }
-            lines.append(json.dumps(told, ensure_ascii=False))
+            lines.append(json.dumps(output, ensure_ascii=False))
         key = (
             f"{job.name}/{job.arn.rsplit('/', 1)[-1]}/models/{source}/taskTypes/{dataset['taskType']}"
             f"/datasets/{dataset['dataset']['name']}/{uuid.uuid4()}_output.jsonl"
@@ -144,17 +146,17 @@ class Evaluations:
         objects.put(under(job.request["outputDataConfig"]["s3Uri"], key), ("\n".join(lines) + "\n").encode())
 
     def _grade(self, record: dict[str, Any]) -> tuple[float | None, str]:
-        """A grade of 0..1; None where the judge has nothing to judge by."""
+        """Return a grade from 0 to 1, or None when the reference cannot be read."""
         try:
-            return answers.judge(
+            return judge.judge(
                 record["prompt"],
                 record.get("referenceResponse", ""),
                 record["modelResponses"][0]["response"],
             )
         except UnreadableRouting:
-            return None, "The reference holds no weights that can be read."
+            return None, "The reference has no readable weights."
 
-    # Asking, stopping, deleting
+    # Get, list, stop and delete
 
     def _authorised(self, caller: Caller, action: str, params: dict[str, Any]) -> Evaluation:
         arn = params["jobIdentifier"]
@@ -187,13 +189,13 @@ class Evaluations:
         page, more = listed(
             self._store.evaluations.values(),
             params,
-            limit=PAGE,
-            also=lambda job: kind in {None, job.request.get("applicationType")},
+            limit=PAGE_SIZE,
+            matches=lambda job: kind in {None, job.request.get("applicationType")},
         )
         return {"jobSummaries": [_summary(job) for job in page], **more} if page else more
 
     async def stop(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """StopEvaluationJob: only a running job can be stopped."""
+        """StopEvaluationJob: the job must be running."""
         job = self._authorised(caller, "StopEvaluationJob", params)
         if job.status != "InProgress" or job.task is None:
             raise conflict(f"The evaluation job {job.name} is {job.status} and cannot be stopped.")
@@ -202,7 +204,7 @@ class Evaluations:
         return {}
 
     async def batch_delete(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """BatchDeleteEvaluationJob: jobs that have ended; the others are told of in `errors`."""
+        """BatchDeleteEvaluationJob: deletes jobs that have ended and returns the others in `errors`."""
         deleted, errors = [], []
         for arn in params["jobIdentifiers"]:
             try:
@@ -232,15 +234,17 @@ def _source(request: dict[str, Any]) -> str:
     )
 
 
-def _refuse_what_cannot_be(params: dict[str, Any]) -> None:
+def _refuse_unsupported(params: dict[str, Any]) -> None:
     automated = params["evaluationConfig"]["automated"]
     if params.get("applicationType", "ModelEvaluation") != "ModelEvaluation":
-        raise invalid("The local Bedrock evaluates models only.")
+        raise invalid("The Bedrock emulator evaluates models only.")
     if len(automated["datasetMetricConfigs"]) != 1 or "datasetLocation" not in _dataset(params)["dataset"]:
-        raise invalid("The local Bedrock evaluates one dataset from S3 per job.")
+        raise invalid("The Bedrock emulator evaluates one dataset from S3 per job.")
     used = params["inferenceConfig"].get("models", [])
     if len(used) != 1 or "precomputedInferenceSource" not in used[0]:
-        raise invalid("The local Bedrock evaluates one model per job, by responses that are brought along.")
+        raise invalid(
+            "The Bedrock emulator evaluates one model per job, by responses supplied with the dataset."
+        )
     definitions = [
         source["customMetricDefinition"] for source in automated["customMetricConfig"]["customMetrics"]
     ]
@@ -255,11 +259,11 @@ def _refuse_what_cannot_be(params: dict[str, Any]) -> None:
 
 
 def _records(lines: Iterable[bytes], source: str) -> Iterable[dict[str, Any]]:
-    """The records of a dataset; raises JobFailed at the first that breaks a rule."""
+    """Yield the records of a dataset. Raises JobFailed at the first that is not valid."""
     number = 0
     for number, raw in enumerate(lines, 1):
-        if number > MOST_PROMPTS:
-            raise JobFailed(f"The dataset has more than {MOST_PROMPTS} prompts.")
+        if number > MAX_PROMPTS:
+            raise JobFailed(f"The dataset has more than {MAX_PROMPTS} prompts.")
         yield _record(raw, number, source)
     if not number:
         raise JobFailed("The dataset has no prompts.")
@@ -269,10 +273,10 @@ def _record(raw: bytes, number: int, source: str) -> dict[str, Any]:
     try:
         record = json.loads(raw)
         prompt, responses = record["prompt"], record["modelResponses"]
-        (brought,) = responses
-        well_formed = isinstance(prompt, str) and prompt and set(brought) == {"response", "modelIdentifier"}
+        (response,) = responses
+        well_formed = isinstance(prompt, str) and prompt and set(response) == {"response", "modelIdentifier"}
         text_only = all(
-            isinstance(value, str) for value in (*brought.values(), record.get("referenceResponse", ""))
+            isinstance(value, str) for value in (*response.values(), record.get("referenceResponse", ""))
         )
     except (ValueError, KeyError, TypeError) as error:
         raise JobFailed(
@@ -284,13 +288,13 @@ def _record(raw: bytes, number: int, source: str) -> dict[str, Any]:
         or set(record) - {"prompt", "referenceResponse", "modelResponses", "category"}
     ):
         raise JobFailed(f"The dataset is not valid: line {number}: not a prompt with one response.")
-    if len(prompt.encode()) > LONGEST_PROMPT:
+    if len(prompt.encode()) > MAX_PROMPT_BYTES:
         raise JobFailed(
-            f"The dataset is not valid: line {number}: a prompt longer than {LONGEST_PROMPT} bytes."
+            f"The dataset is not valid: line {number}: a prompt longer than {MAX_PROMPT_BYTES} bytes."
         )
-    if brought["modelIdentifier"] != source:
+    if response["modelIdentifier"] != source:
         raise JobFailed(
-            f"The dataset is not valid: line {number}: the modelIdentifier {brought['modelIdentifier']} "
+            f"The dataset is not valid: line {number}: the modelIdentifier {response['modelIdentifier']} "
             f"is not the inferenceSourceIdentifier {source}."
         )
     return dict(record)

@@ -1,8 +1,7 @@
 """Bedrock's events on the default bus.
 
-PutEvents refuses sources that start with `aws.`, rightly; MiniStack's own services publish through a
-private function, and this is the one place that calls it (pinned version, covered by
-tests/local/test_bedrock_events.py).
+PutEvents refuses sources that start with `aws.`, as on AWS. MiniStack's own services publish through a
+private function. Only this module calls it (pinned version, covered by tests/local/test_bedrock_events.py).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ JOB_CHANGED = "Model Customization Job State Change"
 
 
 def job_detail(job: Job, status: str) -> dict[str, Any]:
-    """The detail of a job's event, as documented; a time that has not come is empty."""
+    """Return the documented detail of a job's event. A time that is not known yet is empty."""
     return {
         "version": "0.0",
         "jobName": job.name,
@@ -51,7 +50,7 @@ def job_detail(job: Job, status: str) -> dict[str, Any]:
 
 
 class Publisher:
-    """Publishes job events, as faithfully as the faults allow; `published` counts those that went out."""
+    """Publishes job events, subject to injected faults. `published` counts the published events."""
 
     def __init__(self, faults: Callable[[], Faults], spawn: Callable[[Any], Any]) -> None:
         self._faults = faults
@@ -59,7 +58,7 @@ class Publisher:
         self.published = 0
 
     async def job_changed(self, job: Job) -> None:
-        """Tell of a job's new state."""
+        """Publish a job's new state."""
         faults = self._faults()
         detail = job_detail(job, job.status)
         if faults.events == "lost":
@@ -75,7 +74,7 @@ class Publisher:
 
     async def publish(self, detail: dict[str, Any]) -> None:
         """Put one event on the default bus."""
-        # Delivery runs the rules' targets, so it stays off the event loop.
+        # Delivery runs the targets of the rules, which would block the event loop.
         await asyncio.to_thread(_put, detail)
         self.published += 1
 

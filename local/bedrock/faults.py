@@ -1,4 +1,4 @@
-"""Things that go wrong on purpose, for tests and demonstrations."""
+"""Fault injection for tests and demonstrations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 
 class CallFault(BaseModel):
-    """Lets some calls of an operation fail, dawdle or answer junk.
+    """Makes calls of an operation fail, take longer or answer with another text.
 
-    `model` is a part of the called model's id or deployment ARN. `every` picks each nth call that matches;
-    `times` ends the fault after so many calls; without either it holds until the reset.
+    `model` is a part of the called model's id or deployment ARN. `every` selects each nth matching call.
+    `times` ends the fault after that many affected calls; without it the fault stays until the reset.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -20,30 +20,30 @@ class CallFault(BaseModel):
     operation: str = "Converse"
     model: str = ""
     error: str | None = None
-    message: str = "A fault that was asked for."
+    message: str = "An injected fault."
     text: str | None = None
     delay_seconds: float = Field(0.0, ge=0, le=600)
     every: int = Field(1, ge=1)
     times: int | None = Field(None, ge=1)
 
-    _seen: int = PrivateAttr(0)
-    _struck: int = PrivateAttr(0)
+    _matched: int = PrivateAttr(0)
+    _affected: int = PrivateAttr(0)
 
-    def strikes(self, operation: str, model: str) -> bool:
-        """Whether this call is one that the fault hits; counts it."""
+    def applies(self, operation: str, model: str) -> bool:
+        """Count a call and return whether the fault affects it."""
         if operation != self.operation or self.model not in model:
             return False
-        if self.times is not None and self._struck >= self.times:
+        if self.times is not None and self._affected >= self.times:
             return False
-        self._seen += 1
-        if self._seen % self.every:
+        self._matched += 1
+        if self._matched % self.every:
             return False
-        self._struck += 1
+        self._affected += 1
         return True
 
 
 class Lifecycle(BaseModel):
-    """Another lifecycle for a foundation model; both times left out make it active."""
+    """A lifecycle for a foundation model. Without both times the model is active."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,10 +52,11 @@ class Lifecycle(BaseModel):
 
 
 class Faults(BaseModel):
-    """All that can be told to go wrong; the defaults are a good day.
+    """The faults that can be injected. The defaults inject none.
 
-    events: of customization jobs. `premature` says Completed as soon as the job is created.
-    job, deployment, evaluation: how those that end from now on end; `never` leaves them as they are.
+    events: delivery of the events of customization jobs. `premature` also publishes Completed when a job
+    starts. job, deployment, evaluation: the outcome of those that end from now on; `never` leaves them in
+    progress.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -68,6 +69,6 @@ class Faults(BaseModel):
     calls: list[CallFault] = Field(default_factory=list)
     lifecycles: dict[str, Lifecycle] = Field(default_factory=dict)
 
-    def struck(self, operation: str, model: str) -> CallFault | None:
-        """The first fault that hits a call, if any."""
-        return next((fault for fault in self.calls if fault.strikes(operation, model)), None)
+    def for_call(self, operation: str, model: str) -> CallFault | None:
+        """Return the first fault that affects a call, or None."""
+        return next((fault for fault in self.calls if fault.applies(operation, model)), None)

@@ -1,7 +1,7 @@
-"""Who calls, and what they may do.
+"""Authentication and authorization of callers.
 
-MiniStack has no public way to authorise a request of somebody else's service, so this module, and only
-this one, uses its evaluator and its tables of roles and sessions (pinned version, covered by
+MiniStack has no public interface that authorizes requests of another service. Only this module uses its
+private policy evaluator and its tables of roles and sessions (pinned version, covered by
 tests/local/test_bedrock_permissions.py).
 """
 
@@ -31,12 +31,12 @@ _AUTH_CODES = {
     "SignatureDoesNotMatch": "InvalidSignatureException",
     "ExpiredToken": "ExpiredTokenException",
 }
-"""MiniStack speaks of failed authentication as the query services do; the JSON services use these."""
+"""MiniStack's authentication errors have the codes of AWS's query services; JSON services use these codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever signed a request."""
+    """The identity that signed a request."""
 
     access_key: str
     region: str
@@ -44,12 +44,12 @@ class Caller:
     def require(
         self, action: str, resources: Iterable[str], context: Mapping[str, str] | None = None
     ) -> None:
-        """Refuse unless the action is allowed on every one of the resources."""
+        """Raise AccessDeniedException unless the action is allowed on every resource."""
         for resource in resources:
             _refuse(_decision(self, action, resource, context), action, resource)
 
     def require_any(self, action: str, resources: Sequence[str]) -> None:
-        """Refuse unless the action is allowed on one of the resources and denied on none."""
+        """Raise AccessDeniedException unless the action is allowed on one resource and denied on none."""
         decisions = [_decision(self, action, resource, None) for resource in resources]
         explicit = [
             found for found in decisions if getattr(found, "decision", "") != "ImplicitDeny" and found
@@ -58,13 +58,13 @@ class Caller:
             _refuse(explicit[0] if explicit else decisions[0], action, resources[0])
 
     def require_pass_role(self, role_arn: str) -> None:
-        """Refuse unless the role may be handed to Bedrock."""
+        """Raise AccessDeniedException unless the caller may pass the role to Bedrock."""
         self.require("iam:PassRole", [role_arn], {"iam:PassedToService": SERVICE_PRINCIPAL})
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Temporary credentials of a job's role."""
+    """Temporary credentials for a job's role."""
 
     access_key: str
     secret_key: str
@@ -77,7 +77,7 @@ class Session:
 
 
 def identify(scope: Mapping[str, Any], body: bytes) -> Caller:
-    """The caller of an ASGI request, whose signature the first permission check will verify."""
+    """Return the caller of an ASGI request. The first permission check verifies the signature."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode(), keep_blank_values=True)
     credential = headers.get("authorization", "").partition("Credential=")[2].split(",")[0].split("/")
@@ -92,10 +92,11 @@ def identify(scope: Mapping[str, Any], body: bytes) -> Caller:
 
 
 def assume(role_arn: str, source_arn: str) -> Session:
-    """A session of a role for Bedrock itself; ValidationException when the role is not there for it.
+    """Assume a role as the Bedrock service. Raises ValidationException when the role does not allow it.
 
-    STS would judge Bedrock as an ordinary caller without `aws:SourceAccount` and `aws:SourceArn`, so the
-    trust policy is evaluated here with what AWS's own service principal brings along.
+    MiniStack's STS would treat Bedrock as an ordinary caller without `aws:SourceAccount` and
+    `aws:SourceArn`. The trust policy is therefore evaluated here, with the context keys that AWS sets for
+    its service principal.
     """
     _in_account(REGION)
     name = role_arn.rsplit("/", 1)[-1]
@@ -124,8 +125,9 @@ def _trusts(role: Mapping[str, Any], source_arn: str) -> bool:
     document = role.get("AssumeRolePolicyDocument", "{}")
     content = json.loads(document) if isinstance(document, str) else document
     statements = content.get("Statement", [])
-    # The evaluator takes any service principal for the account's root, so other services' go first.
-    ours = [
+    # The evaluator treats every service principal as the account's root, so statements for other services
+    # are removed first.
+    for_bedrock = [
         statement
         for statement in ([statements] if isinstance(statements, dict) else statements)
         if _names_bedrock(statement.get("Principal"))
@@ -140,7 +142,7 @@ def _trusts(role: Mapping[str, Any], source_arn: str) -> bool:
         region=REGION,
         service_context={"aws:sourceaccount": ACCOUNT, "aws:sourcearn": source_arn},
     )
-    return bool(iam_evaluator.evaluate_trust_policy({"Statement": ours}, root, context))
+    return bool(iam_evaluator.evaluate_trust_policy({"Statement": for_bedrock}, root, context))
 
 
 def _names_bedrock(principal: Any) -> bool:
@@ -151,13 +153,13 @@ def _names_bedrock(principal: Any) -> bool:
 
 
 def _in_account(region: str) -> None:
-    """MiniStack keeps a request's account and region in context variables; the account is always ours."""
+    """Set MiniStack's context variables for a request's account and Region. There is one account only."""
     responses._request_account_id.set(ACCOUNT)
     responses.set_request_region(region)
 
 
 def _decision(caller: Caller, action: str, resource: str, context: Mapping[str, str] | None) -> Any:
-    """None when allowed, otherwise MiniStack's denial or authentication failure."""
+    """Return None when allowed, otherwise MiniStack's denial or authentication error."""
     return iam_evaluator.enforce(
         caller.access_key,
         action,
@@ -173,11 +175,11 @@ def _refuse(found: Any, action: str, resource: str) -> None:
         return
     if isinstance(found, iam_evaluator.AuthError):
         raise AwsError(_AUTH_CODES.get(found.code, found.code), found.message)
-    why = (
+    reason = (
         "with an explicit deny"
         if found.decision == "Deny"
         else f"because no identity-based policy allows the {action} action"
     )
     raise denied(
-        f"User: {found.principal_arn} is not authorized to perform: {action} on resource: {resource} {why}"
+        f"User: {found.principal_arn} is not authorized to perform: {action} on resource: {resource} {reason}"
     )

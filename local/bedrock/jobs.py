@@ -1,4 +1,4 @@
-"""Model customization jobs: created, run in stages with real training, stopped, listed."""
+"""Model customization jobs, which run in stages and train a linear model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from distillery.linear.model import load
 from distillery.task.answers import parse_routing
 from distillery.task.channels import default_channel_config
 from local.bedrock import iam, training
-from local.bedrock.catalogue import foundation_arn, refuse_ended
-from local.bedrock.context import lasting, logger
+from local.bedrock.catalogue import foundation_arn, refuse_past_end_of_life
+from local.bedrock.context import at_least, logger
 from local.bedrock.dataset import read_dataset
 from local.bedrock.errors import JobFailed, conflict, invalid, not_found, over_quota
 from local.bedrock.objects import RoleObjects, under
 from local.bedrock.store import CustomModel, Job, find, listed, new_arn, now
-from local.models.answers import Distilled, Teacher
+from local.models.distilled import Distilled
 from local.models.prompt_reader import channel_config_of_names, channel_config_of_prompt, channels_of_label
+from local.models.teacher import Teacher
 
 if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
@@ -28,22 +29,22 @@ if TYPE_CHECKING:
     from local.bedrock.dataset import Example
     from local.bedrock.iam import Caller
 
-MOST_SCHEDULED = 10
-MOST_MODELS = 100
+MAX_SCHEDULED = 10
+MAX_MODELS = 100
 RUNNING = ("InProgress", "Stopping")
-SHARES = (0.2, 0.2, 0.6)
-"""Of a job's time: validation, data processing, training."""
+STAGE_SHARES = (0.2, 0.2, 0.6)
+"""The shares of a job's time that validation, data processing and training take."""
 
 
 class Jobs:
-    """CreateModelCustomizationJob and its kin."""
+    """The operations on model customization jobs."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
 
     async def create(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """CreateModelCustomizationJob: what can be refused without reading data is refused here."""
+        """CreateModelCustomizationJob: validates everything except the data, which the job reads."""
         student_id = self._student(params)
         arn = new_arn("model-customization-job", student_id)
         model_arn = new_arn("custom-model", student_id)
@@ -54,17 +55,17 @@ class Jobs:
         for tags, tagged in (("jobTags", arn), ("customModelTags", model_arn)):
             if params.get(tags):
                 caller.require("bedrock:TagResource", [tagged])
-        earlier = self._store.first_answer("job", params)
+        earlier = self._store.arn_of_token("job", params)
         if earlier:
             return {"jobArn": earlier}
-        self._refuse_what_cannot_be(params, student_id)
-        self._refuse_beyond_limits(params)
+        self._refuse_unsupported(params, student_id)
+        self._refuse_over_quota(params)
         session = iam.assume(params["roleArn"], arn)
         job = Job(arn, params, student_id)
         self._store.tag(arn, params.get("jobTags", []))
         self._store.tag(model_arn, params.get("customModelTags", []))
         self._store.jobs[arn] = job
-        self._store.remember("job", params, arn)
+        self._store.keep_token("job", params, arn)
         job.task = self._context.spawn(self._run(job, model_arn, session))
         return {"jobArn": arn}
 
@@ -75,9 +76,9 @@ class Jobs:
             raise invalid("The provided model identifier is invalid.")
         return model.model_id
 
-    def _refuse_what_cannot_be(self, params: dict[str, Any], student_id: str) -> None:
+    def _refuse_unsupported(self, params: dict[str, Any], student_id: str) -> None:
         if params.get("customizationType") != "DISTILLATION":
-            raise invalid("The local Bedrock customizes models by DISTILLATION only.")
+            raise invalid("The Bedrock emulator customizes models by DISTILLATION only.")
         config = params.get("customizationConfig", {}).get("distillationConfig")
         if config is None:
             raise invalid("A customizationConfig with a distillationConfig is required for DISTILLATION.")
@@ -85,10 +86,10 @@ class Jobs:
             raise invalid("Hyperparameters are not supported for the customization type DISTILLATION.")
         if params.get("vpcConfig") or "s3Uri" not in params["trainingDataConfig"]:
             raise invalid(
-                "The local Bedrock takes training data from trainingDataConfig.s3Uri only, without a VPC."
+                "The Bedrock emulator reads training data from trainingDataConfig.s3Uri only, without a VPC."
             )
         self._refuse_teacher(config["teacherModelConfig"]["teacherModelIdentifier"], student_id)
-        refuse_ended(self._context.catalogue.get(student_id), now())
+        refuse_past_end_of_life(self._context.catalogue.get(student_id), now())
 
     def _refuse_teacher(self, identifier: str, student_id: str) -> None:
         target = self._context.catalogue.target(identifier)
@@ -101,27 +102,27 @@ class Jobs:
             raise invalid(
                 f"The teacher model {identifier} is not supported for the student model {student_id}.{hint}"
             )
-        refuse_ended(target.model, now())
+        refuse_past_end_of_life(target.model, now())
 
-    def _refuse_beyond_limits(self, params: dict[str, Any]) -> None:
+    def _refuse_over_quota(self, params: dict[str, Any]) -> None:
         jobs = self._store.jobs.values()
         if any(job.name == params["jobName"] for job in jobs):
             raise invalid("The provided job name is currently in use.")
-        made = {model.name for model in self._store.models.values()}
-        making = {job.request["customModelName"] for job in jobs if job.status in RUNNING}
-        if params["customModelName"] in made | making:
+        existing = {model.name for model in self._store.models.values()}
+        in_progress = {job.request["customModelName"] for job in jobs if job.status in RUNNING}
+        if params["customModelName"] in existing | in_progress:
             raise invalid("The provided custom model name is currently in use.")
         running = sum(job.status in RUNNING for job in jobs)
-        if running >= MOST_SCHEDULED:
-            raise over_quota(f"An account can have {MOST_SCHEDULED} scheduled customization jobs.")
-        if len(self._store.models) + running >= MOST_MODELS:
-            raise over_quota(f"An account can have {MOST_MODELS} custom models.")
+        if running >= MAX_SCHEDULED:
+            raise over_quota(f"An account can have {MAX_SCHEDULED} scheduled customization jobs.")
+        if len(self._store.models) + running >= MAX_MODELS:
+            raise over_quota(f"An account can have {MAX_MODELS} custom models.")
 
-    # The life of a job
+    # Running a job
 
     async def _run(self, job: Job, model_arn: str, session: iam.Session) -> None:
         try:
-            await self._tell(job)
+            await self._publish_state(job)
             await self._stages(job, model_arn, session)
         except JobFailed as failure:
             await self._end(job, "Failed", str(failure))
@@ -130,32 +131,32 @@ class Jobs:
                 raise
             await asyncio.sleep(min(0.5, self._context.settings.job_seconds / 10))
             await self._end(job, "Stopped")
-        except Exception:  # noqa: BLE001  # whatever broke, the job must end
-            logger.exception("the customization job %s broke", job.name)
+        except Exception:  # noqa: BLE001  # the job must end after any error
+            logger.exception("The customization job %s failed with an internal error", job.name)
             await self._end(job, "Failed", "An internal error occurred. Try again.")
 
     async def _stages(self, job: Job, model_arn: str, session: iam.Session) -> None:
         validating, processing, training_time = (
-            self._context.settings.job_seconds * share for share in SHARES
+            self._context.settings.job_seconds * share for share in STAGE_SHARES
         )
         objects = RoleObjects(self._context.endpoint, session)
         job.validation.move("InProgress")
-        async with lasting(validating):
+        async with at_least(validating):
             uri = job.request["trainingDataConfig"]["s3Uri"]
             examples = await asyncio.to_thread(lambda: read_dataset(objects.lines(uri)))
         job.validation.move("Completed")
         job.processing.move("InProgress")
-        async with lasting(processing):
+        async with at_least(processing):
             self._refuse_unreachable_teacher(job, session)
             labelled = await asyncio.to_thread(self._labelled, examples)
         job.processing.move("Completed")
         job.training.move("InProgress")
-        async with lasting(training_time):
+        async with at_least(training_time):
             file = self._context.folder / f"{model_arn.rsplit('/', 1)[-1]}.linear"
             job.loss = await training.train(labelled, file)
             fitted = await asyncio.to_thread(load, file)
             await asyncio.to_thread(objects.put, _metrics_uri(job), _metrics(job.loss))
-        await self._outcome(job)
+        await self._apply_fault(job)
         job.training.move("Completed")
         model = CustomModel(model_arn, job, Distilled(fitted))
         self._store.models[model_arn] = model
@@ -166,11 +167,11 @@ class Jobs:
             model.status = "Active"
         await self._end(job, "Completed")
 
-    async def _outcome(self, job: Job) -> None:
-        """The end that a fault has in store for this job, if any."""
+    async def _apply_fault(self, job: Job) -> None:
+        """Apply an injected fault to the outcome of a job."""
         fault = self._context.faults.job
         if fault == "fail":
-            raise JobFailed("The job failed, as it was told to.")
+            raise JobFailed("The job failed: an injected fault.")
         if fault == "never":
             await asyncio.Event().wait()
         if fault == "stop":
@@ -187,17 +188,17 @@ class Jobs:
         for stage in job.stages:
             if stage.status == "InProgress":
                 stage.move(status)
-        await self._tell(job)
+        await self._publish_state(job)
 
-    async def _tell(self, job: Job) -> None:
-        """Publish a job's state. Events are best effort: one that fails changes nothing about the job."""
+    async def _publish_state(self, job: Job) -> None:
+        """Publish a job's state. Events are best effort, so an error does not change the job."""
         try:
             await self._context.events.job_changed(job)
-        except Exception:  # noqa: BLE001  # whatever EventBridge does with it
-            logger.exception("no event could be published for the job %s", job.name)
+        except Exception:  # noqa: BLE001  # any error of EventBridge
+            logger.exception("Could not publish an event for the job %s", job.name)
 
     def _refuse_unreachable_teacher(self, job: Job, session: iam.Session) -> None:
-        """A teacher behind a profile is called with the job's role, in every Region of the profile."""
+        """Fail the job when its role may not call a teacher profile in every Region of the profile."""
         config = job.request["customizationConfig"]["distillationConfig"]["teacherModelConfig"]
         target = self._context.catalogue.target(config["teacherModelIdentifier"])
         missing = [
@@ -211,7 +212,7 @@ class Jobs:
             )
 
     def _labelled(self, examples: list[Example]) -> list[tuple[str, Weights]]:
-        """Examples with the weights to learn; the teacher fills in what is missing or cannot be read."""
+        """Return the examples with weights. The teacher labels those without a readable label."""
         channel_config = _channel_config_of(examples)
         teacher = Teacher(channel_config)
         labelled = []
@@ -223,7 +224,7 @@ class Jobs:
             labelled.append((example.query, weights))
         return labelled
 
-    # Asking and stopping
+    # Get, list and stop
 
     def _known(self, identifier: str) -> Job | None:
         return find(self._store.jobs.values(), identifier)
@@ -272,30 +273,30 @@ class Jobs:
         return {"modelCustomizationJobSummaries": [_summary(job) for job in page], **more}
 
     async def stop(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """StopModelCustomizationJob: only a running job can be stopped."""
+        """StopModelCustomizationJob: the job must be running."""
         job = self._authorised(caller, "StopModelCustomizationJob", params)
         if job.status != "InProgress" or job.task is None:
             raise conflict(f"The job {job.name} is {job.status} and cannot be stopped.")
         job.status, job.changed = "Stopping", now()
-        await self._tell(job)
+        await self._publish_state(job)
         job.task.cancel()
         return {}
 
 
 def _channel_config_of(examples: list[Example]) -> ChannelConfig:
-    """What the records say of their channels: in the prompt, or else in the commonest form of label."""
-    told = channel_config_of_prompt(examples[0].system)
-    if told:
-        return told
-    forms = Counter(channels_of_label(example.label) for example in examples if example.label)
-    commonest = forms.most_common(1)
-    return (channel_config_of_names(commonest[0][0]) if commonest else None) or default_channel_config()
+    """Return the channel configuration of the prompt, or else of the most common label channels."""
+    from_prompt = channel_config_of_prompt(examples[0].system)
+    if from_prompt:
+        return from_prompt
+    channel_sets = Counter(channels_of_label(example.label) for example in examples if example.label)
+    most_common = channel_sets.most_common(1)
+    return (channel_config_of_names(most_common[0][0]) if most_common else None) or default_channel_config()
 
 
 def status_details(job: Job) -> dict[str, Any]:
-    """The three stages as Bedrock tells of them."""
+    """Return the three stages as `statusDetails` of the service model."""
     names = ("validationDetails", "dataProcessingDetails", "trainingDetails")
-    return {name: stage.told() for name, stage in zip(names, job.stages, strict=True)}
+    return {name: stage.details() for name, stage in zip(names, job.stages, strict=True)}
 
 
 def _summary(job: Job) -> dict[str, Any]:
@@ -318,7 +319,7 @@ def _present(**members: Any) -> dict[str, Any]:
 
 
 def _as_arn(identifier: str) -> str:
-    """What permissions are checked against for a job that does not exist."""
+    """Return an ARN to check permissions for a job that does not exist."""
     return identifier if identifier.startswith("arn:") else new_arn("model-customization-job", identifier)
 
 
@@ -329,5 +330,5 @@ def _metrics_uri(job: Job) -> str:
 
 
 def _metrics(loss: float) -> bytes:
-    """The student is fitted in closed form, hence one step; its loss is the mean absolute error."""
+    """Return the metrics file: fitting takes one step, and the loss is the mean absolute error."""
     return f"step_number,epoch_number,training_loss\n1,1,{loss}\n".encode()

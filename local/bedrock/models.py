@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Models:
-    """What can be called or deployed."""
+    """The operations on foundation models, custom models and tags."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -37,7 +37,7 @@ class Models:
             "byOutputModality": "outputModalities",
             "byInferenceType": "inferenceTypesSupported",
         }
-        wanted = [(filters[name], value) for name, value in params.items() if name in filters]
+        criteria = [(filters[name], value) for name, value in params.items() if name in filters]
         found = [
             model.details()
             for model in self._context.catalogue.all()
@@ -45,7 +45,7 @@ class Models:
         ]
         return {
             "modelSummaries": [
-                details for details in found if all(value in details[member] for member, value in wanted)
+                details for details in found if all(value in details[member] for member, value in criteria)
             ]
         }
 
@@ -80,20 +80,20 @@ class Models:
         }
 
     async def list_custom(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """ListCustomModels; every model is the account's own."""
+        """ListCustomModels. The account owns every model."""
         caller.require("bedrock:ListCustomModels", ["*"])
         base = params.get("baseModelArnEquals") or params.get("foundationModelArnEquals")
         page, more = listed(
             self._store.models.values(),
             params,
-            also=lambda model: (
+            matches=lambda model: (
                 params.get("isOwned", True) and base in {None, foundation_arn(model.job.base_model)}
             ),
         )
         return {"modelSummaries": [_summary(model) for model in page], **more}
 
     async def delete_custom(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """DeleteCustomModel: not while a deployment serves it."""
+        """DeleteCustomModel: the model must have no deployments."""
         model = self._authorised(caller, "DeleteCustomModel", params)
         if any(deployment.model_arn == model.arn for deployment in self._store.deployments.values()):
             raise conflict(f"The custom model {model.name} has deployments; delete them first.")
@@ -106,7 +106,7 @@ class Models:
     def _taggable(self, caller: Caller, action: str, params: dict[str, Any]) -> str:
         arn = str(params["resourceARN"])
         caller.require(f"bedrock:{action}", [arn])
-        if not self._store.knows(arn):
+        if not self._store.exists(arn):
             raise not_found(f"Could not find the resource {arn}.")
         return arn
 
@@ -116,16 +116,16 @@ class Models:
         return {}
 
     async def untag(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """UntagResource; a tag that is not there is no error."""
-        kept = self._store.tags.get(self._taggable(caller, "UntagResource", params), {})
+        """UntagResource. A missing tag is not an error."""
+        tags = self._store.tags.get(self._taggable(caller, "UntagResource", params), {})
         for key in params["tagKeys"]:
-            kept.pop(key, None)
+            tags.pop(key, None)
         return {}
 
     async def tags(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
         """ListTagsForResource."""
-        kept = self._store.tags.get(self._taggable(caller, "ListTagsForResource", params), {})
-        return {"tags": [{"key": key, "value": value} for key, value in kept.items()]}
+        tags = self._store.tags.get(self._taggable(caller, "ListTagsForResource", params), {})
+        return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
 
 
 def _summary(model: CustomModel) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""S3 as a job's role sees it: every read and write is checked against the role's own policies."""
+"""S3 access with a job's role: the role's policies apply to every read and write."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from local.bedrock.iam import Session
 
-LARGEST_DATASET = 2_000_000_000
+MAX_DATASET_BYTES = 2_000_000_000
 
 
 class RoleObjects:
-    """Objects read and written with a role's session; failures become the job's failure message."""
+    """Reads and writes objects with a role's session. Errors become the job's failure message."""
 
     def __init__(self, endpoint: str, session: Session) -> None:
         self._client: Any = boto3.client(
@@ -35,11 +35,11 @@ class RoleObjects:
         )
 
     def lines(self, uri: str) -> Iterator[bytes]:
-        """The lines of an object, without their ends."""
+        """Yield the lines of an object, without line ends."""
         bucket, key = split(uri)
         try:
             found = self._client.get_object(Bucket=bucket, Key=key)
-            if found["ContentLength"] > LARGEST_DATASET:
+            if found["ContentLength"] > MAX_DATASET_BYTES:
                 raise JobFailed(f"The dataset {uri} is larger than 2 GB.")
             yield from found["Body"].iter_lines(chunk_size=65_536)
         except (ClientError, BotoCoreError) as error:
@@ -55,11 +55,11 @@ class RoleObjects:
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Bucket and key of an S3 URI."""
+    """Split an S3 URI into bucket and key."""
     parts = urlsplit(uri)
     return parts.netloc, parts.path.removeprefix("/")
 
 
 def under(uri: str, key: str) -> str:
-    """A URI below a prefix, however the prefix ends."""
+    """Join a prefix and a key. The prefix may end with a slash."""
     return f"{uri.rstrip('/')}/{key}"

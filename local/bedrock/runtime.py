@@ -1,4 +1,4 @@
-"""Calling models: Converse, and InvokeModel with Nova's `messages-v1` schema."""
+"""Model calls: Converse, and InvokeModel with Nova's `messages-v1` schema."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from distillery.task.channels import default_channel_config
-from local.bedrock.catalogue import refuse_ended
+from local.bedrock.catalogue import refuse_past_end_of_life
 from local.bedrock.errors import AwsError, invalid, not_found
 from local.bedrock.store import now
-from local.models.answers import Answer, Baseline, Teacher, Untuned
+from local.models.baseline import Baseline
+from local.models.emulation import ModelAnswer
+from local.models.teacher import Teacher
+from local.models.untuned import Untuned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,31 +25,30 @@ if TYPE_CHECKING:
     from local.bedrock.iam import Caller
     from local.bedrock.store import Deployment
 
-DEPLOYMENT = ":custom-model-deployment/"
-MOST_TOKENS = 10_000
-"""The longest answer Nova gives."""
+DEPLOYMENT_ARN_PART = ":custom-model-deployment/"
+MAX_TOKENS = 10_000
+"""The most output tokens that Nova allows."""
 INVOKE_FIELDS = {"schemaVersion", "system", "messages", "inferenceConfig"}
-INVOKE_SETTINGS = {"maxTokens": (1, MOST_TOKENS), "temperature": (0, 1), "topP": (0, 1), "topK": (0, 128)}
+INVOKE_SETTINGS = {"maxTokens": (1, MAX_TOKENS), "temperature": (0, 1), "topP": (0, 1), "topK": (0, 128)}
 
 
-class Answering(Protocol):
-    """A local model."""
+class LocalModel(Protocol):
+    """A model of `local.models`."""
 
-    def answer(self, system: str, user: str) -> Answer:
+    def answer(self, system: str, user: str) -> ModelAnswer:
         """Answer a prompt."""
         ...
 
 
 class Runtime:
-    """The models behind Converse and InvokeModel; `calls` counts what was answered or failed, by model."""
+    """The operations that call models. `calls` counts the calls by model id, including those that failed."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
-        channel_config = (
-            default_channel_config()
-        )  # what a model falls back on when its prompt names no channels
-        self._stand_ins: dict[str, Answering] = {
+        # The models use it when their prompt names no channels.
+        channel_config = default_channel_config()
+        self._local_models: dict[str, LocalModel] = {
             "teacher": Teacher(channel_config),
             "baseline": Baseline(channel_config),
             "untuned": Untuned(),
@@ -55,7 +57,7 @@ class Runtime:
         self._window = (0.0, 0)
 
     async def converse(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """Converse: text in, text out."""
+        """Converse with text content."""
         settings = params.get("inferenceConfig", {})
         answer, stop = await self._ask(
             caller,
@@ -73,9 +75,9 @@ class Runtime:
         }
 
     async def invoke(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
-        """InvokeModel: Nova's own request and answer."""
+        """InvokeModel with Nova's request and response."""
         if "anthropic." in params["modelId"]:
-            raise invalid("The local Bedrock answers InvokeModel in Nova's schema only; use Converse.")
+            raise invalid("The Bedrock emulator supports InvokeModel for Nova models only. Use Converse.")
         body = _nova_request(params.get("body", b""))
         answer, stop = await self._ask(
             caller,
@@ -86,44 +88,52 @@ class Runtime:
             body.get("inferenceConfig", {}).get("maxTokens"),
         )
         message = {"content": [{"text": answer.text}], "role": "assistant"}
-        told = {"output": {"message": message}, "stopReason": stop, "usage": _usage(answer)}
-        return {"body": json.dumps(told, ensure_ascii=False).encode(), "contentType": "application/json"}
+        content = {"output": {"message": message}, "stopReason": stop, "usage": _usage(answer)}
+        return {"body": json.dumps(content, ensure_ascii=False).encode(), "contentType": "application/json"}
 
     async def _ask(
-        self, caller: Caller, operation: str, model_id: str, system: Any, messages: Any, longest: int | None
-    ) -> tuple[Answer, str]:
+        self,
+        caller: Caller,
+        operation: str,
+        model_id: str,
+        system: Any,
+        messages: Any,
+        max_tokens: int | None,
+    ) -> tuple[ModelAnswer, str]:
         model = self._resolve(caller, model_id)
         prompt, query = _prompt(system, messages)
         self.calls[model_id] += 1
-        fault = self._context.faults.struck(operation, model_id)
+        fault = self._context.faults.for_call(operation, model_id)
         if fault:
-            await _suffer(fault)
-        if DEPLOYMENT in model_id:
+            await _apply(fault)
+        if DEPLOYMENT_ARN_PART in model_id:
             self._throttle()
         answer = model.answer(prompt, query)
         if fault and fault.text is not None:
-            answer = Answer(fault.text, answer.input_tokens, max(1, len(fault.text) // 4), answer.latency_ms)
+            answer = ModelAnswer(
+                fault.text, answer.input_tokens, max(1, len(fault.text) // 4), answer.latency_ms
+            )
         await asyncio.sleep(answer.latency_ms / 1000 * self._context.settings.latency_scale)
-        if longest is not None and answer.output_tokens > longest:
-            kept = answer.text[: max(1, len(answer.text) * longest // answer.output_tokens)]
-            return Answer(kept, answer.input_tokens, longest, answer.latency_ms), "max_tokens"
+        if max_tokens is not None and answer.output_tokens > max_tokens:
+            kept = answer.text[: max(1, len(answer.text) * max_tokens // answer.output_tokens)]
+            return ModelAnswer(kept, answer.input_tokens, max_tokens, answer.latency_ms), "max_tokens"
         return answer, "end_turn"
 
-    def _resolve(self, caller: Caller, model_id: str) -> Answering:
-        """The local model behind an id or ARN that the caller may call."""
-        if DEPLOYMENT in model_id:
+    def _resolve(self, caller: Caller, model_id: str) -> LocalModel:
+        """Return the local model for a model id or ARN, after checking the caller's permissions."""
+        if DEPLOYMENT_ARN_PART in model_id:
             return self._deployed(caller, model_id)
         target = self._context.catalogue.target(model_id)
         caller.require("bedrock:InvokeModel", target.arns)
-        refuse_ended(target.model, now())
+        refuse_past_end_of_life(target.model, now())
         if not (target.model.on_demand or target.through_profile):
             raise invalid(
                 f"Invocation of model ID {target.identifier} with on-demand throughput isn't supported. "
                 "Retry with the ID or ARN of an inference profile that contains this model."
             )
-        return self._stand_ins[target.model.stand_in]
+        return self._local_models[target.model.emulated_by]
 
-    def _deployed(self, caller: Caller, arn: str) -> Answering:
+    def _deployed(self, caller: Caller, arn: str) -> LocalModel:
         caller.require("bedrock:InvokeModel", [arn])
         deployment = self._store.deployments.get(arn)
         model = self._store.models.get(deployment.model_arn) if deployment else None
@@ -134,7 +144,7 @@ class Runtime:
         return model.model
 
     def _throttle(self) -> None:
-        """The quota over all custom deployments, in minutes as short as the waits are."""
+        """Apply the quota over all custom deployments. Its minute is scaled by `latency_scale`."""
         settings = self._context.settings
         started, taken = self._window
         if time.monotonic() - started >= 60 * settings.latency_scale:
@@ -144,7 +154,8 @@ class Runtime:
             raise AwsError("ThrottlingException", "Too many requests, please wait before trying again.")
 
 
-async def _suffer(fault: CallFault) -> None:
+async def _apply(fault: CallFault) -> None:
+    """Wait for the fault's delay and raise its error."""
     await asyncio.sleep(fault.delay_seconds)
     if fault.error:
         raise AwsError(fault.error, fault.message)
@@ -158,15 +169,15 @@ def _refuse_unready(deployment: Deployment) -> None:
 
 
 def _prompt(system: Any, messages: Any) -> tuple[str, str]:
-    """The system text and the first user text: a later turn asks to correct the answer to it.
+    """Return the system text and the first user text; a later turn asks to correct the answer to it.
 
-    Raises ValidationException for what a Nova refuses.
+    Raises ValidationException as Nova models do.
     """
     if not messages:
         raise invalid("The messages field must not be empty.")
     for place, message in enumerate(messages):
-        wanted = "assistant" if place % 2 else "user"
-        if message["role"] != wanted:
+        role = "assistant" if place % 2 else "user"
+        if message["role"] != role:
             raise invalid(
                 "A conversation must start with a user message and alternate between user and assistant."
             )
@@ -181,12 +192,12 @@ def _text(blocks: Iterable[Any]) -> str:
     texts = []
     for block in blocks:
         if set(block) != {"text"}:
-            raise invalid("The local models take text only.")
+            raise invalid("The local models accept text only.")
         texts.append(block["text"])
     return "\n".join(texts)
 
 
-def _usage(answer: Answer) -> dict[str, int]:
+def _usage(answer: ModelAnswer) -> dict[str, int]:
     return {
         "inputTokens": answer.input_tokens,
         "outputTokens": answer.output_tokens,
@@ -195,7 +206,7 @@ def _usage(answer: Answer) -> dict[str, int]:
 
 
 def _nova_request(body: bytes) -> dict[str, Any]:
-    """The body of InvokeModel in the schema `messages-v1`; raises ValidationException."""
+    """Parse the body of InvokeModel in the schema `messages-v1`. Raises ValidationException."""
     try:
         content = json.loads(body)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""One request of Bedrock from HTTP to HTTP: route, read, authorise, answer, count."""
+"""Handles one HTTP request to Bedrock: finds the operation, parses, authorizes, counts and answers it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from local.bedrock.context import Context
     from local.bedrock.iam import Caller
 
-SLOW_CALLS = frozenset({"Converse", "InvokeModel"})
-"""Their faults strike after permissions are checked, by the model that is called."""
+MODEL_CALLS = frozenset({"Converse", "InvokeModel"})
+"""The runtime applies faults to these after checking permissions, because a fault can select a model."""
 
 
 class Bedrock:
-    """The local Bedrock over one context."""
+    """The Bedrock emulator: all operations on one context."""
 
     def __init__(self, context: Context, wire: Wire | None = None) -> None:
         self.context = context
@@ -63,7 +63,7 @@ class Bedrock:
         }
 
     async def handle(self, scope: Mapping[str, Any], request: Request) -> Response:
-        """Answer a request; nothing escapes but what the process itself cannot survive."""
+        """Answer a request. Every exception becomes an error response."""
         try:
             operation, labels = self._wire.route(request)
             caller = iam.identify(scope, request.body)
@@ -71,15 +71,19 @@ class Bedrock:
             handler = self._handlers.get(operation.name)
             if handler is None:
                 raise AwsError(
-                    "UnknownOperationException", f"The local Bedrock does not implement {operation.name}."
+                    "UnknownOperationException", f"The Bedrock emulator does not implement {operation.name}."
                 )
             params = self._wire.read(operation, labels, request)
-            fault = None if operation.name in SLOW_CALLS else self.context.faults.struck(operation.name, "")
+            fault = (
+                None if operation.name in MODEL_CALLS else self.context.faults.for_call(operation.name, "")
+            )
             if fault and fault.error:
                 raise AwsError(fault.error, fault.message)
-            return self._wire.answer(operation, await handler(caller, params))
+            return self._wire.response(operation, await handler(caller, params))
         except AwsError as error:
-            return self._wire.refusal(error)
-        except Exception:  # noqa: BLE001  # a bug here must look like a failing service, not end it
-            logger.exception("the local Bedrock broke at %s %s", request.method, request.raw_path)
-            return self._wire.refusal(AwsError("InternalServerException", "An internal error occurred."))
+            return self._wire.error(error)
+        except Exception:  # noqa: BLE001  # a bug becomes a 500 response
+            logger.exception(
+                "Internal error of the Bedrock emulator at %s %s", request.method, request.raw_path
+            )
+            return self._wire.error(AwsError("InternalServerException", "An internal error occurred."))

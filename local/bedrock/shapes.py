@@ -1,7 +1,7 @@
-"""Values against the SDK's own service model: types, required members, lengths, ranges, enums, patterns.
+"""Validation against the SDK's service model: types, required members, lengths, ranges, enums, patterns.
 
-The same walk reads a request (JSON to Python) and writes an answer (Python to JSON), so neither direction
-can drift from what botocore believes.
+The same code reads requests (JSON to Python) and writes responses (Python to JSON), so both directions follow
+botocore's model.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ALSO_ACCEPTED = {"EvaluationTaskType": frozenset({"General"})}
-"""Values that the service takes although its model's enumeration lacks them."""
+"""Values that the service accepts although its model does not list them."""
 
 _SLOW = r"(-*[a-zA-Z0-9\+\-\.])*"
 _SLOW_REWRITTEN = r"[a-zA-Z0-9+.\-]*"
-"""The model's pattern of job names can be read in exponentially many ways; both accept the same names."""
+"""The model's pattern for job names backtracks exponentially. This pattern accepts the same names."""
 
 _TYPE_WORDS = {
     "string": "String",
@@ -41,7 +41,7 @@ _TYPE_WORDS = {
 
 
 class Mistyped(ValueError):
-    """A value is of another type than its shape."""
+    """The type of a value does not match its shape."""
 
 
 @cache
@@ -60,11 +60,11 @@ class Shapes:
         return shape
 
     def read(self, name: str, value: Any, at: str, problems: list[str]) -> Any:
-        """A request's JSON value as Python; what is wrong with it is appended to `problems`."""
+        """Convert a request's JSON value to Python. Violations are appended to `problems`."""
         return self._walk(name, value, at, problems, from_json)
 
     def write(self, name: str, value: Any, at: str, problems: list[str]) -> Any:
-        """An answer's Python value as JSON; what is wrong with it is appended to `problems`."""
+        """Convert a response's Python value to JSON. Violations are appended to `problems`."""
         return self._walk(name, value, at, problems, to_json)
 
     def _walk(self, name: str, value: Any, at: str, problems: list[str], convert: Any) -> Any:
@@ -83,7 +83,7 @@ class Shapes:
         except Mistyped:
             problems.append(_problem(shape, value, at, f"Member must be of type {_TYPE_WORDS[kind]}"))
             return value
-        # An answer's limits apply to the value before it became JSON.
+        # The limits of a response apply to the Python value.
         self.constrain(name, result if convert is from_json else value, at, problems)
         return result
 
@@ -135,7 +135,7 @@ class Shapes:
         }
 
     def constrain(self, name: str, value: Any, at: str, problems: list[str]) -> None:
-        """Length, range, enumeration and pattern of one scalar."""
+        """Check length, range, enumeration and pattern of one scalar."""
         shape = self._shapes[name]
         kind = shape["type"]
         if kind in {"string", "blob"}:
@@ -150,7 +150,7 @@ class Shapes:
                 _problem(shape, value, at, f"Member must satisfy enum value set: [{', '.join(allowed)}]")
             )
         pattern = shape.get("pattern")
-        # A value that is too long is not matched: patterns are meant for values of the stated length.
+        # A value that is too long is not matched, because a pattern can be slow on it.
         if pattern and len(value) <= shape.get("max", len(value)) and not _pattern(pattern).fullmatch(value):
             problems.append(
                 _problem(shape, value, at, f"Member must satisfy regular expression pattern: {pattern}")
@@ -158,7 +158,7 @@ class Shapes:
 
 
 def from_text(kind: str, text: str) -> Any:
-    """A value from the address or a header, where everything is text."""
+    """Convert a value from the URL or a header. Raises Mistyped."""
     try:
         if kind in {"integer", "long"}:
             return int(text)
@@ -174,9 +174,9 @@ def from_text(kind: str, text: str) -> Any:
 
 
 def from_json(kind: str, value: Any) -> Any:
-    """A scalar of a request; raises Mistyped."""
+    """Convert a scalar of a request. Raises Mistyped."""
     if kind == "timestamp":
-        return _moment(value)
+        return _timestamp(value)
     if kind == "blob":
         try:
             return base64.b64decode(value, validate=True)
@@ -186,7 +186,7 @@ def from_json(kind: str, value: Any) -> Any:
 
 
 def to_json(kind: str, value: Any) -> Any:
-    """A scalar of an answer; raises Mistyped."""
+    """Convert a scalar of a response. Raises Mistyped."""
     if kind == "timestamp":
         if not isinstance(value, datetime):
             raise Mistyped
@@ -199,7 +199,7 @@ def to_json(kind: str, value: Any) -> Any:
 
 
 def _plain(kind: str, value: Any) -> Any:
-    wanted: dict[str, tuple[type, ...]] = {
+    types: dict[str, tuple[type, ...]] = {
         "string": (str,),
         "boolean": (bool,),
         "integer": (int,),
@@ -207,19 +207,19 @@ def _plain(kind: str, value: Any) -> Any:
         "float": (int, float),
         "double": (int, float),
     }
-    if not isinstance(value, wanted[kind]) or (isinstance(value, bool) and kind != "boolean"):
+    if not isinstance(value, types[kind]) or (isinstance(value, bool) and kind != "boolean"):
         raise Mistyped
     return value
 
 
-def _moment(value: Any) -> datetime:
+def _timestamp(value: Any) -> datetime:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
-        moment: datetime = parse_timestamp(value)
+        timestamp: datetime = parse_timestamp(value)
     except (TypeError, ValueError, OverflowError, OSError) as error:
         raise Mistyped from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
 def _check_length(shape: Any, length: int, value: Any, at: str, problems: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the local Bedrock remembers, in memory: jobs, models, deployments, evaluations, tags, tokens."""
+"""The state of the Bedrock emulator, in memory: jobs, models, deployments, evaluations, tags, tokens."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from local.models.answers import Distilled
+    from local.models.distilled import Distilled
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
-MOST_TAGS = 50
+MAX_TAGS = 50
 
 
 def now() -> datetime:
-    """The present, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def new_arn(kind: str, under: str = "") -> str:
-    """A fresh ARN: `kind/<12>` or `kind/<under>/<12>`."""
-    fresh = "".join(secrets.choice(_ID_ALPHABET) for _ in range(12))
-    return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:{kind}/{under + '/' if under else ''}{fresh}"
+    """Return a new ARN: `kind/<12 characters>` or `kind/<under>/<12 characters>`."""
+    identifier = "".join(secrets.choice(_ID_ALPHABET) for _ in range(12))
+    return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:{kind}/{under + '/' if under else ''}{identifier}"
 
 
 class Named(Protocol):
-    """What listings sort and filter by."""
+    """The attributes that listings sort and filter by."""
 
     @property
     def arn(self) -> str: ...
@@ -50,7 +50,7 @@ NamedT = TypeVar("NamedT", bound=Named)
 
 @dataclass
 class Stage:
-    """One part of a customization job."""
+    """One stage of a customization job."""
 
     status: str = "NotStarted"
     started: datetime | None = None
@@ -61,8 +61,8 @@ class Stage:
         self.changed = now()
         self.started = self.started or self.changed
 
-    def told(self) -> dict[str, Any]:
-        """As `statusDetails` shows it."""
+    def details(self) -> dict[str, Any]:
+        """Return the stage as it appears in `statusDetails`."""
         times = {"creationTime": self.started, "lastModifiedTime": self.changed}
         return {"status": self.status} | {name: at for name, at in times.items() if at}
 
@@ -97,7 +97,7 @@ class Job:
 
 @dataclass
 class CustomModel:
-    """What a job made; `model` answers for it."""
+    """The custom model that a job created. `model` answers its calls."""
 
     arn: str
     job: Job
@@ -143,7 +143,7 @@ class Evaluation:
 
 
 class Store:
-    """Everything by ARN; only the event loop's thread touches it."""
+    """All resources by ARN. Only the thread of the event loop uses it."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
@@ -153,38 +153,38 @@ class Store:
         self.tags: dict[str, dict[str, str]] = {}
         self._tokens: dict[tuple[str, str], str] = {}
 
-    def first_answer(self, operation: str, params: dict[str, Any]) -> str | None:
-        """The ARN that an earlier request with the same client token made."""
+    def arn_of_token(self, operation: str, params: dict[str, Any]) -> str | None:
+        """Return the ARN that an earlier request with the same client token created, or None."""
         return self._tokens.get((operation, params.get("clientRequestToken", "")))
 
-    def remember(self, operation: str, params: dict[str, Any], arn: str) -> None:
-        """Keep a client token's ARN."""
+    def keep_token(self, operation: str, params: dict[str, Any], arn: str) -> None:
+        """Store the ARN of a client token."""
         if "clientRequestToken" in params:
             self._tokens[operation, params["clientRequestToken"]] = arn
 
     def tag(self, arn: str, tags: list[dict[str, str]]) -> None:
-        """Add tags to a resource; raises TooManyTagsException or, for one key twice, ValidationException."""
-        fresh = {tag["key"]: tag["value"] for tag in tags}
-        if len(fresh) < len(tags):
+        """Add tags to a resource. Raises TooManyTagsException, or ValidationException for duplicate keys."""
+        added = {tag["key"]: tag["value"] for tag in tags}
+        if len(added) < len(tags):
             raise invalid("Tag keys must be unique.")
-        together = self.tags.get(arn, {}) | fresh
-        if len(together) > MOST_TAGS:
-            raise AwsError("TooManyTagsException", f"A resource can have at most {MOST_TAGS} tags.")
-        if together:
-            self.tags[arn] = together
+        all_tags = self.tags.get(arn, {}) | added
+        if len(all_tags) > MAX_TAGS:
+            raise AwsError("TooManyTagsException", f"A resource can have at most {MAX_TAGS} tags.")
+        if all_tags:
+            self.tags[arn] = all_tags
 
-    def forget(self) -> None:
-        """Start again with nothing."""
-        for kept in (self.jobs, self.models, self.deployments, self.evaluations, self.tags, self._tokens):
-            kept.clear()
+    def clear(self) -> None:
+        """Delete everything."""
+        for items in (self.jobs, self.models, self.deployments, self.evaluations, self.tags, self._tokens):
+            items.clear()
 
-    def knows(self, arn: str) -> bool:
+    def exists(self, arn: str) -> bool:
         """Whether a taggable resource exists."""
-        return any(arn in kept for kept in (self.jobs, self.models, self.deployments, self.evaluations))
+        return any(arn in items for items in (self.jobs, self.models, self.deployments, self.evaluations))
 
 
 def find(items: Iterable[NamedT], identifier: str) -> NamedT | None:
-    """An item by ARN or name."""
+    """Return an item by ARN or name, or None."""
     return next((item for item in items if identifier in {item.arn, item.name}), None)
 
 
@@ -193,20 +193,20 @@ def listed(
     params: dict[str, Any],
     *,
     limit: int = 1_000,
-    also: Callable[[NamedT], bool] | None = None,
+    matches: Callable[[NamedT], bool] | None = None,
 ) -> tuple[list[NamedT], dict[str, str]]:
-    """One page of a listing (newest first by default), and `nextToken` when there is more."""
+    """Return one page of a listing (newest first by default), and `nextToken` when more items follow."""
     after = params.get("creationTimeAfter") or params.get("createdAfter")
     before = params.get("creationTimeBefore") or params.get("createdBefore")
-    wanted = params.get("statusEquals") or params.get("modelStatus")
+    status = params.get("statusEquals") or params.get("modelStatus")
     chosen = [
         item
         for item in items
         if params.get("nameContains", "") in item.name
-        and (wanted is None or item.status == wanted)
+        and (status is None or item.status == status)
         and (after is None or item.created > after)
         and (before is None or item.created < before)
-        and (also is None or also(item))
+        and (matches is None or matches(item))
     ]
     chosen.sort(key=lambda item: item.created, reverse=params.get("sortOrder") != "Ascending")
     try:

@@ -1,7 +1,7 @@
-"""Training a linear model in a process of its own, so that the cloud goes on answering meanwhile.
+"""Trains a linear model in a subprocess, so that the local cloud keeps answering requests.
 
 Run as `python -m local.bedrock.training EXAMPLES MODEL`: reads JSON lines `[query, {channel: weight}]`,
-writes the fitted linear model, and prints its mean absolute error on the examples.
+writes the linear model, and prints its mean absolute error on the examples as JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(examples_file: str, model_file: str) -> None:
-    """Fit and save; prints the loss."""
+    """Fit and save a model. Prints the loss."""
     with Path(examples_file).open(encoding="utf-8") as lines:
         examples: list[tuple[str, Weights]] = [(query, weights) for query, weights in map(json.loads, lines)]
     channel_config = channel_config_of_examples(examples)
@@ -39,7 +39,7 @@ def main(examples_file: str, model_file: str) -> None:
 def _loss(
     predict: Callable[[str], Weights], examples: list[tuple[str, Weights]], channel_config: ChannelConfig
 ) -> float:
-    """Mean absolute error over channels, on at most a thousand of the examples."""
+    """Return the mean absolute error over channels, on about 1,000 of the examples."""
     sample = examples[:: max(1, len(examples) // 1_000)]
     errors = [
         abs(weights.get(channel, 0.0) - guess[channel])
@@ -51,7 +51,7 @@ def _loss(
 
 
 async def train(examples: list[tuple[str, Weights]], model_file: Path) -> float:
-    """Fit a linear model in a subprocess, which dies with a cancelled job; returns its training loss."""
+    """Fit a linear model in a subprocess, killed if the job is cancelled. Returns the training loss."""
     examples_file = model_file.with_suffix(".jsonl")
     examples_file.write_text(
         "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in examples), encoding="utf-8"

@@ -1,4 +1,4 @@
-"""HTTP to operations and back, by botocore's own service models of `bedrock` and `bedrock-runtime`."""
+"""Converts between HTTP and operations with botocore's service models `bedrock` and `bedrock-runtime`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SERVICES = ("bedrock", "bedrock-runtime")
-STATUS_OF_UNMODELLED = {
+UNMODELLED_STATUS = {
     "UnknownOperationException": 404,
     "UnrecognizedClientException": 403,
     "InvalidClientTokenId": 403,
@@ -47,7 +47,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Request:
-    """What came over HTTP; `raw_path` and `query` are still percent-encoded."""
+    """An HTTP request. `raw_path` and `query` are percent-encoded."""
 
     method: str
     raw_path: str
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back over HTTP."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -66,13 +66,13 @@ class Response:
 
 
 class Wire:
-    """Reads requests into parameters and writes answers, refusing whatever the model does not describe."""
+    """Parses requests and serialises responses. Refuses what the service model does not describe."""
 
     def __init__(self) -> None:
         loader = Loader()
         self._shapes: dict[str, Shapes] = {}
         self._operations: list[Operation] = []
-        self._statuses = dict(STATUS_OF_UNMODELLED)
+        self._statuses = dict(UNMODELLED_STATUS)
         for service in SERVICES:
             model = loader.load_service_model(service, "service-2")
             self._shapes[service] = Shapes(model["shapes"])
@@ -82,7 +82,7 @@ class Wire:
             self._operations += [_operation(service, spec) for spec in model["operations"].values()]
 
     def route(self, request: Request) -> tuple[Operation, dict[str, str]]:
-        """The operation a method and path stand for, and its labels; raises UnknownOperationException."""
+        """Return the operation of a request and its path labels. Raises UnknownOperationException."""
         found = [
             (operation, match)
             for operation in self._operations
@@ -91,13 +91,13 @@ class Wire:
         if not found:
             raise AwsError(
                 "UnknownOperationException",
-                f"No operation of Bedrock answers {request.method} {request.raw_path}.",
+                f"Bedrock has no operation for {request.method} {request.raw_path}.",
             )
         operation, match = max(found, key=lambda pair: pair[0].literals)
         return operation, {name: unquote(text) for name, text in match.groupdict().items()}
 
     def read(self, operation: Operation, labels: Mapping[str, str], request: Request) -> dict[str, Any]:
-        """The operation's parameters; raises one ValidationException that names everything wrong."""
+        """Return the operation's parameters. Raises one ValidationException that names all violations."""
         shapes = self._shapes[operation.service]
         if operation.input is None:
             return {}
@@ -143,8 +143,8 @@ class Wire:
         problems += [f"Value at '{name}' failed to satisfy constraint: Member is not known" for name in stray]
         return result
 
-    def answer(self, operation: Operation, result: Mapping[str, Any]) -> Response:
-        """Serialise a result; a result that does not fit its shape is a bug and raises ValueError."""
+    def response(self, operation: Operation, result: Mapping[str, Any]) -> Response:
+        """Serialise a result. Raises ValueError for a result that does not fit its shape, which is a bug."""
         shapes = self._shapes[operation.service]
         headers = {"content-type": "application/json", "x-amzn-requestid": str(uuid.uuid4())}
         if operation.output is None:
@@ -163,11 +163,13 @@ class Wire:
         body = {name: value for name, value in result.items() if name not in in_headers}
         written = shapes.write(operation.output, body, "", problems)
         if problems:
-            raise ValueError(f"The answer to {operation.name} does not fit its shape: {'; '.join(problems)}")
+            raise ValueError(
+                f"The response of {operation.name} does not fit its shape: {'; '.join(problems)}"
+            )
         return Response(operation.success, headers, json.dumps(written, ensure_ascii=False).encode())
 
-    def refusal(self, error: AwsError) -> Response:
-        """An error as AWS's JSON services send it."""
+    def error(self, error: AwsError) -> Response:
+        """Serialise an error as AWS's JSON services do."""
         headers = {
             "content-type": "application/json",
             "x-amzn-requestid": str(uuid.uuid4()),
@@ -198,7 +200,7 @@ def _operation(service: str, spec: Any) -> Operation:
 def _located(
     spec: Any, name: str, labels: Mapping[str, str], query: dict[str, str], headers: Mapping[str, str]
 ) -> str | None:
-    """The text of a member that stands outside the body; query parameters are taken as they are used."""
+    """Return the text of a member outside the body; removes a query parameter that is read."""
     place = spec.get("location")
     key = spec.get("locationName", name)
     if place == "uri":

@@ -1,1 +1,1 @@
-"""Local stand-ins for the models behind Amazon Bedrock."""
+"""Local models that emulate the models behind Amazon Bedrock."""

@@ -1,8 +1,8 @@
-"""The channel configuration read as a person would: which cues stand in a query, and what weights follow from them.
+"""Weights from the cues of the channel configuration that occur in a query.
 
-This is what the local teacher and baseline know. It is deliberately plain (a count of cues per channel
-above a prior) so that a fitted student can learn most of it, and everything about channels comes from the
-channel configuration.
+The local teacher and the baseline weigh queries this way. The rule is deliberately simple (a count of cues
+per channel on top of a prior), so that a linear model can learn most of it. Everything about channels comes
+from the channel configuration.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ KINDS: Mapping[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
-"""The kinds of thing a cue in square brackets stands for, and how they are recognised."""
+"""Cues in square brackets stand for a kind of text. Each kind has the pattern that recognizes it."""
 _KIND_STRENGTH = 1.5
 _MOST_EVIDENCE = 3.0
-"""A fourth cue for the same channel says nothing that three have not said."""
+"""Evidence per channel is capped: a fourth cue for the same channel adds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the guidelines make of one query: exact weights (sum 1, on no grid) and the words behind each."""
+    """The result for one query: exact weights (sum 1, not on the grid) and the cues per channel."""
 
     weights: Weights
     found: dict[str, tuple[str, ...]]
 
 
 class Guidelines:
-    """The cues of a channel configuration, indexed so that a query is read in one pass."""
+    """The cues of a channel configuration, indexed so that one pass over a query finds them."""
 
     def __init__(self, channel_config: ChannelConfig) -> None:
         self.channel_config = channel_config
@@ -81,7 +81,7 @@ class Guidelines:
                     self._phrases.setdefault(stems[0], []).append((stems, channel.name))
 
     def read(self, query: str, *, prior: float = 0.7) -> Reading:
-        """Weigh a query. `prior` is how much evidence the fallback weights are worth, in cues."""
+        """Weigh a query. `prior` is the evidence that the fallback weights count for, in cues."""
         evidence = dict.fromkeys(self.channel_config.names, 0.0)
         found: dict[str, list[str]] = {channel: [] for channel in evidence}
         for channel, text, strength in [*self._kinds_in(query), *self._phrases_in(query)]:
@@ -121,12 +121,12 @@ class Guidelines:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, without possessive endings."""
+    """Return the words of a text in lower case, without possessive endings."""
     return [re.sub(r"['\u2019]s$", "", word) for word in _WORD.findall(text.lower())]
 
 
 def stem(word: str) -> str:
-    """One form for the inflections of an English word; crude, applied alike to cues and queries."""
+    """Return one form for the inflections of an English word. Approximate."""
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
             word = word.removesuffix(suffix)
@@ -137,7 +137,7 @@ def stem(word: str) -> str:
 
 
 def on_grid(weights: Mapping[str, float], grid: float) -> dict[str, int]:
-    """Whole steps of the grid per channel, by largest remainder: they always sum to the steps in 1."""
+    """Round weights to whole steps of the grid by largest remainder. The steps always sum to 1 / grid."""
     steps = round(1 / grid)
     exact = {channel: weight * steps for channel, weight in weights.items()}
     whole = {channel: math.floor(share + 1e-9) for channel, share in exact.items()}
@@ -148,6 +148,6 @@ def on_grid(weights: Mapping[str, float], grid: float) -> dict[str, int]:
 
 
 def from_grid(steps: Mapping[str, int], channels: Sequence[str]) -> Weights:
-    """Weights of whole steps, rounded so that they print as people write them (0.3, not 0.30000001)."""
+    """Return the weights of whole steps, rounded so that they print as 0.3, not 0.30000001."""
     total = sum(steps.values())
     return {channel: round(steps[channel] / total, 6) for channel in channels}

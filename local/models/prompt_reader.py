@@ -1,7 +1,7 @@
-"""What a local model understands of a prompt: which channels it is asked about, and what they hold.
+"""Parses the channels and their descriptions out of the prompts and labels that a local model receives.
 
-A model behind Bedrock knows nothing of the stack but what its prompt says, so neither do the stand-ins: they
-read the channel configuration back out of the prompts that `distillery.prompts` renders.
+A model behind Bedrock sees only its prompt. The local models do the same: they read the channel configuration
+from the prompts that `distillery.task.prompts` renders.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _CHANNEL = re.compile(
 _SUBJECT = re.compile(r"\bhow a (.+?) system should weigh\b")
 _GRID = re.compile(r"\bUse steps of ([0-9.]+);")
 _GRIDS = (0.1, 0.05, 0.01)
-_ON_GRID = 1e-6
-_SPOKEN_FOR = 0.95
-"""Share of the labels that must lie on a grid for it to be taken as theirs."""
+_GRID_TOLERANCE = 1e-6
+_SHARE_ON_GRID = 0.95
+"""Share of the labels that must lie on a grid for the grid to be accepted."""
 
 
 @lru_cache(64)
 def channel_config_of_prompt(system: str) -> ChannelConfig | None:
-    """The channel configuration that a teacher or student prompt was rendered from, as far as it tells; None for others.
+    """Return the channel configuration that a teacher or student prompt was rendered from, or None.
 
-    A student prompt names the channels only. What the shipped channel configuration knows of them is general knowledge; any
-    other channel is understood by its name.
+    A student prompt holds the channel names only. Channels of the default configuration keep its description
+    and cues; any other channel gets its name as its only cue.
     """
     channels = tuple(
         Channel(
             name=channel["name"],
             description=channel["description"],
-            cues=_parts(channel["cues"], ", "),
-            examples=_parts(channel["examples"], "; "),
+            cues=_split(channel["cues"], ", "),
+            examples=_split(channel["examples"], "; "),
         )
         for channel in _CHANNEL.finditer(system)
     )
@@ -56,7 +56,7 @@ def channel_config_of_prompt(system: str) -> ChannelConfig | None:
 
 
 def channels_of_prompt(system: str) -> tuple[str, ...]:
-    """The channels that a student prompt lists before the word "weights"; empty when it lists none."""
+    """Return the channels that a student prompt lists before the word "weights", if any."""
     match = _CHANNEL_LIST.search(system)
     if match is None:
         return ()
@@ -64,7 +64,7 @@ def channels_of_prompt(system: str) -> tuple[str, ...]:
 
 
 def channel_config_of_names(names: Sequence[str], label_grid: float | None = None) -> ChannelConfig | None:
-    """A channel configuration of which only the channels' names are known; None where they are fewer than two."""
+    """Return a channel configuration for channel names, or None for fewer than two names."""
     known = default_channel_config()
     if tuple(names) == known.names and label_grid in {None, known.label_grid}:
         return known
@@ -73,14 +73,14 @@ def channel_config_of_names(names: Sequence[str], label_grid: float | None = Non
     by_name = {channel.name: channel for channel in known.channels}
     return ChannelConfig(
         subject=known.subject,
-        channels=tuple(by_name.get(name) or _called(name) for name in names),
+        channels=tuple(by_name.get(name) or _channel_from_name(name) for name in names),
         fallback=dict.fromkeys(names, 1 / len(names)),
         label_grid=label_grid or known.label_grid,
     )
 
 
 def channels_of_label(text: str) -> tuple[str, ...]:
-    """The channels that a label weighs; empty when it is no JSON object of numbers."""
+    """Return the channels of a label; empty when the label is not a JSON object of numbers."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -93,14 +93,14 @@ def channels_of_label(text: str) -> tuple[str, ...]:
 
 
 def channel_config_of_examples(examples: Iterable[tuple[str, Mapping[str, float]]]) -> ChannelConfig:
-    """What a set of labelled queries shows of its channel configuration: the channels, and the grid that the labels lie on.
+    """Return the channel configuration of labelled queries: their channels, and the grid of their weights.
 
     Raises ValueError when there are no examples, or fewer than two channels.
     """
     labels = Counter(tuple(weights.items()) for _, weights in examples)
     if not labels:
         raise ValueError("no examples")
-    grids = [grid for grid in _GRIDS if _share_on(grid, labels) >= _SPOKEN_FOR]
+    grids = [grid for grid in _GRIDS if _share_on(grid, labels) >= _SHARE_ON_GRID]
     names = [name for name, _ in next(iter(labels))]
     channel_config = channel_config_of_names(names, grids[0] if grids else _GRIDS[-1])
     if channel_config is None:
@@ -112,15 +112,15 @@ def _share_on(grid: float, labels: Counter[tuple[tuple[str, float], ...]]) -> fl
     on = sum(
         count
         for label, count in labels.items()
-        if all(abs(weight / grid - round(weight / grid)) < _ON_GRID for _, weight in label)
+        if all(abs(weight / grid - round(weight / grid)) < _GRID_TOLERANCE for _, weight in label)
     )
     return on / labels.total()
 
 
-def _called(name: str) -> Channel:
+def _channel_from_name(name: str) -> Channel:
     words = name.replace("_", " ")
     return Channel(name=name, description=words, cues=(words,))
 
 
-def _parts(text: str | None, separator: str) -> tuple[str, ...]:
+def _split(text: str | None, separator: str) -> tuple[str, ...]:
     return tuple(text.split(separator)) if text else ()

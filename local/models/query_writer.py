@@ -1,6 +1,7 @@
-"""The local teacher inventing queries: it reads what is wanted out of the prompt and combines the cues.
+"""Queries that the local teacher writes: it combines the cues named in the prompt.
 
-Deterministic for prompt and user turn. A cue in square brackets names a kind of thing and is passed over.
+The result depends only on the prompt and the user turn. Cues in square brackets stand for a kind of text
+and are left out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import random
 import re
 from dataclasses import dataclass
 
-_WANTED = re.compile(
+_REQUEST = re.compile(
     r"^You invent .* queries .*^Channel: [a-z][a-z0-9_]*: (?P<description>[^\n]*)\n"
     r"(?:Typical cues: (?P<cues>[^\n]*)\.\n)?(?:Typical queries: (?P<examples>[^\n]*)\.\n)?"
     r".*^Write (?P<count>\d+) queries ",
@@ -40,29 +41,29 @@ _PLACES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Invention:
-    """What an invention prompt asks for."""
+class QueryRequest:
+    """What a query-writing prompt asks for: a number of queries about these cues."""
 
     cues: tuple[str, ...]
     count: int
 
 
-def invention_of_prompt(system: str) -> Invention | None:
-    """What a prompt asks to invent; None for a prompt that asks for something else."""
-    found = _WANTED.search(system)
+def query_request_of_prompt(system: str) -> QueryRequest | None:
+    """Parse a query-writing prompt. Returns None for any other prompt."""
+    found = _REQUEST.search(system)
     if found is None:
         return None
     cues = [cue for cue in (found["cues"] or "").split(", ") if cue and not cue.startswith("[")]
     words = cues or re.findall(r"[a-z]{4,}", found["description"])
-    return Invention(tuple(words or ["thing"]), int(found["count"]))
+    return QueryRequest(tuple(words or ["thing"]), int(found["count"]))
 
 
-def invented_queries(wanted: Invention, user: str) -> list[str]:
-    """So many queries made of the cues."""
-    rng = random.Random("\x1f".join((*wanted.cues, user)))
+def write_queries(request: QueryRequest, user: str) -> list[str]:
+    """Write the requested number of queries from the cues."""
+    rng = random.Random("\x1f".join((*request.cues, user)))
     return [
         rng.choice(_FORMS).format(
-            one=rng.choice(wanted.cues), two=rng.choice(wanted.cues), place=rng.choice(_PLACES)
+            one=rng.choice(request.cues), two=rng.choice(request.cues), place=rng.choice(_PLACES)
         )
-        for _ in range(wanted.count)
+        for _ in range(request.count)
     ]

@@ -1,4 +1,4 @@
-"""One local cloud a session, the stack deployed on it, and a control room put right after each test."""
+"""One local cloud and one deployed stack per session, and a control API that is reset after each test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.cloud import LocalCloud, deploy
-from tests.local.tools import Control, Workshop, bedrock_role
+from tests.local.bedrock_resources import BedrockResources
+from tests.local.control_api import ControlApi
+from tests.local.permissions import bedrock_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,41 +37,41 @@ def stack(cloud: LocalCloud) -> dict[str, str]:
 
 
 @pytest.fixture
-def control(cloud: LocalCloud) -> Iterator[Control]:
-    """The control room; faults, counters and settings are put right afterwards."""
-    room = Control(cloud.endpoint)
-    before = room.state()["settings"]
-    room.reset()
-    yield room
-    room.settings(**before)
-    room.reset()
+def control(cloud: LocalCloud) -> Iterator[ControlApi]:
+    """The control API. Faults, counters and settings are reset afterwards."""
+    api = ControlApi(cloud.endpoint)
+    before = api.state()["settings"]
+    api.reset()
+    yield api
+    api.settings(**before)
+    api.reset()
 
 
 @pytest.fixture
-def fresh(control: Control) -> Iterator[Control]:
-    """The control room of a Bedrock that knows nothing, before and after."""
+def fresh(control: ControlApi) -> Iterator[ControlApi]:
+    """The control API. All resources of Bedrock are deleted before and after the test."""
     control.reset(state=True)
     yield control
     control.reset(state=True)
 
 
 @pytest.fixture(scope="session")
-def workshop(cloud: LocalCloud) -> Workshop:
+def resources(cloud: LocalCloud) -> BedrockResources:
     """A bucket and a service role."""
-    bucket = f"workshop-{uuid.uuid4().hex[:12]}"
+    bucket = f"bedrock-{uuid.uuid4().hex[:12]}"
     cloud.client("s3").create_bucket(Bucket=bucket)
-    return Workshop(cloud, bucket, bedrock_role(cloud, bucket))
+    return BedrockResources(cloud, bucket, bedrock_role(cloud, bucket))
 
 
 @pytest.fixture(scope="session")
 def bedrock(cloud: LocalCloud) -> Any:
-    """A client of Bedrock with the account's own key."""
+    """A Bedrock client with the account's own key."""
     return cloud.client("bedrock")
 
 
 @pytest.fixture(scope="session")
 def runtime(cloud: LocalCloud) -> Any:
-    """A client of the Bedrock runtime with the account's own key, without retries."""
+    """A Bedrock runtime client with the account's own key, without retries."""
     from botocore.config import Config
 
     return cloud.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}))

@@ -1,4 +1,4 @@
-"""Bedrock's events: what MiniStack's private emitter is relied on for, and how events can go wrong."""
+"""Bedrock's events on the default bus, which depend on a private function of MiniStack, and their faults."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.tools import ACCOUNT, wait_for
+from tests.local.bedrock_resources import ACCOUNT
+from tests.local.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local.cloud import LocalCloud
-    from tests.local.tools import Control, Workshop
+    from tests.local.bedrock_resources import BedrockResources
+    from tests.local.control_api import ControlApi
 
 
-class WakeUp:
-    """A queue that every customization event of the account lands in."""
+class EventQueue:
+    """A queue that receives every customization event of the account."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._sqs = cloud.client("sqs")
         self._events = cloud.client("events")
-        self._name = f"bell-{uuid.uuid4().hex[:12]}"
+        self._name = f"events-{uuid.uuid4().hex[:12]}"
         self._url = self._sqs.create_queue(QueueName=self._name)["QueueUrl"]
         arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:{self._name}"
         policy = {
@@ -44,8 +46,8 @@ class WakeUp:
         self._events.put_targets(Rule=self._name, Targets=[{"Id": "queue", "Arn": arn}])
         self._seen: list[dict[str, Any]] = []
 
-    def rings(self, arn: str) -> list[dict[str, Any]]:
-        """Events about a job so far, in the order of their arrival."""
+    def of_job(self, arn: str) -> list[dict[str, Any]]:
+        """Return the events of a job so far, in the order of their arrival."""
         while found := self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages"):
             for message in found:
                 self._seen.append(json.loads(message["Body"]))
@@ -53,7 +55,7 @@ class WakeUp:
         return [event for event in self._seen if event["detail"]["jobArn"] == arn]
 
     def statuses(self, arn: str) -> list[str]:
-        return sorted(event["detail"]["jobStatus"] for event in self.rings(arn))
+        return sorted(event["detail"]["jobStatus"] for event in self.of_job(arn))
 
     def remove(self) -> None:
         self._events.remove_targets(Rule=self._name, Ids=["queue"])
@@ -62,18 +64,20 @@ class WakeUp:
 
 
 @pytest.fixture
-def wake_up(cloud: LocalCloud) -> Iterator[WakeUp]:
+def events(cloud: LocalCloud) -> Iterator[EventQueue]:
     """A queue behind a rule on the default bus."""
-    bell = WakeUp(cloud)
-    yield bell
-    bell.remove()
+    queue = EventQueue(cloud)
+    yield queue
+    queue.remove()
 
 
-def test_job_rings_at_its_beginning_and_end(workshop: Workshop, wake_up: WakeUp) -> None:
-    arn = workshop.start_job()
-    job = workshop.ended_job(arn)
-    wait_for(lambda: wake_up.statuses(arn) == ["Completed", "InProgress"], "two events")
-    event = next(one for one in wake_up.rings(arn) if one["detail"]["jobStatus"] == "Completed")
+def test_job_publishes_an_event_when_it_starts_and_when_it_ends(
+    resources: BedrockResources, events: EventQueue
+) -> None:
+    arn = resources.start_job()
+    job = resources.ended_job(arn)
+    wait_for(lambda: events.statuses(arn) == ["Completed", "InProgress"], "two events")
+    event = next(one for one in events.of_job(arn) if one["detail"]["jobStatus"] == "Completed")
     assert event["source"] == "aws.bedrock"
     assert event["account"] == ACCOUNT
     assert event["region"] == "us-east-1"
@@ -92,54 +96,55 @@ def test_job_rings_at_its_beginning_and_end(workshop: Workshop, wake_up: WakeUp)
         ("lost", []),
     ],
 )
-def test_events_can_be_lost_doubled_or_untrue(
-    workshop: Workshop, wake_up: WakeUp, control: Control, mode: str, expected: list[str]
+def test_events_can_be_lost_doubled_or_premature(
+    resources: BedrockResources, events: EventQueue, control: ControlApi, mode: str, expected: list[str]
 ) -> None:
     control.faults(events=mode)
-    arn = workshop.start_job()
-    workshop.ended_job(arn)
+    arn = resources.start_job()
+    resources.ended_job(arn)
     control.event(foreign=True)
-    # The foreign event comes after all of the job's own, so what has not come by then was never sent.
-    wait_for(lambda: any("somebody" in e["detail"]["jobName"] for e in all_of(wake_up)), "the foreign event")
-    wait_for(lambda: wake_up.statuses(arn) == expected, f"events {expected}")
+    # The foreign event follows all events of the job, so an event that is missing by then was not sent.
+    wait_for(lambda: any("somebody" in e["detail"]["jobName"] for e in all_of(events)), "the foreign event")
+    wait_for(lambda: events.statuses(arn) == expected, f"events {expected}")
 
 
-def all_of(wake_up: WakeUp) -> list[dict[str, Any]]:
-    """Every event that the doorbell has seen."""
-    wake_up.rings("")
-    return wake_up._seen
+def all_of(events: EventQueue) -> list[dict[str, Any]]:
+    """Return every event that the queue has received."""
+    events.of_job("")
+    return events._seen
 
 
-def test_events_can_be_late(workshop: Workshop, wake_up: WakeUp, control: Control) -> None:
+def test_events_can_be_late(resources: BedrockResources, events: EventQueue, control: ControlApi) -> None:
     control.faults(events="late", event_delay_seconds=1.5)
-    arn = workshop.start_job()
-    workshop.ended_job(arn)
-    assert "Completed" not in wake_up.statuses(arn)
-    wait_for(lambda: "Completed" in wake_up.statuses(arn), "the late event")
+    arn = resources.start_job()
+    resources.ended_job(arn)
+    assert "Completed" not in events.statuses(arn)
+    wait_for(lambda: "Completed" in events.statuses(arn), "the late event")
 
 
-def test_event_of_a_known_job_can_be_repeated(workshop: Workshop, wake_up: WakeUp, control: Control) -> None:
-    arn = workshop.start_job()
-    job = workshop.ended_job(arn)
+def test_event_of_a_known_job_can_be_repeated(
+    resources: BedrockResources, events: EventQueue, control: ControlApi
+) -> None:
+    arn = resources.start_job()
+    job = resources.ended_job(arn)
     control.event(job=job["jobName"], status="Failed", times=3)
-    wait_for(lambda: wake_up.statuses(arn).count("Failed") == 3, "three events")
+    wait_for(lambda: events.statuses(arn).count("Failed") == 3, "three events")
 
 
-def test_nobody_else_may_publish_as_aws(cloud: LocalCloud) -> None:
+def test_put_events_refuses_aws_as_source(cloud: LocalCloud) -> None:
     entry = {"Source": "aws.bedrock", "DetailType": "x", "Detail": "{}"}
     answer = cloud.client("events").put_events(Entries=[entry])
     assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
 
 
-def test_cloud_answers_while_it_trains(workshop: Workshop, runtime: Any) -> None:
-    """Training has its own process, so calls go on being answered."""
-    arn = workshop.start_job()
+def test_cloud_answers_calls_during_training(resources: BedrockResources, runtime: Any) -> None:
+    arn = resources.start_job()
     done = threading.Event()
     answered = 0
-    ask = [{"role": "user", "content": [{"text": "red clip"}]}]
+    messages = [{"role": "user", "content": [{"text": "red clip"}]}]
     while not done.is_set():
-        runtime.converse(modelId="amazon.nova-pro-v1:0", messages=ask)
+        runtime.converse(modelId="amazon.nova-pro-v1:0", messages=messages)
         answered += 1
-        if workshop.bedrock.get_model_customization_job(jobIdentifier=arn)["status"] != "InProgress":
+        if resources.bedrock.get_model_customization_job(jobIdentifier=arn)["status"] != "InProgress":
             done.set()
     assert answered > 5

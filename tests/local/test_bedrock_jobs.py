@@ -1,4 +1,4 @@
-"""Customization jobs of the local Bedrock, through an unmodified boto3."""
+"""Customization jobs of the Bedrock emulator, called with boto3."""
 
 from __future__ import annotations
 
@@ -7,27 +7,21 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.local.tools import ACCOUNT, STUDENT, TEACHER, allow, labelled, make_role, record, wait_for
+from tests.local.bedrock_resources import ACCOUNT, STUDENT, TEACHER, labelled, record, refusal
+from tests.local.permissions import allow, make_role
+from tests.local.waiting import wait_for
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud
-    from tests.local.tools import Control, Workshop
+    from tests.local.bedrock_resources import BedrockResources
+    from tests.local.control_api import ControlApi
 
 
-def refusal(call: Any, **params: Any) -> tuple[str, str]:
-    """Code and message of the error that a call must answer with."""
-    with pytest.raises(ClientError) as caught:
-        call(**params)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
-def test_job_goes_through_its_stages_and_makes_an_active_model(
-    workshop: Workshop, bedrock: Any, control: Control
+def test_job_runs_its_stages_and_creates_an_active_model(
+    resources: BedrockResources, bedrock: Any, control: ControlApi
 ) -> None:
-    arn = workshop.start_job()
+    arn = resources.start_job()
     seen = set()
 
     def look() -> Any:
@@ -47,8 +41,8 @@ def test_job_goes_through_its_stages_and_makes_an_active_model(
     assert job["outputModelArn"].startswith(f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model/{STUDENT}/")
     assert 0 <= job["trainingMetrics"]["trainingLoss"] < 0.2
     assert bedrock.get_custom_model(modelIdentifier=job["outputModelArn"])["modelStatus"] == "Active"
-    listed = workshop.cloud.client("s3").list_objects_v2(
-        Bucket=workshop.bucket, Prefix=f"out/{job['jobName']}/"
+    listed = resources.cloud.client("s3").list_objects_v2(
+        Bucket=resources.bucket, Prefix=f"out/{job['jobName']}/"
     )["Contents"]
     folder = f"out/{job['jobName']}/model-customization-job-{arn.rsplit('/', 1)[-1]}"
     assert [entry["Key"] for entry in listed] == [
@@ -56,34 +50,34 @@ def test_job_goes_through_its_stages_and_makes_an_active_model(
     ]
 
 
-def test_job_is_found_by_name_and_in_listings(workshop: Workshop, bedrock: Any) -> None:
-    request = workshop.job_request()
+def test_job_is_found_by_name_and_in_listings(resources: BedrockResources, bedrock: Any) -> None:
+    request = resources.job_request()
     arn = bedrock.create_model_customization_job(**request)["jobArn"]
     assert bedrock.get_model_customization_job(jobIdentifier=request["jobName"])["jobArn"] == arn
     pages = bedrock.get_paginator("list_model_customization_jobs").paginate(nameContains=request["jobName"])
     assert [job["jobArn"] for page in pages for job in page["modelCustomizationJobSummaries"]] == [arn]
-    workshop.ended_job(arn)
+    resources.ended_job(arn)
 
 
-def test_repeated_token_answers_with_the_first_job(workshop: Workshop, bedrock: Any) -> None:
+def test_repeated_client_token_returns_the_first_job(resources: BedrockResources, bedrock: Any) -> None:
     token = uuid.uuid4().hex
-    request = workshop.job_request(clientRequestToken=token)
+    request = resources.job_request(clientRequestToken=token)
     first = bedrock.create_model_customization_job(**request)["jobArn"]
     assert bedrock.create_model_customization_job(**request)["jobArn"] == first
-    other = bedrock.create_model_customization_job(**workshop.job_request(clientRequestToken=token))
+    other = bedrock.create_model_customization_job(**resources.job_request(clientRequestToken=token))
     assert other["jobArn"] == first
-    workshop.ended_job(first)
+    resources.ended_job(first)
 
 
-def test_job_name_is_used_once(workshop: Workshop, bedrock: Any) -> None:
-    request = workshop.job_request()
+def test_job_name_and_model_name_must_be_unused(resources: BedrockResources, bedrock: Any) -> None:
+    request = resources.job_request()
     arn = bedrock.create_model_customization_job(**request)["jobArn"]
-    again = workshop.job_request(jobName=request["jobName"])
+    again = resources.job_request(jobName=request["jobName"])
     code, message = refusal(bedrock.create_model_customization_job, **again)
     assert (code, message) == ("ValidationException", "The provided job name is currently in use.")
-    same_model = workshop.job_request(customModelName=request["customModelName"])
+    same_model = resources.job_request(customModelName=request["customModelName"])
     assert "model name" in refusal(bedrock.create_model_customization_job, **same_model)[1]
-    workshop.ended_job(arn)
+    resources.ended_job(arn)
 
 
 @pytest.mark.parametrize(
@@ -100,14 +94,14 @@ def test_job_name_is_used_once(workshop: Workshop, bedrock: Any) -> None:
         ({"customizationType": "FINE_TUNING"}, "DISTILLATION only"),
         ({"baseModelIdentifier": "amazon.nova-micro-v1:0"}, "model identifier is invalid"),
         ({"hyperParameters": {"epochCount": "2"}}, "Hyperparameters"),
-        ({"roleArn": f"arn:aws:iam::{ACCOUNT}:role/nobody"}, "Could not assume the provided IAM role"),
+        ({"roleArn": f"arn:aws:iam::{ACCOUNT}:role/unknown"}, "Could not assume the provided IAM role"),
         ({"jobTags": [{"key": "bad!", "value": "x"}]}, "'jobTags.1.member.key'"),
     ],
 )
-def test_requests_that_aws_refuses_are_refused(
-    workshop: Workshop, bedrock: Any, changes: dict[str, Any], part: str
+def test_invalid_request_is_refused(
+    resources: BedrockResources, bedrock: Any, changes: dict[str, Any], part: str
 ) -> None:
-    code, message = refusal(bedrock.create_model_customization_job, **workshop.job_request(**changes))
+    code, message = refusal(bedrock.create_model_customization_job, **resources.job_request(**changes))
     assert code == "ValidationException"
     assert part in message
 
@@ -121,19 +115,19 @@ def test_requests_that_aws_refuses_are_refused(
         ("amazon.nova-ultra-v1:0", "identifier is invalid"),
     ],
 )
-def test_teachers_that_cannot_teach_are_refused(
-    workshop: Workshop, bedrock: Any, teacher: str, part: str
+def test_unsupported_teacher_is_refused(
+    resources: BedrockResources, bedrock: Any, teacher: str, part: str
 ) -> None:
     config = {"distillationConfig": {"teacherModelConfig": {"teacherModelIdentifier": teacher}}}
     code, message = refusal(
-        bedrock.create_model_customization_job, **workshop.job_request(customizationConfig=config)
+        bedrock.create_model_customization_job, **resources.job_request(customizationConfig=config)
     )
     assert code == "ValidationException"
     assert part in message
 
 
 def test_role_that_does_not_trust_bedrock_is_refused(
-    workshop: Workshop, bedrock: Any, cloud: LocalCloud
+    resources: BedrockResources, bedrock: Any, cloud: LocalCloud
 ) -> None:
     for role in (
         make_role(cloud, [], service="lambda.amazonaws.com"),
@@ -142,14 +136,16 @@ def test_role_that_does_not_trust_bedrock_is_refused(
             cloud, [], condition={"ArnLike": {"aws:SourceArn": "arn:aws:bedrock:*:*:evaluation-job/*"}}
         ),
     ):
-        code, message = refusal(bedrock.create_model_customization_job, **workshop.job_request(roleArn=role))
+        code, message = refusal(bedrock.create_model_customization_job, **resources.job_request(roleArn=role))
         assert code == "ValidationException"
         assert "trust policy" in message
 
 
-def test_job_reads_its_data_with_its_role_only(workshop: Workshop, cloud: LocalCloud) -> None:
-    role = make_role(cloud, [allow("s3:PutObject", f"arn:aws:s3:::{workshop.bucket}/*")])
-    job = workshop.ended_job(workshop.start_job(roleArn=role))
+def test_job_fails_when_its_role_may_not_read_the_data(
+    resources: BedrockResources, cloud: LocalCloud
+) -> None:
+    role = make_role(cloud, [allow("s3:PutObject", f"arn:aws:s3:::{resources.bucket}/*")])
+    job = resources.ended_job(resources.start_job(roleArn=role))
     assert job["status"] == "Failed"
     assert "AccessDenied" in job["failureMessage"]
     assert job["statusDetails"]["validationDetails"]["status"] == "Failed"
@@ -181,79 +177,84 @@ def test_job_reads_its_data_with_its_role_only(workshop: Workshop, cloud: LocalC
     ],
     ids=["few", "long-line", "reserved", "not-json", "schema", "role-order", "empty", "many"],
 )
-def test_datasets_that_break_a_rule_fail_the_job(workshop: Workshop, lines: list[bytes], part: str) -> None:
-    job = workshop.ended_job(workshop.start_job(lines))
+def test_invalid_dataset_fails_the_job(resources: BedrockResources, lines: list[bytes], part: str) -> None:
+    job = resources.ended_job(resources.start_job(lines))
     assert job["status"] == "Failed"
     assert part in job["failureMessage"]
 
 
-def test_unlabelled_records_are_labelled_by_the_teacher(workshop: Workshop) -> None:
-    job = workshop.ended_job(workshop.start_job([record(f"a red car, take {at}") for at in range(100)]))
+def test_unlabelled_records_are_labelled_by_the_teacher(resources: BedrockResources) -> None:
+    job = resources.ended_job(resources.start_job([record(f"a red car, take {at}") for at in range(100)]))
     assert job["status"] == "Completed"
 
 
-def test_stopped_job_makes_no_model(workshop: Workshop, bedrock: Any, control: Control) -> None:
+def test_stopped_job_creates_no_model(resources: BedrockResources, bedrock: Any, control: ControlApi) -> None:
     control.settings(job_seconds=60)
-    arn = workshop.start_job()
+    arn = resources.start_job()
     bedrock.stop_model_customization_job(jobIdentifier=arn)
-    assert workshop.ended_job(arn)["status"] == "Stopped"
+    assert resources.ended_job(arn)["status"] == "Stopped"
     assert refusal(bedrock.stop_model_customization_job, jobIdentifier=arn)[0] == "ConflictException"
 
 
-def test_ten_jobs_may_be_scheduled(workshop: Workshop, bedrock: Any, fresh: Control) -> None:
+def test_quota_is_ten_scheduled_jobs(resources: BedrockResources, bedrock: Any, fresh: ControlApi) -> None:
     fresh.settings(job_seconds=600)
     for _ in range(10):
-        workshop.start_job()
-    code, _ = refusal(bedrock.create_model_customization_job, **workshop.job_request())
+        resources.start_job()
+    code, _ = refusal(bedrock.create_model_customization_job, **resources.job_request())
     assert code == "ServiceQuotaExceededException"
 
 
 def test_unknown_job_is_not_found(bedrock: Any) -> None:
     assert (
-        refusal(bedrock.get_model_customization_job, jobIdentifier="nobody")[0] == "ResourceNotFoundException"
+        refusal(bedrock.get_model_customization_job, jobIdentifier="unknown")[0]
+        == "ResourceNotFoundException"
     )
 
 
 @pytest.mark.parametrize(("fault", "status"), [("fail", "Failed"), ("stop", "Stopped")])
-def test_job_can_be_told_how_to_end(workshop: Workshop, control: Control, fault: str, status: str) -> None:
+def test_injected_fault_decides_the_outcome_of_a_job(
+    resources: BedrockResources, control: ControlApi, fault: str, status: str
+) -> None:
     control.faults(job=fault)
-    assert workshop.ended_job(workshop.start_job())["status"] == status
+    assert resources.ended_job(resources.start_job())["status"] == status
 
 
 @pytest.mark.parametrize("model", [TEACHER, STUDENT])
-def test_legacy_model_still_teaches_and_learns_until_its_end(
-    workshop: Workshop, bedrock: Any, control: Control, model: str
+def test_legacy_model_is_teacher_and_student_until_its_end_of_life(
+    resources: BedrockResources, bedrock: Any, control: ControlApi, model: str
 ) -> None:
     lifecycle = {"legacy_since": "2026-01-01T00:00:00Z", "end_of_life": "2999-01-01T00:00:00Z"}
     control.faults(lifecycles={model: lifecycle})
     details = bedrock.get_foundation_model(modelIdentifier=model)["modelDetails"]
     assert details["modelLifecycle"]["status"] == "LEGACY"
     assert details["modelLifecycle"]["endOfLifeTime"].year == 2999
-    assert workshop.ended_job(workshop.start_job())["status"] == "Completed"
+    assert resources.ended_job(resources.start_job())["status"] == "Completed"
 
 
 @pytest.mark.parametrize("model", [TEACHER, STUDENT])
-def test_model_at_its_end_neither_teaches_nor_learns(
-    workshop: Workshop, bedrock: Any, control: Control, model: str
+def test_model_past_its_end_of_life_is_neither_teacher_nor_student(
+    resources: BedrockResources, bedrock: Any, control: ControlApi, model: str
 ) -> None:
     lifecycle = {"legacy_since": "2026-01-01T00:00:00Z", "end_of_life": "2026-02-01T00:00:00Z"}
     control.faults(lifecycles={model: lifecycle})
-    code, message = refusal(bedrock.create_model_customization_job, **workshop.job_request())
-    assert (code, "end of its life" in message) == ("ResourceNotFoundException", True)
+    code, message = refusal(bedrock.create_model_customization_job, **resources.job_request())
+    assert (code, "end of life" in message) == ("ResourceNotFoundException", True)
 
 
-def test_premier_is_past_its_end_and_teaches_no_more(workshop: Workshop, bedrock: Any) -> None:
+def test_premier_is_past_its_end_of_life_and_refused_as_teacher(
+    resources: BedrockResources, bedrock: Any
+) -> None:
     teacher = {"teacherModelIdentifier": "us.amazon.nova-premier-v1:0"}
     config = {"distillationConfig": {"teacherModelConfig": teacher}}
-    request = workshop.job_request(customizationConfig=config)
+    request = resources.job_request(customizationConfig=config)
     assert refusal(bedrock.create_model_customization_job, **request)[0] == "ResourceNotFoundException"
 
 
-def test_tags_of_a_job(workshop: Workshop, bedrock: Any) -> None:
-    arn = workshop.start_job(jobTags=[{"key": "distillery:run", "value": "one"}])
+def test_tags_of_a_job(resources: BedrockResources, bedrock: Any) -> None:
+    arn = resources.start_job(jobTags=[{"key": "distillery:run", "value": "one"}])
     bedrock.tag_resource(resourceARN=arn, tags=[{"key": "team", "value": "search"}])
     bedrock.untag_resource(resourceARN=arn, tagKeys=["distillery:run"])
     assert bedrock.list_tags_for_resource(resourceARN=arn)["tags"] == [{"key": "team", "value": "search"}]
     many = [{"key": f"k{at}", "value": "v"} for at in range(50)]
     assert refusal(bedrock.tag_resource, resourceARN=arn, tags=many)[0] == "TooManyTagsException"
-    workshop.ended_job(arn)
+    resources.ended_job(arn)

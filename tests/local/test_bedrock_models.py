@@ -1,4 +1,4 @@
-"""Foundation models, custom models and deployments of the local Bedrock."""
+"""Foundation models, custom models and deployments of the Bedrock emulator."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.test_bedrock_jobs import refusal
-from tests.local.tools import STUDENT, wait_for
+from tests.local.bedrock_resources import STUDENT, refusal
+from tests.local.waiting import wait_for
 
 if TYPE_CHECKING:
-    from tests.local.tools import Control, Workshop
+    from tests.local.bedrock_resources import BedrockResources
+    from tests.local.control_api import ControlApi
 
 
 @pytest.fixture(scope="module")
-def model(workshop: Workshop) -> str:
+def model(resources: BedrockResources) -> str:
     """A custom model that is Active."""
-    return workshop.model()
+    return resources.model()
 
 
-def test_models_say_that_they_are_emulated(bedrock: Any) -> None:
+def test_provider_names_say_that_models_are_emulated(bedrock: Any) -> None:
     summaries = bedrock.list_foundation_models()["modelSummaries"]
     assert {summary["providerName"] for summary in summaries} == {"Emulated (Amazon)", "Emulated (Anthropic)"}
     for summary in summaries:
@@ -37,7 +38,7 @@ def test_listing_filters_models(bedrock: Any) -> None:
     assert ids(byProvider="anthropic") == {"anthropic.claude-haiku-4-5-20251001-v1:0"}
 
 
-def test_premier_is_at_its_end(bedrock: Any) -> None:
+def test_premier_has_an_end_of_life(bedrock: Any) -> None:
     found = bedrock.get_foundation_model(modelIdentifier="amazon.nova-premier-v1:0")["modelDetails"]
     lifecycle = found["modelLifecycle"]
     assert lifecycle["status"] == "LEGACY"
@@ -56,12 +57,14 @@ def test_custom_model_is_found_by_arn_and_name(bedrock: Any, model: str) -> None
     assert [one["modelArn"] for one in listed] == [model]
 
 
-def test_deployment_becomes_active_and_can_be_deleted(workshop: Workshop, bedrock: Any, model: str) -> None:
+def test_deployment_becomes_active_and_can_be_deleted(
+    resources: BedrockResources, bedrock: Any, model: str
+) -> None:
     name = f"d-{uuid.uuid4().hex[:12]}"
     created = bedrock.create_custom_model_deployment(modelDeploymentName=name, modelArn=model)
     arn = created["customModelDeploymentArn"]
-    assert workshop.deployment_status(name) == "Creating"
-    wait_for(lambda: workshop.deployment_status(name) == "Active", "an active deployment")
+    assert resources.deployment_status(name) == "Creating"
+    wait_for(lambda: resources.deployment_status(name) == "Active", "an active deployment")
     listed = bedrock.list_custom_model_deployments(nameContains=name)["modelDeploymentSummaries"]
     assert [(one["customModelDeploymentArn"], one["customModelDeploymentName"]) for one in listed] == [
         (arn, name)
@@ -72,8 +75,8 @@ def test_deployment_becomes_active_and_can_be_deleted(workshop: Workshop, bedroc
     assert code == "ResourceNotFoundException"
 
 
-def test_deployment_name_is_used_once_and_token_is_remembered(
-    workshop: Workshop, bedrock: Any, model: str
+def test_deployment_name_must_be_unused_and_a_repeated_client_token_returns_the_first(
+    resources: BedrockResources, bedrock: Any, model: str
 ) -> None:
     name = f"d-{uuid.uuid4().hex[:12]}"
     request = {"modelDeploymentName": name, "modelArn": model, "clientRequestToken": name}
@@ -84,9 +87,11 @@ def test_deployment_name_is_used_once_and_token_is_remembered(
     bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=arn)
 
 
-def test_only_active_models_are_deployed(workshop: Workshop, bedrock: Any, control: Control) -> None:
+def test_only_an_active_model_can_be_deployed(
+    resources: BedrockResources, bedrock: Any, control: ControlApi
+) -> None:
     control.settings(model_seconds=60)
-    job = workshop.ended_job(workshop.start_job())
+    job = resources.ended_job(resources.start_job())
     arn = job["outputModelArn"]
     assert bedrock.get_custom_model(modelIdentifier=arn)["modelStatus"] == "Creating"
     code, message = refusal(
@@ -99,8 +104,8 @@ def test_only_active_models_are_deployed(workshop: Workshop, bedrock: Any, contr
     assert code == "ResourceNotFoundException"
 
 
-def test_two_deployments_may_be_in_progress(
-    workshop: Workshop, bedrock: Any, model: str, control: Control
+def test_quota_is_two_deployments_in_progress(
+    resources: BedrockResources, bedrock: Any, model: str, control: ControlApi
 ) -> None:
     control.faults(deployment="never")
     arns = []
@@ -117,18 +122,22 @@ def test_two_deployments_may_be_in_progress(
         bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=arn)
 
 
-def test_failing_deployment_says_why(workshop: Workshop, bedrock: Any, model: str, control: Control) -> None:
+def test_failed_deployment_has_a_failure_message(
+    resources: BedrockResources, bedrock: Any, model: str, control: ControlApi
+) -> None:
     control.faults(deployment="fail")
     name = f"d-{uuid.uuid4().hex[:12]}"
     bedrock.create_custom_model_deployment(modelDeploymentName=name, modelArn=model)
-    wait_for(lambda: workshop.deployment_status(name) == "Failed", "a failed deployment")
+    wait_for(lambda: resources.deployment_status(name) == "Failed", "a failed deployment")
     assert bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=name)["failureMessage"]
     bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=name)
 
 
-def test_update_swaps_the_model_behind_the_same_arn(workshop: Workshop, bedrock: Any, model: str) -> None:
-    arn = workshop.deployment(model)
-    other = workshop.model()
+def test_update_replaces_the_model_and_keeps_the_deployment_arn(
+    resources: BedrockResources, bedrock: Any, model: str
+) -> None:
+    arn = resources.deployment(model)
+    other = resources.model()
     bedrock.update_custom_model_deployment(customModelDeploymentIdentifier=arn, modelArn=other)
 
     def look() -> Any:

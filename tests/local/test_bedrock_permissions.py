@@ -1,4 +1,4 @@
-"""The local Bedrock holds callers to their policies: what MiniStack's private evaluator is relied on for."""
+"""Callers of the Bedrock emulator need permissions, which MiniStack's private evaluator checks."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.test_bedrock_evaluations import line, request
-from tests.local.test_bedrock_jobs import refusal
-from tests.local.tools import ACCOUNT, TEACHER, allow, as_user, make_role
+from tests.local.bedrock_resources import ACCOUNT, TEACHER, refusal
+from tests.local.evaluation_jobs import evaluation_record, evaluation_request
+from tests.local.permissions import allow, as_user, make_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local.cloud import LocalCloud
-    from tests.local.tools import Workshop
+    from tests.local.bedrock_resources import BedrockResources
 
 HERE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}"
 ASK = [{"role": "user", "content": [{"text": "red clip"}]}]
@@ -22,45 +22,45 @@ HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
 @pytest.fixture(scope="module")
-def deployment(workshop: Workshop) -> Iterator[str]:
+def deployment(resources: BedrockResources) -> Iterator[str]:
     """An active deployment."""
-    arn = workshop.deployment(workshop.model())
+    arn = resources.deployment(resources.model())
     yield arn
-    workshop.bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=arn)
+    resources.bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=arn)
 
 
-def test_no_operation_is_free(cloud: LocalCloud, workshop: Workshop) -> None:
-    nobody = as_user(cloud, "bedrock", [])
+def test_every_operation_needs_permission(cloud: LocalCloud, resources: BedrockResources) -> None:
+    client = as_user(cloud, "bedrock", [])
     job = f"{HERE}:model-customization-job/amazon.nova-micro-v1:0:128k/{'a' * 12}"
     model = f"{HERE}:custom-model/amazon.nova-micro-v1:0:128k/{'a' * 12}"
     judged = f"{HERE}:evaluation-job/{'a' * 12}"
     for call, params in (
-        (nobody.get_foundation_model, {"modelIdentifier": TEACHER}),
-        (nobody.list_foundation_models, {}),
-        (nobody.create_model_customization_job, workshop.job_request()),
-        (nobody.get_model_customization_job, {"jobIdentifier": job}),
-        (nobody.list_model_customization_jobs, {}),
-        (nobody.stop_model_customization_job, {"jobIdentifier": job}),
-        (nobody.get_custom_model, {"modelIdentifier": model}),
-        (nobody.list_custom_models, {}),
-        (nobody.delete_custom_model, {"modelIdentifier": model}),
-        (nobody.create_custom_model_deployment, {"modelDeploymentName": "x", "modelArn": model}),
-        (nobody.get_custom_model_deployment, {"customModelDeploymentIdentifier": "x"}),
-        (nobody.list_custom_model_deployments, {}),
-        (nobody.update_custom_model_deployment, {"customModelDeploymentIdentifier": "x", "modelArn": model}),
-        (nobody.delete_custom_model_deployment, {"customModelDeploymentIdentifier": "x"}),
-        (nobody.create_evaluation_job, request(workshop, [line("x")])),
-        (nobody.get_evaluation_job, {"jobIdentifier": judged}),
-        (nobody.list_evaluation_jobs, {}),
-        (nobody.stop_evaluation_job, {"jobIdentifier": judged}),
-        (nobody.tag_resource, {"resourceARN": job, "tags": []}),
-        (nobody.untag_resource, {"resourceARN": job, "tagKeys": []}),
-        (nobody.list_tags_for_resource, {"resourceARN": job}),
+        (client.get_foundation_model, {"modelIdentifier": TEACHER}),
+        (client.list_foundation_models, {}),
+        (client.create_model_customization_job, resources.job_request()),
+        (client.get_model_customization_job, {"jobIdentifier": job}),
+        (client.list_model_customization_jobs, {}),
+        (client.stop_model_customization_job, {"jobIdentifier": job}),
+        (client.get_custom_model, {"modelIdentifier": model}),
+        (client.list_custom_models, {}),
+        (client.delete_custom_model, {"modelIdentifier": model}),
+        (client.create_custom_model_deployment, {"modelDeploymentName": "x", "modelArn": model}),
+        (client.get_custom_model_deployment, {"customModelDeploymentIdentifier": "x"}),
+        (client.list_custom_model_deployments, {}),
+        (client.update_custom_model_deployment, {"customModelDeploymentIdentifier": "x", "modelArn": model}),
+        (client.delete_custom_model_deployment, {"customModelDeploymentIdentifier": "x"}),
+        (client.create_evaluation_job, evaluation_request(resources, [evaluation_record("x")])),
+        (client.get_evaluation_job, {"jobIdentifier": judged}),
+        (client.list_evaluation_jobs, {}),
+        (client.stop_evaluation_job, {"jobIdentifier": judged}),
+        (client.tag_resource, {"resourceARN": job, "tags": []}),
+        (client.untag_resource, {"resourceARN": job, "tagKeys": []}),
+        (client.list_tags_for_resource, {"resourceARN": job}),
     ):
         code, message = refusal(call, **params)
         assert code == "AccessDeniedException", call
         assert "is not authorized to perform: bedrock:" in message
-    answer = nobody.batch_delete_evaluation_job(jobIdentifiers=[judged])
+    answer = client.batch_delete_evaluation_job(jobIdentifiers=[judged])
     assert answer["errors"][0]["code"] == "AccessDeniedException"
 
 
@@ -79,7 +79,7 @@ def test_there_is_no_converse_action(cloud: LocalCloud) -> None:
     assert refusal(client.converse, modelId=TEACHER, messages=ASK)[0] == "AccessDeniedException"
 
 
-def test_profile_needs_its_model_in_every_region(cloud: LocalCloud) -> None:
+def test_profile_needs_permission_for_its_model_in_every_region(cloud: LocalCloud) -> None:
     profile = f"{HERE}:inference-profile/us.{HAIKU}"
     here = f"arn:aws:bedrock:us-east-1::foundation-model/{HAIKU}"
     client = as_user(cloud, "bedrock-runtime", [allow("bedrock:InvokeModel", [profile, here])])
@@ -91,41 +91,45 @@ def test_profile_needs_its_model_in_every_region(cloud: LocalCloud) -> None:
     client.converse(modelId=f"us.{HAIKU}", messages=ASK)
 
 
-def test_deployment_needs_get_custom_model_too(cloud: LocalCloud, deployment: str) -> None:
+def test_calling_a_deployment_also_needs_get_custom_model(cloud: LocalCloud, deployment: str) -> None:
     call = allow("bedrock:InvokeModel", deployment)
     client = as_user(cloud, "bedrock-runtime", [call])
     code, message = refusal(client.converse, modelId=deployment, messages=ASK)
     assert code == "AccessDeniedException"
     assert "bedrock:GetCustomModel" in message
-    look = allow("bedrock:GetCustomModel", f"{HERE}:custom-model/*")
-    as_user(cloud, "bedrock-runtime", [call, look]).converse(modelId=deployment, messages=ASK)
+    get = allow("bedrock:GetCustomModel", f"{HERE}:custom-model/*")
+    as_user(cloud, "bedrock-runtime", [call, get]).converse(modelId=deployment, messages=ASK)
 
 
 @pytest.mark.parametrize("operation", ["job", "evaluation"])
-def test_jobs_need_leave_to_pass_their_role(cloud: LocalCloud, workshop: Workshop, operation: str) -> None:
+def test_jobs_need_permission_to_pass_their_role(
+    cloud: LocalCloud, resources: BedrockResources, operation: str
+) -> None:
     client: Any = as_user(cloud, "bedrock", [allow("bedrock:*")])
     if operation == "job":
-        code, message = refusal(client.create_model_customization_job, **workshop.job_request())
+        code, message = refusal(client.create_model_customization_job, **resources.job_request())
     else:
-        code, message = refusal(client.create_evaluation_job, **request(workshop, [line("x")]))
+        code, message = refusal(
+            client.create_evaluation_job, **evaluation_request(resources, [evaluation_record("x")])
+        )
     assert code == "AccessDeniedException"
     assert "iam:PassRole" in message
 
 
-def test_passing_a_role_can_be_limited_to_bedrock(cloud: LocalCloud, workshop: Workshop) -> None:
-    passing = allow("iam:PassRole", workshop.role) | {
+def test_passing_a_role_can_be_limited_to_bedrock(cloud: LocalCloud, resources: BedrockResources) -> None:
+    passing = allow("iam:PassRole", resources.role) | {
         "Condition": {"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}}
     }
     client = as_user(cloud, "bedrock", [allow("bedrock:*"), passing])
-    arn = client.create_model_customization_job(**workshop.job_request())["jobArn"]
-    workshop.ended_job(arn)
+    arn = client.create_model_customization_job(**resources.job_request())["jobArn"]
+    resources.ended_job(arn)
 
 
-def test_tags_at_creation_need_leave_to_tag(cloud: LocalCloud, workshop: Workshop) -> None:
+def test_tags_at_creation_need_tag_resource(cloud: LocalCloud, resources: BedrockResources) -> None:
     statements = [allow("bedrock:CreateModelCustomizationJob"), allow("iam:PassRole")]
     client = as_user(cloud, "bedrock", statements)
-    wanted = workshop.job_request(jobTags=[{"key": "a", "value": "b"}])
-    code, message = refusal(client.create_model_customization_job, **wanted)
+    parameters = resources.job_request(jobTags=[{"key": "a", "value": "b"}])
+    code, message = refusal(client.create_model_customization_job, **parameters)
     assert code == "AccessDeniedException"
     assert "bedrock:TagResource" in message
 
@@ -150,7 +154,7 @@ def test_wrong_secret_and_unknown_key_are_refused(cloud: LocalCloud) -> None:
         assert refusal(client.list_custom_models)[0].startswith(code)
 
 
-def test_role_of_another_service_cannot_be_lent(cloud: LocalCloud, workshop: Workshop) -> None:
+def test_role_that_trusts_another_service_is_refused(cloud: LocalCloud, resources: BedrockResources) -> None:
     role = make_role(cloud, [allow("s3:*")], service="sagemaker.amazonaws.com")
-    wanted = workshop.job_request(roleArn=role)
-    assert refusal(workshop.bedrock.create_model_customization_job, **wanted)[0] == "ValidationException"
+    parameters = resources.job_request(roleArn=role)
+    assert refusal(resources.bedrock.create_model_customization_job, **parameters)[0] == "ValidationException"

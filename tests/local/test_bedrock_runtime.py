@@ -1,4 +1,4 @@
-"""Converse and InvokeModel of the local Bedrock."""
+"""Converse and InvokeModel of the Bedrock emulator."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.cloud import environment
-from tests.local.test_bedrock_jobs import refusal
-from tests.local.tools import TEACHER
+from tests.local.bedrock_resources import TEACHER, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local.cloud import LocalCloud
-    from tests.local.tools import Control, Workshop
+    from tests.local.bedrock_resources import BedrockResources
+    from tests.local.control_api import ControlApi
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 ASK = [{"role": "user", "content": [{"text": "red clip number 4"}]}]
 
 
 @pytest.fixture(scope="module")
-def deployment(workshop: Workshop) -> Iterator[str]:
-    """An active deployment of a student."""
-    arn = workshop.deployment(workshop.model())
+def deployment(resources: BedrockResources) -> Iterator[str]:
+    """An active deployment of a custom model."""
+    arn = resources.deployment(resources.model())
     yield arn
-    workshop.bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=arn)
+    resources.bedrock.delete_custom_model_deployment(customModelDeploymentIdentifier=arn)
 
 
-def test_deployment_answers_as_the_student_it_was_trained_to_be(runtime: Any, deployment: str) -> None:
+def test_deployment_answers_with_the_trained_model(runtime: Any, deployment: str) -> None:
     answer = runtime.converse(
         modelId=deployment,
         system=[{"text": "Weigh the channels."}],
@@ -56,7 +56,7 @@ def test_custom_model_is_called_by_its_deployment_only(runtime: Any, bedrock: An
 
 
 def test_deployment_that_is_not_active_is_not_ready(
-    runtime: Any, bedrock: Any, deployment: str, control: Control
+    runtime: Any, bedrock: Any, deployment: str, control: ControlApi
 ) -> None:
     control.faults(deployment="never")
     model = bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=deployment)["modelArn"]
@@ -88,22 +88,22 @@ def test_foundation_models_and_profiles_answer(runtime: Any, model: str) -> None
         ({"inferenceConfig": {"maxTokens": 0}}, "ValidationException"),
     ],
 )
-def test_calls_that_aws_refuses_are_refused(cloud: LocalCloud, changes: dict[str, Any], code: str) -> None:
+def test_invalid_call_is_refused(cloud: LocalCloud, changes: dict[str, Any], code: str) -> None:
     from botocore.config import Config
 
-    # The server has to judge, so botocore's own check is off.
+    # Botocore's validation is off, so that the server validates the request.
     config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
     client = cloud.client("bedrock-runtime", config=config)
     assert refusal(client.converse, **({"modelId": TEACHER, "messages": ASK} | changes))[0] == code
 
 
-def test_answer_is_cut_at_max_tokens(runtime: Any) -> None:
+def test_answer_is_truncated_at_max_tokens(runtime: Any) -> None:
     answer = runtime.converse(modelId=TEACHER, messages=ASK, inferenceConfig={"maxTokens": 5})
     assert answer["stopReason"] == "max_tokens"
     assert answer["usage"]["outputTokens"] == 5
 
 
-def test_invoke_model_speaks_novas_schema(runtime: Any) -> None:
+def test_invoke_model_uses_the_schema_of_nova(runtime: Any) -> None:
     body = {"schemaVersion": "messages-v1", "messages": ASK, "inferenceConfig": {"maxTokens": 200}}
     answer = json.load(runtime.invoke_model(modelId=TEACHER, body=json.dumps(body))["body"])
     assert json.loads(answer["output"]["message"]["content"][0]["text"])["visual"] > 0
@@ -129,7 +129,7 @@ def test_invoke_model_speaks_novas_schema(runtime: Any) -> None:
         ("AccessDeniedException", 403),
     ],
 )
-def test_calls_can_be_told_to_fail(runtime: Any, control: Control, error: str, status: int) -> None:
+def test_injected_error_is_returned_once(runtime: Any, control: ControlApi, error: str, status: int) -> None:
     control.faults(calls=[{"error": error, "times": 1, "model": "nova-pro"}])
     with pytest.raises(runtime.exceptions.ClientError) as caught:
         runtime.converse(modelId=TEACHER, messages=ASK)
@@ -139,7 +139,7 @@ def test_calls_can_be_told_to_fail(runtime: Any, control: Control, error: str, s
     runtime.converse(modelId=TEACHER, messages=ASK)
 
 
-def test_each_third_call_is_throttled(runtime: Any, control: Control) -> None:
+def test_each_third_call_is_throttled(runtime: Any, control: ControlApi) -> None:
     control.faults(calls=[{"error": "ThrottlingException", "every": 3}])
     outcomes = []
     for _ in range(6):
@@ -153,13 +153,15 @@ def test_each_third_call_is_throttled(runtime: Any, control: Control) -> None:
     assert control.state()["models_called"] == {TEACHER: 6}
 
 
-def test_junk_text_is_answered_when_told(runtime: Any, control: Control) -> None:
+def test_injected_text_replaces_the_answer(runtime: Any, control: ControlApi) -> None:
     control.faults(calls=[{"text": "I'd rather not.", "model": "nova-pro"}])
     answer = runtime.converse(modelId=TEACHER, messages=ASK)
     assert answer["output"]["message"]["content"][0]["text"] == "I'd rather not."
 
 
-def test_custom_deployments_share_a_quota_per_minute(runtime: Any, deployment: str, control: Control) -> None:
+def test_custom_deployments_share_a_quota_per_minute(
+    runtime: Any, deployment: str, control: ControlApi
+) -> None:
     control.settings(requests_per_minute=2, latency_scale=0.05)
     codes = set()
     for _ in range(3):
@@ -170,7 +172,7 @@ def test_custom_deployments_share_a_quota_per_minute(runtime: Any, deployment: s
     assert codes == {"throttled"}
 
 
-def test_command_line_of_aws_works(cloud: LocalCloud) -> None:
+def test_aws_cli_can_call_a_model(cloud: LocalCloud) -> None:
     finished = subprocess.run(
         [
             str(Path(sys.executable).parent / "aws"),
@@ -190,7 +192,7 @@ def test_command_line_of_aws_works(cloud: LocalCloud) -> None:
     assert json.loads(finished.stdout)["stopReason"] == "end_turn"
 
 
-def test_operation_that_is_not_there_says_so(bedrock: Any) -> None:
+def test_unsupported_operation_is_unknown(bedrock: Any) -> None:
     code, message = refusal(bedrock.list_guardrails)
     assert code == "UnknownOperationException"
     assert "ListGuardrails" in message

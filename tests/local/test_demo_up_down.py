@@ -1,4 +1,4 @@
-"""`make demo`, `make up` and `make down` as a user meets them, each in its own folder and on its own port."""
+"""`make demo`, `make up`, `make deploy` and `make down`, each with its own folder and port."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import boto3
 import pytest
 
 from local.cloud import HOST, ROOT, free_port
-from tests.local.tools import wait_for
+from tests.local.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DISTILLERY = str(Path(sys.executable).with_name("distillery"))
 ENDS_WITHIN = 60
-"""Seconds for commands that do not run the chain."""
+"""Seconds for commands that do not run the pipeline."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def environment(tmp_path: Path, port: int) -> dict[str, str]:
 
 @pytest.fixture
 def local(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """`python -m local <command>`; whatever was left up is ended afterwards."""
+    """Run `python -m local <command>`. The local cloud is stopped afterwards."""
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -68,7 +68,7 @@ def group_exists(group: int) -> bool:
     return True
 
 
-def test_up_leaves_a_deployed_cloud_that_any_client_can_use_and_down_ends_it(
+def test_up_starts_a_deployed_cloud_that_an_aws_client_can_use_and_down_stops_it(
     local: Callable[..., subprocess.CompletedProcess[str]], environment: dict[str, str], port: int
 ) -> None:
     first = local("up")
@@ -99,13 +99,39 @@ def test_up_leaves_a_deployed_cloud_that_any_client_can_use_and_down_ends_it(
     outputs = json.loads(asked.stdout)
     assert outputs["DataBucketName"] in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
 
+    changed = local("deploy", "MinWeightScore=4.25")
+    assert (changed.returncode, changed.stdout) == (0, first.stdout), changed.stderr
+    deployed = {
+        function["FunctionName"]: function["Environment"]["Variables"]
+        for function in boto3.client(
+            "lambda",
+            endpoint_url=settings["AWS_ENDPOINT_URL"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            region_name="us-east-1",
+        ).list_functions()["Functions"]
+    }
+    assert [one["MIN_WEIGHT_SCORE"] for one in deployed.values() if "MIN_WEIGHT_SCORE" in one] == ["4.25"]
+
+    unknown = local("deploy", "MinWeightScore")
+    assert (unknown.returncode, unknown.stderr.strip()) == (
+        1,
+        "'MinWeightScore' is not a parameter. Write NAME=VALUE.",
+    )
+
     elsewhere = local("up", DISTILLERY_PORT=str(free_port()))
     assert elsewhere.returncode == 1
-    assert elsewhere.stderr.strip() == f"The local cloud is up on port {port} already; `make down` ends it."
+    assert (
+        elsewhere.stderr.strip() == f"The local cloud is already up on port {port}. Stop it with `make down`."
+    )
 
     down = local("down")
     assert down.returncode == 0
     assert is_free(port)
+
+    nowhere = local("deploy", "MinWeightScore=4.25")
+    assert nowhere.returncode == 1
+    assert nowhere.stderr.strip() == "The local cloud is not up. Start it with `make up`."
 
 
 def test_down_when_nothing_is_up(local: Callable[..., subprocess.CompletedProcess[str]]) -> None:
@@ -114,7 +140,7 @@ def test_down_when_nothing_is_up(local: Callable[..., subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])
-def test_port_taken_by_something_else_is_one_sentence(
+def test_taken_port_is_one_sentence(
     local: Callable[..., subprocess.CompletedProcess[str]], port: int, command: str
 ) -> None:
     with socket.socket() as other:
@@ -123,42 +149,43 @@ def test_port_taken_by_something_else_is_one_sentence(
         refused = local(command)
     assert refused.returncode == 1
     assert refused.stderr.splitlines() == [
-        f"Port {port} is taken by something else; DISTILLERY_PORT=<another> chooses one."
+        f"Port {port} is taken by another process. Set DISTILLERY_PORT to another port."
     ]
 
 
-def test_port_that_is_none_is_one_sentence(local: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_invalid_port_is_one_sentence(local: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     refused = local("up", DISTILLERY_PORT="nonsense")
-    assert (refused.returncode, refused.stderr) == (1, "DISTILLERY_PORT is 'nonsense', which is no port.\n")
+    sentence = "DISTILLERY_PORT is 'nonsense'. Set it to a port number from 1 to 65535.\n"
+    assert (refused.returncode, refused.stderr) == (1, sentence)
 
 
-def test_demo_from_what_nobody_knows_is_one_sentence(
+def test_demo_from_an_unknown_source_is_one_sentence(
     local: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    refused = local("demo", "thin-air")
-    said = "FROM is 'thin-air'; the demonstration begins from dataset or from spec.\n"
-    assert (refused.returncode, refused.stderr) == (1, said)
+    refused = local("demo", "nothing")
+    sentence = "FROM is 'nothing'. Set it to dataset or spec.\n"
+    assert (refused.returncode, refused.stderr) == (1, sentence)
 
 
 @pytest.mark.parametrize(
-    ("beginning", "words"),
+    ("source", "output"),
     [
         ((), ["36 answered by dataset-"]),
         (("spec",), ["queries planned", "1800 of 1800 queries labelled", "36 answered by samples-"]),
     ],
     ids=["from the dataset", "from the spec"],
 )
-def test_demo_runs_the_main_job_and_ends_with_report_and_verdict(
+def test_demo_ends_with_the_report_and_the_verdict(
     local: Callable[..., subprocess.CompletedProcess[str]],
     port: int,
     tmp_path: Path,
-    beginning: tuple[str, ...],
-    words: list[str],
+    source: tuple[str, ...],
+    output: list[str],
 ) -> None:
-    shown = local("demo", *beginning)
+    shown = local("demo", *source)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    for word in ("TRAINING", "EVALUATING", "dominant", *words, "Verdict: PROMOTED"):
-        assert word in shown.stdout
+    for text in ("TRAINING", "EVALUATING", "dominant", *output, "Verdict: PROMOTED"):
+        assert text in shown.stdout
     report = tmp_path / "cloud" / "report.html"
     assert report.as_uri() in shown.stdout
     assert "<html" in report.read_text("utf-8")
@@ -179,7 +206,7 @@ def test_interrupted_demo_leaves_no_process(
         start_new_session=True,
     )
     assert demo.stdout
-    # The run's id is what it prints once the cloud is up, the stack deployed, and the dataset dropped.
+    # The demonstration prints the run id when the cloud is up, the stack deployed and the dataset uploaded.
     assert any(line.startswith("dataset-") for line in demo.stdout)
     if number is signal.SIGINT:
         os.killpg(demo.pid, number)  # as a terminal does
@@ -188,5 +215,5 @@ def test_interrupted_demo_leaves_no_process(
     demo.stdout.close()
     assert demo.wait(ENDS_WITHIN) == 128 + number
     assert is_free(port)
-    # The functions' processes are told to end by the server and take a moment to.
+    # The server stops the processes of the functions, which end a moment later.
     wait_for(lambda: not group_exists(demo.pid), "the last process of the demonstration to end", seconds=10)

@@ -1,4 +1,4 @@
-"""The server process: where it runs, what it starts, and that it leaves nothing behind."""
+"""The server process: the functions it starts, its port and settings, and what remains after it stops."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.cloud import ROOT, CloudFailed, LocalCloud, free_port
-from tests.local.functions import Function
-from tests.local.tools import Control, wait_for
+from tests.local.control_api import ControlApi
+from tests.local.lambda_functions import Function
+from tests.local.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WHERE = """
+REPORT_ENVIRONMENT = """
 import os, sys
 def handler(event, context):
     found = {}
@@ -36,21 +37,21 @@ def handler(event, context):
 
 @pytest.fixture
 def function(cloud: LocalCloud) -> Iterator[Function]:
-    """A function that tells what it can import."""
-    made = Function(cloud, WHERE)
+    """A function that returns which packages it can import."""
+    made = Function(cloud, REPORT_ENVIRONMENT)
     yield made
     made.remove()
 
 
-def test_functions_see_the_sdk_and_nothing_else_of_this_machine(function: Function) -> None:
-    told = function.invoke({})
+def test_functions_can_import_only_the_sdk(function: Function) -> None:
+    seen = function.invoke({})
     sdk = {"boto3", "botocore", "urllib3", "dateutil"}
-    assert told["found"] == {name: name in sdk for name in told["found"]}
-    assert told["names"] == []
-    assert told["version"] == list(sys.version_info[:2])
+    assert seen["found"] == {name: name in sdk for name in seen["found"]}
+    assert seen["names"] == []
+    assert seen["version"] == list(sys.version_info[:2])
 
 
-def test_functions_have_their_role_only(cloud: LocalCloud) -> None:
+def test_functions_have_only_the_permissions_of_their_role(cloud: LocalCloud) -> None:
     made = Function(
         cloud,
         "import boto3\n"
@@ -70,9 +71,9 @@ def test_functions_have_their_role_only(cloud: LocalCloud) -> None:
     assert outcome == "AccessDeniedException"
 
 
-def test_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_stopping_removes_processes_and_files(tmp_path: Path) -> None:
     cloud = LocalCloud.start(data_dir=tmp_path / "cloud", log=tmp_path / "log")
-    function = Function(cloud, WHERE)
+    function = Function(cloud, REPORT_ENVIRONMENT)
     worker = function.invoke({})["pid"]
     process = cloud._process
     assert process is not None
@@ -82,7 +83,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "cloud" / "scratch").exists()
 
 
-def test_server_ends_with_whoever_started_it(tmp_path: Path) -> None:
+def test_server_stops_with_its_parent_process(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from local.cloud import LocalCloud\n"
         "cloud = LocalCloud.start(data_dir=Path(sys.argv[1])); print(cloud._process.pid, flush=True)\n"
@@ -105,7 +106,7 @@ def test_server_ends_with_whoever_started_it(tmp_path: Path) -> None:
     wait_for(lambda: not alive(server), "the server to follow its parent", 15)
 
 
-def test_port_that_is_taken_is_one_sentence_and_exit_1(cloud: LocalCloud, tmp_path: Path) -> None:
+def test_taken_port_is_one_sentence_and_exit_code_1(cloud: LocalCloud, tmp_path: Path) -> None:
     finished = subprocess.run(
         [sys.executable, "-m", "local.server", "--port", str(cloud.port), "--data-dir", str(tmp_path)],
         cwd=ROOT,
@@ -122,7 +123,7 @@ def test_port_that_is_taken_is_one_sentence_and_exit_1(cloud: LocalCloud, tmp_pa
         LocalCloud.start(cloud.port, data_dir=tmp_path)
 
 
-def test_setting_that_makes_no_sense_is_exit_1(tmp_path: Path) -> None:
+def test_invalid_setting_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CloudFailed, match="latency_scale"):
         LocalCloud.start(data_dir=tmp_path, settings={"DISTILLERY_LATENCY_SCALE": "7"})
 
@@ -137,19 +138,19 @@ def test_server_runs_from_another_folder(tmp_path: Path) -> None:
 
     def answers() -> bool:
         try:
-            return bool(Control(f"http://127.0.0.1:{port}").state())
+            return bool(ControlApi(f"http://127.0.0.1:{port}").state())
         except OSError:
             return False
 
     try:
         wait_for(answers, "the server")
-        assert (tmp_path / "data" / "students").is_dir()
+        assert (tmp_path / "data" / "models").is_dir()
     finally:
         process.terminate()
         assert process.wait(15) == 0
 
 
-def test_web_pages_cannot_reach_the_control_room(cloud: LocalCloud) -> None:
+def test_web_pages_cannot_use_the_control_api(cloud: LocalCloud) -> None:
     headers = {"Origin": "http://example.com"}
     request = urllib.request.Request(f"{cloud.endpoint}/_distillery/reset", data=b"{}", headers=headers)  # noqa: S310
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -157,7 +158,7 @@ def test_web_pages_cannot_reach_the_control_room(cloud: LocalCloud) -> None:
     assert caught.value.code == 403
 
 
-def test_reset_forgets_everything(fresh: Control, cloud: LocalCloud) -> None:
+def test_reset_deletes_all_state(fresh: ControlApi, cloud: LocalCloud) -> None:
     fresh.faults(job="fail", calls=[{"error": "ThrottlingException"}])
     cloud.client("bedrock").list_custom_models()
     fresh.reset(state=True)
@@ -168,7 +169,7 @@ def test_reset_forgets_everything(fresh: Control, cloud: LocalCloud) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
+    """Whether a process runs. A zombie does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -177,7 +178,7 @@ def alive(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_two_clouds_stand_side_by_side(cloud: LocalCloud) -> None:
+def test_two_clouds_run_side_by_side(cloud: LocalCloud) -> None:
     with LocalCloud() as other:
         name = f"mine-{uuid.uuid4().hex[:12]}"
         other.client("s3").create_bucket(Bucket=name)

@@ -1,4 +1,4 @@
-"""What one version of a dataset holds out, its later versions hold out too: on the deployed stack."""
+"""Later versions of a dataset keep its holdout, on the deployed pipeline."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 from typing import TYPE_CHECKING
 
 from distillery.runs.states import State
-from tests.local.pipeline.chain import sample_records
+from tests.local.pipeline.deployed_pipeline import sample_records
 
 if TYPE_CHECKING:
-    from tests.local.pipeline.chain import Chain
+    from tests.local.pipeline.deployed_pipeline import DeployedPipeline
 
 
-def queries(chain: Chain, run_id: str, file: str) -> set[str]:
-    lines = chain.read(run_id, file).decode().splitlines()
+def queries(pipeline: DeployedPipeline, run_id: str, file: str) -> set[str]:
+    lines = pipeline.read(run_id, file).decode().splitlines()
     return {json.loads(line)["messages"][0]["content"][0]["text"] for line in lines}
 
 
-def test_later_version_of_a_dataset_keeps_the_holdout_of_the_first(chain: Chain) -> None:
-    chain.faults(job="never")
+def test_later_version_of_a_dataset_keeps_the_holdout_of_the_first(pipeline: DeployedPipeline) -> None:
+    pipeline.faults(job="never")
     lines = sample_records(500, "versions").splitlines(keepends=True)
-    first = chain.drop(b"".join(lines[:300]), "datasets/versions/a.jsonl")
-    chain.reach(first, State.TRAINING)
-    second = chain.drop(b"".join(lines[100:]), "datasets/versions/a.jsonl")
-    chain.reach(second, State.TRAINING)
+    first = pipeline.drop(b"".join(lines[:300]), "datasets/versions/a.jsonl")
+    pipeline.reach(first, State.TRAINING)
+    second = pipeline.drop(b"".join(lines[100:]), "datasets/versions/a.jsonl")
+    pipeline.reach(second, State.TRAINING)
 
-    before, after = queries(chain, first, "holdout.jsonl"), queries(chain, second, "holdout.jsonl")
-    present = queries(chain, second, "train.jsonl") | after
+    before, after = queries(pipeline, first, "holdout.jsonl"), queries(pipeline, second, "holdout.jsonl")
+    present = queries(pipeline, second, "train.jsonl") | after
     assert before & present
     assert before & present <= after
-    assert not before & queries(chain, second, "train.jsonl")
-    assert chain.document(second, "validation.json")["split"]["kept"] == len(before & present)
+    assert not before & queries(pipeline, second, "train.jsonl")
+    assert pipeline.document(second, "validation.json")["split"]["kept"] == len(before & present)

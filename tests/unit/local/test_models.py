@@ -1,9 +1,10 @@
-"""The stand-in models: what they say, that it never changes, and how well they hold to the guidelines."""
+"""The local models: the form of their answers, repeatability, and how closely they follow the guidelines."""
 
 from __future__ import annotations
 
 import json
 from statistics import mean
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,9 +13,16 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt, teacher_prompt
 from distillery.task.weights import weight_score
-from local.models.answers import Baseline, Distilled, Teacher, Untuned, judge
+from local.models.baseline import Baseline
+from local.models.distilled import Distilled
+from local.models.judge import judge
 from local.models.keyword_guidelines import KINDS, Guidelines, on_grid, stem
 from local.models.prompt_reader import channels_of_prompt
+from local.models.teacher import Teacher
+from local.models.untuned import Untuned
+
+if TYPE_CHECKING:
+    from local.bedrock.runtime import LocalModel
 
 CHANNEL_CONFIG = default_channel_config()
 CHANNELS = CHANNEL_CONFIG.names
@@ -34,7 +42,7 @@ OTHER = ChannelConfig(
 )
 
 
-class FixedStudent:
+class FixedPredictor:
     def predict(self, query: str) -> dict[str, float]:
         assert query
         return dict(CHANNEL_CONFIG.fallback)
@@ -45,10 +53,10 @@ class FixedStudent:
 
 @pytest.mark.parametrize(
     "model",
-    [Teacher(CHANNEL_CONFIG), Baseline(CHANNEL_CONFIG), Untuned(), Distilled(FixedStudent())],
+    [Teacher(CHANNEL_CONFIG), Baseline(CHANNEL_CONFIG), Untuned(), Distilled(FixedPredictor())],
     ids=lambda m: type(m).__name__,
 )
-def test_the_same_query_always_gets_the_same_answer(model):
+def test_same_query_gets_the_same_answer(model: LocalModel) -> None:
     for query in QUERIES:
         first = model.answer(SHORT_SYSTEM, query)
         assert model.answer(SHORT_SYSTEM, query) == first
@@ -57,7 +65,7 @@ def test_the_same_query_always_gets_the_same_answer(model):
         assert 100 < first.latency_ms < 10_000
 
 
-def test_teacher_answers_bare_json_on_the_grid():
+def test_teacher_answers_bare_json_on_the_grid() -> None:
     teacher = Teacher(CHANNEL_CONFIG)
     for query in QUERIES:
         content = json.loads(teacher.answer(SYSTEM, query).text)
@@ -69,7 +77,7 @@ def test_teacher_answers_bare_json_on_the_grid():
         assert sum(content[channel] for channel in CHANNELS) == pytest.approx(1)
 
 
-def test_teacher_puts_a_channels_own_examples_mostly_under_that_channel():
+def test_guidelines_give_a_channels_examples_that_channel_as_dominant() -> None:
     guidelines = Guidelines(CHANNEL_CONFIG)
     for channel in CHANNEL_CONFIG.channels:
         for example in channel.examples:
@@ -77,7 +85,7 @@ def test_teacher_puts_a_channels_own_examples_mostly_under_that_channel():
             assert max(weights, key=lambda name: weights[name]) == channel.name, example
 
 
-def test_teacher_follows_whatever_channel_config_it_is_given():
+def test_teacher_follows_the_given_channel_config() -> None:
     teacher = Teacher(OTHER)
     crispy = [teacher.label(f"crispy number {n}")[0]["texture"] for n in range(40)]
     burnt = [teacher.label(f"burnt number {n}")[0]["smell"] for n in range(40)]
@@ -86,14 +94,14 @@ def test_teacher_follows_whatever_channel_config_it_is_given():
     assert set(teacher.label("x")[0]) == set(OTHER.names)
 
 
-def test_teacher_has_a_little_noise_of_its_own():
+def test_teacher_deviates_from_the_guidelines_for_some_queries() -> None:
     teacher, guidelines = Teacher(CHANNEL_CONFIG), Guidelines(CHANNEL_CONFIG)
     labels = {query: teacher.label(query)[0] for query in (f"a violin {n}" for n in range(300))}
     assert 2 < len({tuple(label.values()) for label in labels.values()}) < 40
     assert guidelines.read("a violin 1") == guidelines.read("a violin 1")
 
 
-def test_every_cue_in_brackets_is_a_kind_that_is_recognised():
+def test_every_cue_in_brackets_has_a_pattern() -> None:
     bracketed = {cue for channel in CHANNEL_CONFIG.channels for cue in channel.cues if cue.startswith("[")}
     assert bracketed == set(KINDS)
 
@@ -113,7 +121,7 @@ def test_every_cue_in_brackets_is_a_kind_that_is_recognised():
         ("[episode]", "Tin Meridian s02e05", "seasons of the year"),
     ],
 )
-def test_kinds_of_cue(kind, yes, no):
+def test_patterns_of_cues_in_brackets(kind: str, yes: str, no: str) -> None:
     assert KINDS[kind].search(yes)
     assert not KINDS[kind].search(no)
 
@@ -122,19 +130,19 @@ def test_kinds_of_cue(kind, yes, no):
     ("sings", "singing"), ("running", "run"), ("voices", "voice"), ("speaker", "speaks"), ("cities", "city"),
     ("kneading", "kneads"), ("says", "saying"),
 ])  # fmt: skip
-def test_inflections_share_a_stem(one, other):
+def test_inflections_share_a_stem(one: str, other: str) -> None:
     assert stem(one) == stem(other)
 
 
 @pytest.mark.parametrize("grid", [0.05, 0.1, 0.25, 0.5])
-def test_grid_steps_always_sum_to_one(grid):
+def test_grid_steps_always_sum_to_one(grid: float) -> None:
     for query in QUERIES:
         steps = on_grid(Guidelines(CHANNEL_CONFIG).read(query).weights, grid)
         assert sum(steps.values()) * grid == pytest.approx(1)
         assert min(steps.values()) >= 0
 
 
-def test_baseline_is_readable_close_to_the_teacher_and_not_the_same():
+def test_baseline_is_readable_and_close_to_the_teacher() -> None:
     teacher, baseline = Teacher(CHANNEL_CONFIG), Baseline(CHANNEL_CONFIG)
     answers = {
         query: baseline.answer(SYSTEM, query).text
@@ -149,7 +157,7 @@ def test_baseline_is_readable_close_to_the_teacher_and_not_the_same():
     assert 0.02 < fenced < 0.12
 
 
-def test_base_knows_the_channels_from_the_student_prompt_only():
+def test_untuned_model_reads_the_channels_from_the_student_prompt() -> None:
     assert channels_of_prompt(SHORT_SYSTEM) == CHANNELS
     assert channels_of_prompt(student_prompt(OTHER)) == OTHER.names
     assert channels_of_prompt("You are helpful.") == ()
@@ -157,7 +165,7 @@ def test_base_knows_the_channels_from_the_student_prompt_only():
         parse_routing(Untuned().answer("You are helpful.", "a red kite").text, CHANNELS)
 
 
-def test_base_shows_every_habit_of_an_untuned_model():
+def test_untuned_model_answers_in_every_form() -> None:
     texts = [Untuned().answer(SHORT_SYSTEM, f"query {n}").text for n in range(400)]
     repairs: set[str] = set()
     unreadable = 0
@@ -170,16 +178,16 @@ def test_base_shows_every_habit_of_an_untuned_model():
     assert repairs >= {"surroundings", "trailing_comma", "key_spelling", "number_as_text", "percentage"}
 
 
-def test_distilled_answers_with_the_students_weights_and_explanation():
-    content = json.loads(Distilled(FixedStudent()).answer(SHORT_SYSTEM, 'say "it"').text)
+def test_distilled_model_answers_with_the_linear_models_weights_and_explanation() -> None:
+    content = json.loads(Distilled(FixedPredictor()).answer(SHORT_SYSTEM, 'say "it"').text)
     assert content == {**CHANNEL_CONFIG.fallback, "reasoning": 'because of "say "it""'}
 
 
-def test_emulated_latencies_have_the_published_means():
-    def mean_latency(model):
+def test_emulated_latencies_have_the_published_means() -> None:
+    def mean_latency(model: LocalModel) -> float:
         return mean(model.answer(SHORT_SYSTEM, f"query {n}").latency_ms for n in range(2000))
 
-    assert mean_latency(Distilled(FixedStudent())) == pytest.approx(833, rel=0.03)
+    assert mean_latency(Distilled(FixedPredictor())) == pytest.approx(833, rel=0.03)
     assert mean_latency(Baseline(CHANNEL_CONFIG)) == pytest.approx(1741, rel=0.03)
 
 
@@ -187,7 +195,7 @@ def _text(*weights: float) -> str:
     return json.dumps({**dict(zip(CHANNELS, weights, strict=True)), "reasoning": "r"})
 
 
-def test_judge_follows_the_weight_score_with_a_mood_now_and_then():
+def test_judge_follows_the_weight_score_with_some_deviations() -> None:
     reference = _text(0.6, 0.2, 0.1, 0.1)
     for response, expected in ((reference, 1.0), (_text(0.5, 0.3, 0.1, 0.1), 0.75), (_text(0, 0, 1, 0), 0.0)):
         scores = [judge(f"query {n}", reference, response)[0] for n in range(200)]
@@ -199,7 +207,7 @@ def test_judge_follows_the_weight_score_with_a_mood_now_and_then():
     assert judge("q", reference, _text(0.5, 0.3, 0.1, 0.1)) == (score, explanation)
 
 
-def test_judge_gives_nothing_for_an_unreadable_response_and_refuses_an_unreadable_reference():
+def test_judge_grades_an_unreadable_response_zero_and_refuses_an_unreadable_reference() -> None:
     assert judge("q", _text(1, 0, 0, 0), "no idea")[0] == 0.0
     with pytest.raises(UnreadableRouting):
         judge("q", "no idea", _text(1, 0, 0, 0))

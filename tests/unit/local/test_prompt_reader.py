@@ -1,4 +1,4 @@
-"""What the stand-in models read out of a prompt: nothing of the stack's is known to them otherwise."""
+"""The local models read the channel configuration from their prompt, which is all they receive."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import pytest
 
 from distillery.task.channels import Channel, ChannelConfig, default_channel_config
 from distillery.task.prompts import student_prompt, teacher_prompt
-from local.models.answers import Baseline, Teacher
+from local.models.baseline import Baseline
 from local.models.prompt_reader import (
     channel_config_of_examples,
     channel_config_of_names,
     channel_config_of_prompt,
     channels_of_label,
 )
+from local.models.teacher import Teacher
 from tests.unit.sample_evaluations import channel_config_of
 
 SOUNDS = ChannelConfig(
@@ -82,12 +83,12 @@ def test_channels_of_a_label(text: str, channels: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("grid", [0.1, 0.05, 0.01])
-def test_grid_is_read_off_the_labels(grid: float) -> None:
+def test_grid_is_derived_from_the_labels(grid: float) -> None:
     examples = [("q", {"a": grid * step, "b": 1 - grid * step}) for step in range(1, 10)]
     assert channel_config_of_examples(examples).label_grid == grid
 
 
-def test_known_channels_keep_what_is_generally_known_of_them() -> None:
+def test_channels_of_the_default_configuration_keep_their_description_and_cues() -> None:
     known = default_channel_config()
     mixed = channel_config_of_names((known.names[0], "on_screen_text"))
     assert mixed is not None

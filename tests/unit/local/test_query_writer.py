@@ -1,4 +1,4 @@
-"""The local teacher invents queries when it is asked to, and labels otherwise."""
+"""The local teacher writes queries for a query-writing prompt and labels queries for any other prompt."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import ChannelConfig, default_channel_config
 from distillery.task.prompts import query_writing_prompt, teacher_prompt
 from distillery.task.weights import dominant
-from local.models.answers import Teacher
-from local.models.query_writer import invention_of_prompt
+from local.models.query_writer import query_request_of_prompt
+from local.models.teacher import Teacher
 from tests.channel_configs import SIX, TWO
 
 CHANNEL_CONFIG = default_channel_config()
 
 
 @pytest.mark.parametrize("channel_config", [CHANNEL_CONFIG, SIX, TWO], ids=["four", "six", "two"])
-def test_every_channel_of_any_channel_config_gets_as_many_as_were_asked_for(
+def test_teacher_writes_the_requested_number_of_queries_for_every_channel(
     channel_config: ChannelConfig,
 ) -> None:
     teacher = Teacher(CHANNEL_CONFIG)
@@ -30,19 +30,19 @@ def test_every_channel_of_any_channel_config_gets_as_many_as_were_asked_for(
         assert found != parse_written_queries(teacher.answer(prompt, "Part 2 of the list.").text)
 
 
-def test_most_of_what_is_invented_is_led_by_its_channel_and_distinct() -> None:
+def test_most_written_queries_are_distinct_and_have_their_channel_as_dominant() -> None:
     teacher = Teacher(CHANNEL_CONFIG)
     for channel in CHANNEL_CONFIG.names:
         found = parse_written_queries(
             teacher.answer(query_writing_prompt(CHANNEL_CONFIG, channel, 20), "Part 1").text
         )
-        led = sum(dominant(teacher.label(query)[0]) == channel for query in found)
-        assert led >= 15, channel
+        count = sum(dominant(teacher.label(query)[0]) == channel for query in found)
+        assert count >= 15, channel
         assert len({query_key(query) for query in found}) >= 15
 
 
-def test_a_prompt_that_asks_for_weights_is_no_invention() -> None:
-    assert invention_of_prompt(teacher_prompt(CHANNEL_CONFIG)) is None
+def test_labelling_prompt_is_not_a_query_request() -> None:
+    assert query_request_of_prompt(teacher_prompt(CHANNEL_CONFIG)) is None
     answer = Teacher(CHANNEL_CONFIG).answer(
         teacher_prompt(CHANNEL_CONFIG), "You invent things. Write 3 queries"
     )

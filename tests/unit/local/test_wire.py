@@ -1,4 +1,4 @@
-"""The local Bedrock's reading and writing of HTTP, without a socket."""
+"""Parsing of requests and serialisation of responses in the Bedrock emulator, without a socket."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def wire() -> Wire:
 
 
 def request(method: str, path: str, body: Any = None, *, query: str = "") -> Request:
-    """A request as the server hands it over."""
+    """Return a request as the server passes it on."""
     raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     return Request(method, path, query, {}, raw)
 
 
-def read(wire: Wire, wanted: Request) -> tuple[str, dict[str, Any]]:
-    """Name and parameters of the operation that a request stands for."""
-    operation, labels = wire.route(wanted)
-    return operation.name, wire.read(operation, labels, wanted)
+def read(wire: Wire, incoming: Request) -> tuple[str, dict[str, Any]]:
+    """Return the name and parameters of a request's operation."""
+    operation, labels = wire.route(incoming)
+    return operation.name, wire.read(operation, labels, incoming)
 
 
-def problem(wire: Wire, wanted: Request) -> str:
-    """The sentence with which a request is refused."""
+def problem(wire: Wire, incoming: Request) -> str:
+    """Return the message with which a request is refused."""
     with pytest.raises(AwsError) as caught:
-        read(wire, wanted)
+        read(wire, incoming)
     assert caught.value.code == "ValidationException"
     return caught.value.message
 
@@ -64,10 +64,10 @@ def test_unknown_address_is_an_unknown_operation(wire: Wire) -> None:
     with pytest.raises(AwsError) as caught:
         wire.route(request("GET", "/nothing"))
     assert caught.value.code == "UnknownOperationException"
-    assert wire.refusal(caught.value).status == 404
+    assert wire.error(caught.value).status == 404
 
 
-def test_query_is_typed(wire: Wire) -> None:
+def test_query_parameters_are_converted_to_their_types(wire: Wire) -> None:
     query = "maxResults=7&creationTimeAfter=2026-01-02T03%3A04%3A05Z&sortOrder=Ascending"
     _, params = read(wire, request("GET", "/model-customization-jobs", query=query))
     assert params["maxResults"] == 7
@@ -85,7 +85,7 @@ def test_query_is_typed(wire: Wire) -> None:
         ("colour=red", "'colour' failed to satisfy constraint: Member is not known"),
     ],
 )
-def test_bad_queries_are_refused(wire: Wire, query: str, part: str) -> None:
+def test_invalid_query_parameters_are_refused(wire: Wire, query: str, part: str) -> None:
     assert part in problem(wire, request("GET", "/model-customization-jobs", query=query))
 
 
@@ -103,9 +103,9 @@ def test_bad_queries_are_refused(wire: Wire, query: str, part: str) -> None:
         ({"modelDeploymentName": "a--b", "modelArn": "x"}, "regular expression pattern"),
     ],
 )
-def test_bad_bodies_are_refused(wire: Wire, body: Any, part: str) -> None:
-    wanted = request("POST", "/model-customization/custom-model-deployments", body)
-    assert part in problem(wire, wanted)
+def test_invalid_bodies_are_refused(wire: Wire, body: Any, part: str) -> None:
+    incoming = request("POST", "/model-customization/custom-model-deployments", body)
+    assert part in problem(wire, incoming)
 
 
 def test_unions_take_exactly_one_member(wire: Wire) -> None:
@@ -113,23 +113,23 @@ def test_unions_take_exactly_one_member(wire: Wire) -> None:
     assert "Exactly one" in problem(wire, request("POST", "/model/some-model/converse", content))
 
 
-def test_body_of_invoke_model_is_left_as_it_is(wire: Wire) -> None:
+def test_body_of_invoke_model_is_not_parsed(wire: Wire) -> None:
     _, params = read(wire, request("POST", "/model/some-model/invoke", b"\x00anything"))
     assert params["body"] == b"\x00anything"
 
 
-def test_names_with_many_hyphens_are_judged_at_once(wire: Wire) -> None:
+def test_names_with_many_hyphens_are_matched_quickly(wire: Wire) -> None:
     began = time.monotonic()
     with pytest.raises(AwsError):
         read(wire, request("GET", "/model-customization-jobs/a" + "-" * 900 + "_"))
     assert time.monotonic() - began < 1
 
 
-def test_answer_is_written_with_times_and_status(wire: Wire) -> None:
+def test_response_has_timestamps_and_status(wire: Wire) -> None:
     operation, _ = wire.route(request("GET", "/custom-models/x"))
     model = "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-micro-v1:0:128k/abcdefghijkl"
     at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
-    response = wire.answer(operation, {"modelArn": model, "modelName": "m", "creationTime": at})
+    response = wire.response(operation, {"modelArn": model, "modelName": "m", "creationTime": at})
     assert response.status == 200
     assert json.loads(response.body)["creationTime"] == "2026-01-02T03:04:05.678Z"
 
@@ -143,14 +143,14 @@ def test_answer_is_written_with_times_and_status(wire: Wire) -> None:
         {"jobArn": 5},
     ],
 )
-def test_answer_that_does_not_fit_its_shape_is_a_bug(wire: Wire, answer: dict[str, Any]) -> None:
+def test_response_that_does_not_fit_its_shape_is_a_bug(wire: Wire, answer: dict[str, Any]) -> None:
     operation, _ = wire.route(request("POST", "/model-customization-jobs"))
-    assert wire.answer(operation, {"jobArn": JOB}).status == 201
+    assert wire.response(operation, {"jobArn": JOB}).status == 201
     with pytest.raises(ValueError, match="does not fit its shape"):
-        wire.answer(operation, answer)
+        wire.response(operation, answer)
 
 
-def test_refusals_carry_code_message_and_status(wire: Wire) -> None:
+def test_errors_have_code_message_and_status(wire: Wire) -> None:
     for code, status in (
         ("ValidationException", 400),
         ("AccessDeniedException", 403),
@@ -159,17 +159,17 @@ def test_refusals_carry_code_message_and_status(wire: Wire) -> None:
         ("ModelTimeoutException", 408),
         ("ServiceUnavailableException", 503),
     ):
-        response = wire.refusal(AwsError(code, "why"))
+        response = wire.error(AwsError(code, "why"))
         assert (response.status, response.headers["x-amzn-errortype"]) == (status, code)
         assert json.loads(response.body) == {"message": "why"}
 
 
-def test_fault_strikes_each_nth_call_and_ends() -> None:
+def test_fault_affects_each_nth_call_and_ends() -> None:
     fault = CallFault(error="ThrottlingException", every=2, times=2, model="nova")
-    struck = [fault.strikes("Converse", "amazon.nova-pro-v1:0") for _ in range(6)]
-    assert struck == [False, True, False, True, False, False]
-    assert not fault.strikes("InvokeModel", "amazon.nova-pro-v1:0")
-    assert Faults(calls=[fault]).struck("Converse", "anthropic.claude") is None
+    affected = [fault.applies("Converse", "amazon.nova-pro-v1:0") for _ in range(6)]
+    assert affected == [False, True, False, True, False, False]
+    assert not fault.applies("InvokeModel", "amazon.nova-pro-v1:0")
+    assert Faults(calls=[fault]).for_call("Converse", "anthropic.claude") is None
 
 
 def test_settings_come_from_the_environment() -> None:

@@ -18,7 +18,7 @@ from distillery.task.answers import parse_routing
 from distillery.task.channels import default_channel_config
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominant, weight_score
-from local.models.answers import Baseline
+from local.models.baseline import Baseline
 from samples.make_samples import QUERIES, SPEC, write_samples
 
 ROOT = Path(__file__).parents[3]

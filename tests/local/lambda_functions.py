@@ -1,4 +1,4 @@
-"""A small function on the local cloud, for tests of how functions run."""
+"""A Lambda function on the local cloud, for tests of how functions run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import uuid
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from tests.local.tools import make_role
+from tests.local.permissions import make_role
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud
 
 
 class Function:
-    """One function with a role that may do nothing."""
+    """A function with a role without permissions."""
 
     def __init__(self, cloud: LocalCloud, code: str) -> None:
         archive = io.BytesIO()
@@ -33,7 +33,7 @@ class Function:
         )
 
     def invoke(self, event: Any) -> Any:
-        """What the function answers."""
+        """Invoke the function and return its response."""
         answer = self._client.invoke(FunctionName=self._name, Payload=json.dumps(event).encode())
         payload = json.load(answer["Payload"])
         assert "FunctionError" not in answer, payload
