@@ -37,7 +37,7 @@ def from_dataset(port: int) -> str:
     headline("The sample dataset goes into the bucket, and the run begins")
     run_id = str(_json(port, "drop", str(DATASET))["run_id"])
     say(run_id)
-    _command(port, "watch", run_id, "--timeout", str(RUN_SECONDS))
+    _command(port, "watch", run_id, "--start-timeout", "60", "--timeout", str(RUN_SECONDS))
     return run_id
 
 
@@ -47,7 +47,7 @@ def from_spec(port: int) -> str:
     _command(port, "generate", str(SPEC), "--preview", "5")
     generation = _json(port, "generate", str(SPEC), "--dataset", "samples")["generation_id"]
     say(generation)
-    _command(port, "watch", generation, "--timeout", str(RUN_SECONDS))
+    _command(port, "watch", generation, "--start-timeout", "60", "--timeout", str(RUN_SECONDS))
     return str(_json(port, "watch", generation)["generation"]["run_id"])
 
 
@@ -62,7 +62,8 @@ def show_main_job(port: int, begin: Callable[[int], str]) -> str:
     run_id = begin(port)
     headline(f"{QUERIES_ROUTED} queries go to the queue, and the new router answers")
     _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERIES_ROUTED))
-    fetched = _json(port, "report", run_id, "--to", str(REPORT))
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    fetched = _json(port, "report", run_id, "--to", str(REPORT), "--force")
     verdict = _verdict(_json(port, "show", run_id))
     return f"Report: {fetched['address']} (any browser opens it; it needs no network)\n{verdict}"
 
