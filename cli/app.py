@@ -132,5 +132,5 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _usage_hint(arguments: Sequence[str] | None) -> str:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["route"] and any(word.startswith("-") for word in words[1:]):
-        return 'Put -- before queries that begin with a hyphen: `distillery route -- "-music rain"`.'
+        return "Put -- before queries that begin with a hyphen. For usage, run `distillery route --help`."
     return "For usage, run `distillery [COMMAND] --help`."

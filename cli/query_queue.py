@@ -51,8 +51,8 @@ class RoutedQueries:
 def read_queries(file: Path) -> list[QueryToSend]:
     """The queries in a file, one a line: JSON objects with `query`, or plain text.
 
-    Outside `.jsonl` files, a line that begins with a brace and is not an object with a query is plain text too:
-    people search for braces. Raises BadInput for the first line that cannot be sent.
+    Outside `.jsonl` files, a line that begins with a brace and is not an object with a query is plain text
+    too: people search for braces. Raises BadInput for the first line that cannot be sent.
     """
     is_jsonl = file.suffix.lower() == ".jsonl"
     queries = []
@@ -65,7 +65,8 @@ def read_queries(file: Path) -> list[QueryToSend]:
 def check_query(query: object, place: str) -> str:
     """The query without white space around it; BadInput if the stack cannot answer it."""
     if not isinstance(query, str):
-        raise BadInput(f"{place}: the query is {cut(json.dumps(query))}, not a text.", fix="Put it in quotation marks.")
+        written = cut(json.dumps(query))
+        raise BadInput(f"{place}: the query is {written}, not a text.", fix="Put it in quotation marks.")
     text = query.strip()
     if not any(_is_visible(character) for character in text):
         raise BadInput(f"{place}: the query is empty.", fix="Remove it, or write a query.")
@@ -82,7 +83,7 @@ def check_query(query: object, place: str) -> str:
 
 
 def _is_visible(character: str) -> bool:
-    """Whether a character shows: no white space, and no control or format character (zero-width space, ...)."""
+    """Whether a character shows: no white space, control or format character (such as a zero-width space)."""
     return not character.isspace() and unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
 
 
