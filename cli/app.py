@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from cli.commands import configuration, datasets, generation, queries, runs
-from cli.console import print_error, print_text
-from cli.exit_codes import ERROR, TIMED_OUT
+from cli.console import discard_output, make_streams_safe, print_error, print_text
+from cli.exit_codes import BROKEN_PIPE, ERROR, TIMED_OUT, USAGE_ERROR
 from cli.polling import TimedOut
 from distillery import __version__
 from distillery.errors import DistilleryError
@@ -49,8 +50,8 @@ variable `DISTILLERY_PORT` to use another port. With any of `--aws`, `--profile`
 **Exit codes.** The exit code of a command that follows a run is the outcome of the run.
 
 - 0: success; the run is PROMOTED
-- 1: wrong usage, invalid input, or a stack that cannot be reached; `doctor`: findings
-- 2: the run is REJECTED; `doctor` and `estimate`: the file is not a usable dataset
+- 1: invalid input, or a stack that cannot be reached; `doctor`: findings
+- 2: wrong usage; the run is REJECTED; `doctor` and `estimate`: the file is not a usable dataset
 - 3: the run is FAILED, or the generation stopped without a dataset
 - 4: the run is NOT_PROMOTED
 - 5: the run is a DUPLICATE of an earlier run
@@ -94,13 +95,28 @@ app = _application()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. Errors that a user can fix are printed without a traceback."""
+    make_streams_safe()
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
+        discard_output()
+        return BROKEN_PIPE
+    except OSError as error:
+        discard_output()
+        print_error(f"The output cannot be written: {error.strerror or error}.")
+        return ERROR
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=arguments, prog_name="distillery", standalone_mode=False)
     except TyperException as error:
         message = error.format_message().rstrip(".")
         # Without arguments the help is printed, and the message is empty.
-        print_error(f"{message}. For usage, run `distillery [COMMAND] --help`." if message else "")
-        return ERROR
+        print_error(f"{message}. {_usage_hint(arguments)}" if message else "")
+        return USAGE_ERROR
     except Abort:
         print_error("Interrupted.")
         return ERROR
@@ -111,3 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(str(error))
         return ERROR
     return int(code or 0)
+
+
+def _usage_hint(arguments: Sequence[str] | None) -> str:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["route"] and any(word.startswith("-") for word in words[1:]):
+        return "Put -- before queries that begin with a hyphen. For usage, run `distillery route --help`."
+    return "For usage, run `distillery [COMMAND] --help`."

@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 PIPE_WIDTH = 120
 """Columns of output to a file or a pipe, which has no width of its own."""
 
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters, escape sequences and direction overrides as visible escapes.
+
+    Queries, reasonings and messages come from outside; a terminal must not act on them.
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+class SafeConsole(Console):
+    """A console that prints control characters of any content as visible escapes."""
+
+    def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+        """Render as Console does, with the text of each segment made printable."""
+        for segment in super().render(*arguments, **options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
 def terminal(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console for standard output or standard error. A quiet console prints nothing."""
     # One for each call: tests and callers may have replaced sys.stdout since the import.
-    console = Console(highlight=False, stderr=stderr, quiet=quiet)
+    console = SafeConsole(highlight=False, stderr=stderr, quiet=quiet)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
@@ -33,13 +55,32 @@ def print_text(text: str, *, end: str = "\n") -> None:
 
 def print_json(content: object) -> None:
     """Print one JSON document to standard output."""
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    text = json.dumps(content, indent=2, ensure_ascii=not _is_utf8())
+    print(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def print_error(message: str) -> None:
     """Print an error message to standard error."""
     if message:
-        print(message, file=sys.stderr)
+        print(printable(message), file=sys.stderr)
+
+
+def make_streams_safe() -> None:
+    """Let standard output and standard error replace what their encoding does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def discard_output() -> None:
+    """Send the rest of standard output nowhere, so that the interpreter does not fail when it ends."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (a device)
+        os.dup2(nowhere.fileno(), 1)
+
+
+def _is_utf8() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf8")
 
 
 def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 SUCCESS = 0
 ERROR = 1
-"""Wrong usage, a stack that cannot be reached, or input that the user must change."""
+"""A stack that cannot be reached, or input that the user must change."""
+USAGE_ERROR = 2
+"""An unknown command or option, or a value that an option does not take."""
 REJECTED = 2
 FAILED = 3
 NOT_PROMOTED = 4
 DUPLICATE = 5
 TIMED_OUT = 6
+BROKEN_PIPE = 141
+"""128 + SIGPIPE, as shells report it."""
 FINDINGS = 1
 """`distillery doctor`: the dataset has errors or warnings."""
 UNREADABLE = 2

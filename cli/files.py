@@ -25,7 +25,7 @@ def read_bytes(file: Path) -> bytes:
 def read_text(file: Path) -> str:
     """The content of a text file; BadInput if it cannot be read or is not UTF-8."""
     try:
-        return read_bytes(file).decode()
+        return read_bytes(file).decode("utf-8-sig")  # editors on Windows write a byte order mark
     except UnicodeDecodeError as error:
         raise BadInput(f"{file} is not UTF-8 text.", fix="Save it as UTF-8.") from error
 
@@ -44,10 +44,17 @@ def read_spec(file: Path) -> tuple[Spec, bytes]:
         raise BadInput(f"{file}: {error.message}", fix=error.fix) from error
 
 
+def check_output_file(file: Path, *, force: bool) -> None:
+    """Raise BadInput for a file that must not be overwritten, and for a folder that does not exist."""
+    if not file.parent.is_dir():
+        raise BadInput(f"The folder {file.parent} does not exist.", fix="Create it first.")
+    if file.exists() and not force:
+        raise BadInput(f"{file} exists.", fix="Set --force to overwrite it, or choose another file.")
+
+
 def write_bytes(file: Path, content: bytes) -> None:
-    """Write a file and the folders above it; BadInput if that is not possible."""
+    """Write a file; BadInput if that is not possible."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     except OSError as error:
         raise BadInput(f"{file} cannot be written: {error.strerror}.") from error

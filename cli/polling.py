@@ -162,6 +162,13 @@ def _job_progress(stack: Stack, job_arn: str) -> str:
     return ", ".join(phases) or f"job {job['status']}"
 
 
+def exists(stack: Stack, name: str) -> bool:
+    """Whether a run or a generation with this ID exists."""
+    if stack.run_store.find(name) is not None:
+        return True
+    return "GenerationsTableName" in stack.outputs and stack.generations.find(name) is not None
+
+
 def is_generation(stack: Stack, name: str, start_timeout: float) -> bool:
     """Whether an ID is that of a generation. Waits until the ID is in one of the two tables."""
     begin = time.monotonic()

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from cli.console import table
-from distillery.task.channels import default_channel_config
+from cli.console import table, terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.table import Table
 
 
-def results_table(results: Sequence[Mapping[str, Any]]) -> Table:
-    """Queries with their channel weights. The largest weight is bold."""
+def results_table(results: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Table:
+    """Queries with their channel weights, the channels in the given order. The largest weight is bold."""
     named = {channel for result in results for channel in result["weights"]}
-    known = [channel for channel in default_channel_config().names if channel in named]
+    known = [channel for channel in order if channel in named]
     channels = known + sorted(named.difference(known))
     rows = table("query", *channels, "dominant", "source", "ms", numbers=[*channels, "ms"])
     for result in results:
@@ -40,6 +44,35 @@ def answering_models(results: Sequence[Mapping[str, Any]]) -> str:
     """How many of the queries each model answered, in one line."""
     models = Counter(str(result.get("run_id") or result.get("model_id") or "no model") for result in results)
     return ", ".join(f"{count} answered by {model}" for model, count in models.most_common())
+
+
+def as_jsonl(results: Sequence[Mapping[str, Any]]) -> bytes:
+    """One JSON object a line."""
+    return "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results).encode()
+
+
+def as_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
+    """One row a result, with a column for each weight; lists and objects as JSON."""
+    channels = list(dict.fromkeys(channel for result in results for channel in result["weights"]))
+    columns = list(dict.fromkeys(name for result in results for name in result if name != "weights"))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([*columns, *channels])
+    for result in results:
+        values = [result.get(name, "") for name in columns]
+        cells = [json.dumps(value) if isinstance(value, dict | list) else value for value in values]
+        rows.writerow([*cells, *(result["weights"].get(channel, "") for channel in channels)])
+    return text.getvalue().encode()
+
+
+@contextlib.contextmanager
+def query_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, which a terminal shows while results are missing."""
+    console = terminal(stderr=True, quiet=quiet)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("queries answered", total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _weight(weight: float | None, largest: float) -> Text:

@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+import botocore.session
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -36,6 +38,8 @@ REGION = "us-east-1"
 LOCAL_KEY = "test"
 """Access key and secret key of the owner of the local account."""
 LOCAL_PORT = 4566
+WITHOUT_PROXY = Config(proxies={})
+"""A proxy in the environment does not apply to the loopback interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,10 @@ class Target:
 
 def local_endpoint() -> str:
     """URL of the local cloud. `DISTILLERY_PORT` sets the port; the default is 4566."""
-    return f"http://127.0.0.1:{os.environ.get('DISTILLERY_PORT') or LOCAL_PORT}"
+    port = os.environ.get("DISTILLERY_PORT") or str(LOCAL_PORT)
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise BadInput(f"DISTILLERY_PORT is {port!r}, which is not a port.", fix="Set it to 1 to 65535.")
+    return f"http://127.0.0.1:{port}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ class Stack:
 
     def client(self, service: str) -> Any:
         """A client of a service in the Region of the stack."""
-        return self.session.client(service, endpoint_url=self.endpoint, config=clients.CONFIG)  # type: ignore[call-overload]  # one factory for all services
+        config = clients.CONFIG.merge(WITHOUT_PROXY) if self.local else clients.CONFIG
+        return self.session.client(service, endpoint_url=self.endpoint, config=config)  # type: ignore[call-overload]  # one factory for all services
 
     def output(self, name: str) -> str:
         """An output of the stack; BadInput if the stack has no such output."""
@@ -122,9 +130,10 @@ class Stack:
 
 def find_stack(target: Target) -> Stack:
     """Get the stack from CloudFormation; BadInput if it cannot be reached or does not exist."""
+    region = ""
     try:
         session, endpoint = _session(target)
-        region = session.region_name
+        region = str(session.region_name)
         stack = Stack(target.name, region, endpoint, session)
         described = stack.client("cloudformation").describe_stacks(StackName=target.name)["Stacks"][0]
     except ProfileNotFound as error:
@@ -134,7 +143,7 @@ def find_stack(target: Target) -> Stack:
             "No AWS credentials were found.", fix="Sign in, or set --profile to a profile with credentials."
         ) from error
     except ClientError as error:
-        raise _not_found(target, error) from error
+        raise _not_found(target, region, error) from error
     except EndpointConnectionError as error:
         if target.local:
             raise BadInput(
@@ -150,16 +159,33 @@ def find_stack(target: Target) -> Stack:
 def _session(target: Target) -> tuple[boto3.Session, str | None]:
     if target.local:
         owner = boto3.Session(
-            aws_access_key_id=LOCAL_KEY, aws_secret_access_key=LOCAL_KEY, region_name=REGION
+            aws_access_key_id=LOCAL_KEY,
+            aws_secret_access_key=LOCAL_KEY,
+            region_name=REGION,
+            botocore_session=_unconfigured_session(),
         )
         return owner, local_endpoint()
-    configured = boto3.Session(profile_name=target.profile, region_name=target.region)
+    # The SDK for Python reads AWS_DEFAULT_REGION only; Lambda, containers and other SDKs set AWS_REGION.
+    region = target.region or os.environ.get("AWS_REGION") or None
+    configured = boto3.Session(profile_name=target.profile, region_name=region)
     return boto3.Session(profile_name=target.profile, region_name=configured.region_name or REGION), None
 
 
-def _not_found(target: Target, error: ClientError) -> BadInput:
+def _unconfigured_session() -> botocore.session.Session:
+    """A session that reads no AWS environment variable and no AWS configuration file."""
+    defaults = botocore.session.Session.SESSION_VARIABLES
+    ignored = {
+        name: (None, None, os.devnull if name in {"config_file", "credentials_file"} else default, convert)
+        for name, (_, _, default, convert) in defaults.items()
+    }
+    return botocore.session.Session(session_vars=ignored)
+
+
+def _not_found(target: Target, region: str, error: ClientError) -> BadInput:
     if "does not exist" in clients.error_message(error):
-        place = f"on the local cloud at {local_endpoint()}" if target.local else "in this account and Region"
+        place = (
+            f"on the local cloud at {local_endpoint()}" if target.local else f"in this account in {region}"
+        )
         fix = "Start it with `make up`." if target.local else "Set --stack-name and --region."
         return BadInput(f"Stack {target.name} does not exist {place}.", fix=fix)
     return BadInput(

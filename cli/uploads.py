@@ -44,13 +44,18 @@ class UploadedSpec:
     version_id: str
 
 
-def upload_dataset(stack: Stack, file: Path, dataset: str | None = None) -> UploadedDataset:
-    """Upload a dataset file. The default for the name of the dataset is the name of the file."""
+def check_name(file: Path) -> None:
+    """Raise BadInput for a file whose name does not start a run."""
     if file.suffix != SUFFIX:
         raise BadInput(
             f"{file} does not end in {SUFFIX}, so it would not start a run.",
             fix=f"Rename the file to {file.stem}{SUFFIX}.",
         )
+
+
+def upload_dataset(stack: Stack, file: Path, dataset: str | None = None) -> UploadedDataset:
+    """Upload a dataset file. The default for the name of the dataset is the name of the file."""
+    check_name(file)
     try:
         size = file.stat().st_size
         body = file.open("rb")

@@ -37,7 +37,7 @@ def from_dataset(port: int) -> str:
     headline("Uploading the sample dataset, which starts a run")
     run_id = str(_json(port, "drop", str(DATASET))["run_id"])
     print_line(run_id)
-    _command(port, "watch", run_id, "--timeout", str(RUN_SECONDS))
+    _command(port, "watch", run_id, "--start-timeout", "60", "--timeout", str(RUN_SECONDS))
     return run_id
 
 
@@ -47,7 +47,7 @@ def from_spec(port: int) -> str:
     _command(port, "generate", str(SPEC), "--preview", "5")
     generation = _json(port, "generate", str(SPEC), "--dataset", "samples")["generation_id"]
     print_line(generation)
-    _command(port, "watch", generation, "--timeout", str(RUN_SECONDS))
+    _command(port, "watch", generation, "--start-timeout", "60", "--timeout", str(RUN_SECONDS))
     return str(_json(port, "watch", generation)["generation"]["run_id"])
 
 
@@ -59,10 +59,11 @@ def run_demo(port: int, start_run: Callable[[int], str]) -> str:
 
     Returns two lines: the address of the report, and the verdict. Raises DemoFailed.
     """
-    run_id = start_run(port)
-    headline(f"Sending {QUERY_COUNT} queries to the queue, which the active model answers")
-    _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERY_COUNT))
-    fetched = _json(port, "report", run_id, "--to", str(REPORT))
+    run_id = begin(port)
+    headline(f"{QUERIES_ROUTED} queries go to the queue, and the new router answers")
+    _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERIES_ROUTED))
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    fetched = _json(port, "report", run_id, "--to", str(REPORT), "--force")
     verdict = _verdict(_json(port, "show", run_id))
     return f"Report: {fetched['address']} (open it in a browser; it needs no network)\n{verdict}"
 

@@ -25,8 +25,9 @@ from cli.options import (
     on_stack,
 )
 from cli.stack import Stack
-from cli.uploads import upload_dataset
+from cli.uploads import check_name, upload_dataset
 from cli.watching import WatchOptions, watch_run
+from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
 
 OutputFile = Annotated[
@@ -111,13 +112,28 @@ def drop(
     watch: Watch = False,
     timeout: Timeout = ONE_DAY,
     start_timeout: StartTimeout = START_TIMEOUT,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Validate the file before the upload.")
+    ] = True,
     as_json: AsJson = False,
 ) -> int:
     """Upload a dataset and start a run.
 
-    Prints the ID of the run. With `--watch`, follows the run until it ends, and returns the exit code of
-    `distillery watch`.
+    Validates the file first, and does not upload a dataset that the stack would reject. Prints the ID of the
+    run. With `--watch`, follows the run until it ends, and returns the exit code of `distillery watch`.
+
+    Exit codes: 0 uploaded, 1 the file cannot be read, 2 the dataset would be rejected.
     """
+    check_name(file)
+    if check:
+        progress = terminal(stderr=True, quiet=as_json)
+        report = dataset_validation.validate_file(file, stack_channel_config(stack.bucket), progress)
+        if not report.valid:
+            reasons = " ".join(report.reasons)
+            print_error(
+                f"{file} was not uploaded. {reasons} Run `distillery doctor {file}` for all findings."
+            )
+            return REJECTED
     uploaded = upload_dataset(stack, file, dataset)
     if watch:
         if not as_json:

@@ -9,12 +9,15 @@ import typer
 
 from cli.console import print_json, print_text, terminal
 from cli.exit_codes import SUCCESS
+from cli.files import check_output_file, write_bytes
 from cli.options import AsJson, on_stack
 from cli.polling import TimedOut
-from cli.query_output import answering_models, results_table
-from cli.query_queue import read_queries, route_queries
+from cli.query_output import answering_models, as_csv, as_jsonl, query_progress, results_table
+from cli.query_queue import QueryToSend, check_query, read_queries, route_queries
 from cli.stack import Stack
+from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
+from distillery.messages import counted
 
 EXAMPLE = "penalty hitting the post in slow motion"
 
@@ -32,6 +35,13 @@ def route(
             help='A file with more queries, one a line: JSON objects with the key "query", or plain text.',
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the results to a file: CSV if its name ends in .csv, else JSONL."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --out.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of queries to send.")] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="Time to wait for the results.")
@@ -45,14 +55,21 @@ def route(
 
     Exit codes: 0 every query has a result, 6 the timeout expired before that.
     """
-    to_send = [*(queries or []), *(read_queries(file) if file else [])][:limit]
+    named = [QueryToSend(check_query(text, "the query")) for text in queries or []]
+    to_send = [*named, *(read_queries(file) if file else [])][:limit]
     if not to_send:
         raise BadInput("No query was given.", fix=f'For example: distillery route "{EXAMPLE}"')
-    routed = route_queries(stack, to_send, timeout=timeout)
-    if as_json:
+    if out is not None:
+        check_output_file(out, force=force)
+    with query_progress(len(to_send), quiet=as_json) as progress:
+        routed = route_queries(stack, to_send, timeout=timeout, progress=progress)
+    if out is not None:
+        write_bytes(out, as_csv(routed.results) if out.suffix.lower() == ".csv" else as_jsonl(routed.results))
+        print_text(f"{counted(len(routed.results), 'result')} written to {out}.")
+    elif as_json:
         print_json({"results": routed.results, "unanswered": routed.unanswered})
     elif routed.results:
-        terminal().print(results_table(routed.results))
+        terminal().print(results_table(routed.results, stack_channel_config(stack.bucket).names))
         print_text(answering_models(routed.results))
     if routed.unanswered:
         raise TimedOut(

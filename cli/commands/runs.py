@@ -10,21 +10,22 @@ import typer
 from cli import approvals
 from cli.console import print_json, print_text, terminal
 from cli.exit_codes import SUCCESS
-from cli.files import write_bytes
+from cli.files import check_output_file, write_bytes
 from cli.options import (
     ONE_DAY,
     START_TIMEOUT,
     AsJson,
     RunId,
-    StartTimeout,
     Timeout,
     on_stack,
 )
-from cli.polling import is_generation
+from cli.polling import exists, is_generation
 from cli.run_output import run_document, runs_table, show_run
 from cli.stack import Stack
 from cli.watching import WatchOptions, watch_generation, watch_run
+from distillery.aws.bucket import run_key
 from distillery.errors import BadInput
+from distillery.runs.states import State
 
 if TYPE_CHECKING:
     from distillery.runs.states import Run
@@ -65,7 +66,14 @@ def watch(
         str, typer.Argument(metavar="RUN", help="ID of a run or of a generation.", show_default=False)
     ],
     timeout: Timeout = ONE_DAY,
-    start_timeout: StartTimeout = START_TIMEOUT,
+    start_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="Time to wait for the run to start. Without it, the run must exist.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Follow a run or a generation until it ends.
@@ -75,8 +83,11 @@ def watch(
     Exit codes: 0 promoted, 2 rejected, 3 failed (or the generation stopped), 4 not promoted, 5 duplicate,
     6 timeout.
     """
-    options = WatchOptions(timeout, start_timeout, as_json)
-    if is_generation(stack, run, start_timeout):
+    if start_timeout is None and not exists(stack, run):
+        raise approvals.unknown_run(run)
+    wait = START_TIMEOUT if start_timeout is None else start_timeout
+    options = WatchOptions(timeout, wait, as_json)
+    if is_generation(stack, run, wait):
         return watch_generation(stack, run, options)
     return watch_run(stack, run, options)
 
@@ -89,17 +100,20 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="File to write. The default is `RUN.html`.", dir_okay=False),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Download the report of a run.
+    """Download the report of a run, or the findings of a rejected dataset.
 
     The report is one HTML file that needs no network. Prints its address.
     """
     found = _find_run(stack, run)
-    if not found.report_key:
+    key = found.report_key or run_key(run, "validation.html")
+    if not found.report_key and (found.state is not State.REJECTED or not stack.bucket.has(key)):
         raise BadInput(f"Run {run} has no report: it is {found.state.value}.")
     file = (to or Path(f"{run}.html")).resolve()
-    write_bytes(file, stack.bucket.read(found.report_key))
+    check_output_file(file, force=force)
+    write_bytes(file, stack.bucket.read(key))
     if as_json:
         print_json({"run_id": run, "file": str(file), "address": file.as_uri()})
     else:

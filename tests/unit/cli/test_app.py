@@ -11,8 +11,8 @@ from distillery.runs.states import ENDED, State
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["drop"], ["runs", "--limit", "0"], ["route", "--nope"]])
-def test_wrong_usage_is_exit_1(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 1
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "--help" in error
@@ -37,7 +37,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str
 
 
 def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 1
+    assert main([]) == 2
     assert "Usage: distillery" in "".join(capsys.readouterr())
 
 

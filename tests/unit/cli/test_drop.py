@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,10 @@ from distillery.runs.states import run_id
 from tests.unit.cli.stacks import ON_AWS, printed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.stack import Stack
+
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_drop_prints_the_id_of_the_run_that_the_upload_starts(
@@ -21,7 +23,7 @@ def test_drop_prints_the_id_of_the_run_that_the_upload_starts(
 ) -> None:
     file = tmp_path / "My Films.jsonl"
     file.write_text("{}\n")
-    assert main(["drop", str(file), "--json", *ON_AWS]) == 0
+    assert main(["drop", str(file), "--no-check", "--json", *ON_AWS]) == 0
     uploaded = printed(capsys)
     assert uploaded["key"] == "datasets/my-films/my-films.jsonl"
     assert uploaded["run_id"] == run_id("data", uploaded["key"], uploaded["version_id"])
@@ -34,7 +36,7 @@ def test_drop_with_another_dataset_name(
 ) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text("{}\n")
-    assert main(["drop", str(file), "--dataset", "films", *ON_AWS]) == 0
+    assert main(["drop", str(file), "--no-check", "--dataset", "films", *ON_AWS]) == 0
     assert capsys.readouterr().out.startswith("films-")
 
 
@@ -46,3 +48,30 @@ def test_file_that_cannot_be_uploaded_is_an_error(
 ) -> None:
     assert main(["drop", str(tmp_path / name), *ON_AWS]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_dataset_that_would_be_rejected_is_not_uploaded(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("{}\n")
+    assert main(["drop", str(file), *ON_AWS]) == 2
+    message = capsys.readouterr().err
+    assert "was not uploaded" in message
+    assert f"distillery doctor {file}" in message
+    assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="data", Prefix="datasets/")
+
+
+def test_file_of_zeros_is_not_uploaded(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "zeros.jsonl"
+    file.write_bytes(bytes(100_000))
+    assert main(["drop", str(file), *ON_AWS]) == 1
+    assert "binary" in capsys.readouterr().err
+    assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="data", Prefix="datasets/")
+
+
+def test_sample_dataset_passes_the_check(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drop", str(ROOT / "samples" / "dataset.jsonl"), *ON_AWS]) == 0
+    assert capsys.readouterr().out.startswith("dataset-")

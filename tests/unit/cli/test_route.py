@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import TYPE_CHECKING
 
@@ -92,3 +94,82 @@ def test_invalid_line_in_a_file_of_queries_is_named(
     file.write_text('{"query": "fine"}\n{"text": "no"}\n')
     assert main(["route", "--file", str(file), *ON_AWS]) == 1
     assert "line 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"query": null}', "line 2: the query is null, not a text"),
+        ('{"query": 1987}', "line 2: the query is"),
+        ('{"query": {"text": "rain"}}', "line 2: the query is"),
+        ('{"query": true}', "line 2: the query is true"),
+        ('{"query": "  "}', "line 2: the query is empty"),
+        ('{"query": "\\u200b"}', "line 2: the query is empty"),
+        ('{"query": "a", "query": "b"}', "line 2:"),
+        ('{"text": "a"}', "line 2: not a JSON object with the key"),
+        (json.dumps({"query": "x" * 1_001}), "line 2: the query has 1,001 characters"),
+        ('{"query": "half \\ud83d"}', "line 2: the query is not valid Unicode"),
+    ],
+)
+def test_line_that_cannot_be_sent_is_refused_before_anything_is_sent(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text(f'{{"query": "fine"}}\n{line}\n')
+    assert main(["route", "--file", str(file), *ON_AWS]) == 1
+    assert message in capsys.readouterr().err
+    queue = stack.output("QueryQueueUrl")
+    assert "Messages" not in stack.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=0)
+
+
+def test_byte_order_mark_is_no_part_of_the_first_query(tmp_path: Path) -> None:
+    file = tmp_path / "q.txt"
+    file.write_bytes(b"\xef\xbb\xbfrain\r\nhail\r\n")
+    assert [one.query for one in query_queue.read_queries(file)] == ["rain", "hail"]
+
+
+def test_plain_lines_with_braces_are_queries_outside_jsonl(tmp_path: Path) -> None:
+    file = tmp_path / "q.txt"
+    file.write_text('{rain} lyrics\n{"visual": 1} hail\n[live] concert\n{"query": "third"}\n')
+    queries = [one.query for one in query_queue.read_queries(file)]
+    assert queries == ["{rain} lyrics", '{"visual": 1} hail', "[live] concert", "third"]
+
+
+def test_fields_of_a_line_are_kept_in_its_result(
+    answering: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"query_id": "mine-1", "query": "rain", "customer": 7}\n')
+    assert main(["route", "--file", str(file), "--json", *ON_AWS]) == 0
+    (result,) = printed(capsys)["results"]
+    assert (result["query_id"], result["customer"], result["query"]) == ("mine-1", 7, "rain")
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
+def test_results_are_written_to_a_file_that_is_not_overwritten(
+    answering: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    out = tmp_path / name
+    assert main(["route", "rain, hail", "--out", str(out), *ON_AWS]) == 0
+    content = out.read_text()
+    if name.endswith(".csv"):
+        (row,) = csv.DictReader(io.StringIO(content))
+        assert (row["query"], row["a"], row["b"]) == ("rain, hail", "0.2", "0.8")
+    else:
+        assert json.loads(content)["weights"] == {"a": 0.2, "b": 0.8}
+    assert main(["route", "rain", "--out", str(out), *ON_AWS]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert out.read_text() == content
+    assert main(["route", "rain", "--out", str(out), "--force", *ON_AWS]) == 0
+
+
+def test_folder_of_the_output_file_must_exist(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["route", "rain", "--out", str(tmp_path / "none" / "out.csv"), *ON_AWS]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_query_that_begins_with_a_hyphen_gets_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["route", "-music rain"]) == 2
+    assert "Put -- before queries" in capsys.readouterr().err

@@ -77,15 +77,30 @@ def test_stack_without_runs_lists_none(stack: Stack, capsys: pytest.CaptureFixtu
     assert printed(capsys) == []
 
 
-def test_report_is_downloaded_into_a_new_folder(
+def test_report_is_downloaded_and_not_overwritten(
     stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended_run(stack, State.PROMOTED, report_key=f"runs/{RUN}/report.html")
     put(stack, f"runs/{RUN}/report.html", b"<html>")
-    file = tmp_path / "new" / "report.html"
+    file = tmp_path / "report.html"
     assert main(["report", RUN, "--to", str(file), *ON_AWS]) == 0
     assert file.read_bytes() == b"<html>"
     assert capsys.readouterr().out.strip() == file.as_uri()
+    assert main(["report", RUN, "--to", str(file), *ON_AWS]) == 1
+    assert "--force" in capsys.readouterr().err
+    assert main(["report", RUN, "--to", str(file), "--force", *ON_AWS]) == 0
+    assert main(["report", RUN, "--to", str(tmp_path / "none" / "a.html"), *ON_AWS]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_report_of_a_rejected_run_is_its_findings(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended_run(stack, State.REJECTED)
+    put(stack, f"runs/{RUN}/validation.html", b"<findings>")
+    file = tmp_path / "report.html"
+    assert main(["report", RUN, "--to", str(file), *ON_AWS]) == 0
+    assert file.read_bytes() == b"<findings>"
 
 
 def test_run_without_a_report_is_an_error(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from cli import stack as stack_module
 from cli.app import main
 from cli.stack import Stack, Target
+from distillery.errors import BadInput
 from tests.unit.cli.stacks import ON_AWS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def test_local_cloud_that_is_not_running_names_its_address_and_the_fix(
 
 def test_stack_that_does_not_exist_is_an_error(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", *ON_AWS, "--stack-name", "nobody"]) == 1
-    assert capsys.readouterr().err.startswith("Stack nobody does not exist in this account and Region.")
+    assert capsys.readouterr().err.startswith("Stack nobody does not exist in this account in us-east-1.")
 
 
 def test_profile_that_does_not_exist_is_an_error(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,3 +58,38 @@ def test_profile_that_does_not_exist_is_an_error(stack: Stack, capsys: pytest.Ca
 def test_stack_of_another_application_is_an_error(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", *ON_AWS, "--stack-name", "other"]) == 1
     assert "no output RunsTableName" in capsys.readouterr().err
+
+
+def test_settings_of_the_shell_do_not_reach_the_local_cloud(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "config"
+    broken.write_text("this is no configuration file")
+    for name, value in {
+        "AWS_PROFILE": "of-another-job",
+        "AWS_CONFIG_FILE": str(broken),
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_REGION": "eu-central-1",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }.items():
+        monkeypatch.setenv(name, value)
+    session, endpoint = stack_module._session(Target())
+    assert session.region_name == "us-east-1"
+    client = Stack("distillery", "us-east-1", endpoint, session).client("sqs")
+    assert client.meta.endpoint_url == stack_module.local_endpoint()
+    assert client._endpoint.http_session._proxy_config._proxies == {}
+
+
+def test_region_of_either_variable_counts_on_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    session, _ = stack_module._session(Target(aws=True))
+    assert session.region_name == "eu-central-1"
+
+
+@pytest.mark.parametrize("port", ["x", "0", "65536", "-1"])
+def test_port_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("DISTILLERY_PORT", port)
+    with pytest.raises(BadInput, match="is not a port"):
+        stack_module.local_endpoint()

@@ -42,6 +42,13 @@ def test_run_that_does_not_start_times_out(
     assert "Run films-000000000000 did not start within 1 seconds." in capsys.readouterr().err
 
 
+def test_run_that_does_not_exist_is_an_error_at_once(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", "films-000000000000", *ON_AWS]) == 1
+    assert "Run films-000000000000 does not exist." in capsys.readouterr().err
+
+
 def test_timeout_says_that_the_run_continues(stack: Stack) -> None:
     stack.run_store.receive(RUN, Source(bucket="data", key="datasets/films/films.jsonl", version_id="1"))
     seconds = iter(range(100))
