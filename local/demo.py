@@ -59,9 +59,9 @@ def run_demo(port: int, start_run: Callable[[int], str]) -> str:
 
     Returns two lines: the address of the report, and the verdict. Raises DemoFailed.
     """
-    run_id = begin(port)
-    headline(f"{QUERIES_ROUTED} queries go to the queue, and the new router answers")
-    _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERIES_ROUTED))
+    run_id = start_run(port)
+    headline(f"Sending {QUERY_COUNT} queries to the queue, which the active model answers")
+    _command(port, "route", "--file", str(QUERIES), "--limit", str(QUERY_COUNT))
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     fetched = _json(port, "report", run_id, "--to", str(REPORT), "--force")
     verdict = _verdict(_json(port, "show", run_id))

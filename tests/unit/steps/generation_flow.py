@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
-from local.models.answers import Teacher
 
 from distillery.aws.bedrock.converse import Converse, Reply
 from distillery.aws.idempotent_calls import IdempotentCalls
@@ -27,6 +26,7 @@ from distillery.steps.plan_dataset import plan_dataset
 from distillery.steps.teacher_queries import TeacherQueryWriter
 from distillery.steps.watch_generation import watch_generation
 from distillery.task.channels import default_channel_config
+from local.models.teacher import Teacher
 from tests.specs import spec_text
 from tests.unit.fakes import FakeContext
 
