@@ -19,11 +19,29 @@ if TYPE_CHECKING:
     from distillery.task.weights import Weights
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_SUFFIXES = ("ings", "ing", "iers", "ier", "ies", "ied", "ers", "ed", "er", "es", "s")
+_SUFFIXES = (
+    "erings",
+    "ering",
+    "ings",
+    "ing",
+    "iers",
+    "ier",
+    "ies",
+    "ied",
+    "ers",
+    "ered",
+    "ed",
+    "er",
+    "es",
+    "s",
+)
 _SHORTEST_STEM = 3
 
 _MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DAYS = "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday"
+_CAPITAL = "[A-Z\u00c0-\u00d6\u00d8-\u00de]"
+NAME = "[proper name]"
+_TWO_NAMES = re.compile(rf"\b{_CAPITAL}[\w'\u2019]+ (?:of |the |de |and )?{_CAPITAL}[\w'\u2019]+")
 KINDS: Mapping[str, re.Pattern[str]] = {
     "[quoted words]": re.compile(
         r"[\"\u201c][^\"\u201c\u201d]{2,}[\"\u201d]"
@@ -38,10 +56,7 @@ KINDS: Mapping[str, re.Pattern[str]] = {
         r"|\b(?:last|past|this) (?:week|weekend|month|year|summer|winter|spring|autumn)\b|\byesterday\b"
     ),
     # two capitalised words in a row, or one that does not open the query
-    "[proper name]": re.compile(
-        r"(?:\b[A-Z][\w'\u2019]+ )(?:of |the |de |and )?[A-Z][\w'\u2019]+"
-        r"|(?<=[a-z] )[A-Z][a-z]{2,}"
-    ),
+    NAME: re.compile(rf"{_TWO_NAMES.pattern}|(?<=[a-z\u00df-\u00ff] ){_CAPITAL}[^\W\d_]{{2,}}"),
     "[resolution]": re.compile(r"\b(?:\d{3,4}p|[248]k|hdr|full hd|hd|\d{2,3} ?fps)\b", re.IGNORECASE),
     "[duration]": re.compile(
         r"\b(?:\d+|an?|one|two|three|five|ten|half an?)[ -](?:seconds?|minutes?|mins?|hours?)\b",
@@ -53,7 +68,37 @@ KINDS: Mapping[str, re.Pattern[str]] = {
     ),
 }
 """Cues in square brackets stand for a kind of text. Each kind has the pattern that recognizes it."""
+_ENGLISH: Mapping[str, str] = {
+    "acordeón": "accordion",
+    "bailando": "dancing",
+    "canción": "song",
+    "discours": "speech",
+    "dokumentarfilm": "documentary",
+    "entretien": "interview",
+    "episodio": "episode",
+    "fahrrad": "bicycle",
+    "geräusch": "sound",
+    "guitarra": "music",
+    "kirchenglocken": "ringing",
+    "luftaufnahme": "aerial",
+    "nebel": "foggy",
+    "neige": "snow",
+    "paraguas": "umbrella",
+    "película": "film",
+    "regen": "rain",
+    "ruido": "noise",
+    "sagt": "says",
+    "schritten": "footsteps",
+    "trompeta": "trumpet",
+    "violín": "violin",
+    "vortrag": "lecture",
+    "vue": "view",
+    "wellen": "splashing",
+}
+"""German, Spanish and French words that stand for a cue. A large model knows many more."""
 _KIND_STRENGTH = 1.5
+_PHRASE_STRENGTH = 2.0
+"""A cue of several words ("rain on", "close-up") decides more than one word: it counts as two."""
 _MOST_EVIDENCE = 3.0
 """Evidence per channel is capped: a fourth cue for the same channel adds nothing."""
 
@@ -99,13 +144,13 @@ class Guidelines:
 
     def _kinds_in(self, query: str) -> Iterable[tuple[str, str, float]]:
         for kind, channels in self._kinds.items():
-            if match := KINDS[kind].search(query):
+            if match := _pattern(kind, query).search(query):
                 for channel in channels:
                     yield channel, match[0].strip("\"\u201c\u201d'"), _KIND_STRENGTH
 
     def _phrases_in(self, query: str) -> Iterable[tuple[str, str, float]]:
         spelled = words(query)
-        stems = [stem(word) for word in spelled]
+        stems = [stem(_ENGLISH.get(word, word)) for word in spelled]
         at = 0
         while at < len(stems):
             fitting = [
@@ -116,8 +161,20 @@ class Guidelines:
             longest = max((len(phrase) for phrase, _ in fitting), default=1)
             for phrase, channel in fitting:
                 if len(phrase) == longest:
-                    yield channel, " ".join(spelled[at : at + longest]), 1.0
+                    yield (
+                        channel,
+                        " ".join(spelled[at : at + longest]),
+                        _PHRASE_STRENGTH if longest > 1 else 1.0,
+                    )
             at += longest
+
+
+def _pattern(kind: str, query: str) -> re.Pattern[str]:
+    """How a kind of thing is recognised in a query."""
+    # German writes every noun with a capital letter, so one capital letter does not make a name there.
+    if kind == NAME and not _ENGLISH.keys().isdisjoint(words(query)):
+        return _TWO_NAMES
+    return KINDS[kind]
 
 
 def words(text: str) -> list[str]:
@@ -128,10 +185,10 @@ def words(text: str) -> list[str]:
 def stem(word: str) -> str:
     """Return one form for the inflections of an English word. Approximate."""
     for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
+        if word.endswith(suffix) and not word.endswith("ss") and len(word) - len(suffix) >= _SHORTEST_STEM:
             word = word.removesuffix(suffix)
             break
-    if len(word) > _SHORTEST_STEM and word[-1] == word[-2]:
+    if len(word) > _SHORTEST_STEM and word[-1] == word[-2] != "s":
         word = word[:-1]
     return word.rstrip("ey") if len(word) > _SHORTEST_STEM else word
 

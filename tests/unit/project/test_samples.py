@@ -10,6 +10,7 @@ from statistics import mean
 
 import pytest
 
+from benchmarks.bench_linear import TEACHER_LABELS
 from distillery.dataset.split import query_key
 from distillery.generation.assembly import LEEWAY
 from distillery.generation.planner import plan
@@ -23,7 +24,6 @@ from samples.make_samples import QUERIES, SPEC, write_samples
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "samples"
-FOREIGN = ROOT.parent / "shared" / "data" / "teacher_labels.jsonl"
 RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
 CHANNEL_CONFIG = default_channel_config()
 RECORDS = parse_spec(SPEC.read_bytes()).records
@@ -119,13 +119,13 @@ def test_another_seed_makes_other_queries():
     assert len({query_key(query) for query in first}) == spec.planned
 
 
-@pytest.mark.skipif(not FOREIGN.exists(), reason="the reference labels are not beside this checkout")
+@pytest.mark.skipif(not TEACHER_LABELS.exists(), reason="the reference labels are not beside this checkout")
 def test_no_query_or_wording_comes_from_the_reference_labels():
     def runs_of_four(texts: list[str]) -> set[tuple[str, ...]]:
         split = [re.findall(r"\w+", text.casefold()) for text in texts]
         return {tuple(words[at : at + 4]) for words in split for at in range(len(words) - 3)}
 
-    theirs = [_query(json.loads(line)) for line in FOREIGN.read_text("utf-8").splitlines()]
+    theirs = [_query(json.loads(line)) for line in TEACHER_LABELS.read_text("utf-8").splitlines()]
     ours = [_query(record) for record in _records()] + [entry["query"] for entry in _to_route()]
     assert not {query_key(query) for query in ours} & {query_key(query) for query in theirs}
     examples = [example for channel in CHANNEL_CONFIG.channels for example in channel.examples]

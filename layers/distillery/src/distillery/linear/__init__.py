@@ -1,1 +1,1 @@
-"""The linear model: small enough for any function, and explainable."""
+"""The linear model: small enough to load in any function, and able to explain its answers."""

@@ -1,4 +1,4 @@
-"""The features of a query: n-grams of its words and characters, each with the words it touches."""
+"""The features of a query: n-grams of its words and characters, each with the words it overlaps."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LONGEST_QUERY = 2_000
-"""Characters looked at: twice what the router accepts, so that time is bounded for any text."""
+"""Characters read; more than the 1,000 that a query may have, so that time is bounded for any text."""
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _EDGE = "\x02"
 _NAME, _NUMBER = "\x03name", "\x03number"
 
 Grams = dict[str, tuple[str, ...]]
-"""n-gram -> the words of the query it touches."""
+"""n-gram -> the words of the query that it overlaps."""
 
 
 def features(query: str) -> tuple[Grams, Grams]:
     """The word n-grams and the character n-grams of a query (both empty where it has no visible text)."""
     tokens = _TOKEN.findall(unicodedata.normalize("NFKC", query[:LONGEST_QUERY])[:LONGEST_QUERY])
     words = [token.casefold() for token in tokens]
-    blurred = [
+    masked = [
         _NUMBER if token.isdigit() else _NAME if place and token[:1].isupper() else word
         for place, (token, word) in enumerate(zip(tokens, words, strict=True))
     ]
-    return _word_grams(words, blurred), _character_grams(words)
+    return _word_grams(words, masked), _character_grams(words)
 
 
-def _word_grams(words: Sequence[str], blurred: Sequence[str]) -> Grams:
+def _word_grams(words: Sequence[str], masked: Sequence[str]) -> Grams:
     grams: Grams = {word: (word,) for word in words}
     if not words:
         return grams
     for pair in pairwise(words):
         grams[f"{pair[0]} {pair[1]}"] = pair
-    ends = [_EDGE, *blurred, _EDGE]
+    ends = [_EDGE, *masked, _EDGE]
     owners = [(), *((word,) for word in words), ()]
     for word, owner in zip(ends, owners, strict=True):
         if owner:

@@ -1,19 +1,19 @@
-"""The linear model: a small linear router that any function can hold, in standard-library Python.
+"""The linear model: predicts a query's channel weights and explains them, with the standard library alone.
 
-Method. A query becomes two sets of n-grams: one to three words (as written in lower case, and with names
-and numbers blurred to their shape), and two to four characters within a word. Each set is scaled to length
-one, and a linear model gives, for each of the teacher's own frequent weight vectors (at most
-`MOST_CANDIDATES`, taken from its labels), the *expected weight score* of answering with that vector; the
-best one is the answer. So the sum is 1, the weights lie on the teacher's grid, and what is maximised is what
-is measured (with a slight pull towards the expected weights): regressing the weights and taking the nearest
-vector costs 0.2 of weight score. The model also has one column per channel, the expected weight; those add up word
-by word and give the explanation.
+`features` turns a query into two sets of n-grams: one to three words (in lower case, and again with
+names and numbers replaced by a placeholder), and two to four characters within a word. Each set is
+scaled to length one. For each candidate (a weight vector that is frequent among the teacher's labels; at
+most `MOST_CANDIDATES`) the model computes the *expected weight score* of answering with it, and answers
+with the best candidate. The weights therefore sum to 1 and lie on the teacher's grid, and the model
+maximises the score that the evaluation measures (with a slight pull towards the expected weights).
+Predicting the weights and taking the nearest candidate scores 0.2 lower. One more column per channel
+holds the expected weight of the channel; these columns add up word by word and give the explanation.
 
-Coefficients are whole numbers of eight bits. Those of one n-gram sit side by side in one long integer, so
-that adding a query's n-grams is one addition each, however many columns there are.
+Coefficients are eight-bit whole numbers. The coefficients of one n-gram sit side by side in one long
+integer, so that adding an n-gram takes one addition, however many columns there are.
 
-Fitting is in `student_training` (numpy and scipy, which no function carries); its choices and the figures
-behind them are told there, and `benchmarks/bench_linear.py` measures them anew.
+`training` fits the model. It needs numpy and scipy, which inference does not. Its docstring has the
+choices made and their figures; `benchmarks/bench_linear.py` measures them.
 """
 
 from __future__ import annotations
@@ -29,25 +29,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.errors import BadInput
 from distillery.linear.features import features
+from distillery.linear.function_words import can_be_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from distillery.task.weights import Weights
 
 MAGIC = b"distillery-linear 1 "
 MOST_CANDIDATES = 96
-"""Weight vectors the linear model can answer with; 64 are as good as all 98 that the real teacher used."""
+"""Weight vectors that the model can answer with; 64 score as well as all 98 that the real teacher used."""
 MOST_BYTES = 2_400_000
-"""Coefficients of a model, one byte each; with the n-grams the file stays under 3 MB, uncompressed."""
+"""Bytes of coefficients, one for each n-gram and column; with the n-grams the file stays under 3 MB."""
 ZERO = 128
-"""What the byte of a coefficient of 0 is: columns must not borrow from their neighbours in the sum."""
+"""The byte of the coefficient 0: bytes are not negative, so no column of the sum borrows from the next."""
 LANE = 4
-"""Bytes of a column in the sum: room for the n-grams of the longest query."""
+"""Bytes of a column in the sum: enough for the n-grams of the longest query."""
 NAMED_WORDS = 2
-"""Words named for a raised channel; for a lowered one, at whose cost others were raised, one is enough."""
+"""Words named for a channel whose weight was raised; one word is named where it was lowered."""
 MOVED = 0.03
-"""A channel whose expected weight is within this of the average was not moved by the query."""
+"""Change of an expected weight that an explanation mentions, for all words together and for a word alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class Parts:
     """Everything a linear model consists of, as it is stored.
 
     Columns are the candidates, then the channels. `candidates` are in steps of the grid (`steps` make 1);
-    `intercepts` is every column's value for a query without a known n-gram; `blocks` are words and characters.
+    `intercepts` holds each column's value for a query without a known n-gram. `blocks` are the word n-grams,
+    then the character n-grams.
     """
 
     channels: tuple[str, ...]
@@ -79,19 +81,19 @@ class Parts:
 
     @property
     def columns(self) -> int:
-        """Candidates and channels together."""
+        """The number of candidates and channels."""
         return len(self.candidates) + len(self.channels)
 
 
 class _Table(NamedTuple):
-    """A block made ready: n-gram -> its coefficients side by side in one integer."""
+    """A block prepared for prediction: n-gram -> its coefficients side by side in one integer."""
 
     rows: dict[str, int]
     scales: tuple[float, ...]
 
 
 class LinearModel:
-    """A fitted linear model. It answers any string, is not changed by answering, and may be shared by threads."""
+    """A fitted linear model. It answers any string, never changes, and can be shared by threads."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -116,17 +118,21 @@ class LinearModel:
         return dict(self._answers[columns.index(max(columns))])
 
     def explain(self, query: str) -> str:
-        """One sentence: the words that raised or lowered each channel's expected weight most."""
+        """One sentence: each channel's weight, largest first, and the words that raised or lowered it most.
+
+        Function words (see `function_words`) are never named.
+        """
         weights = self.predict(query)
         moves = self._moves(query)
-        said = [
-            f"{channel} {weight:.2g} ({_cause([(word, by[place]) for word, by in moves.items()])})"
-            for place, (channel, weight) in enumerate(weights.items())
-        ]
-        return f"{', '.join(said)}."
+        causes = {
+            channel: _cause({word: by[place] for word, by in moves.items()})
+            for place, channel in enumerate(self.parts.channels)
+        }
+        ranked = sorted(weights, key=lambda channel: -weights[channel])
+        return f"{', '.join(f'{channel} {weights[channel]:.2g} ({causes[channel]})' for channel in ranked)}."
 
     def save(self, path: str | Path) -> None:
-        """Write the model file: equal linear models give equal bytes."""
+        """Write the model file; equal models give equal bytes."""
         parts = self.parts
         head = {
             "channels": parts.channels,
@@ -149,7 +155,7 @@ class LinearModel:
         return columns
 
     def _moves(self, query: str) -> dict[str, list[float]]:
-        """Word -> how far it moved each channel's expected weight; an n-gram counts for its words alike."""
+        """Word -> how far it moved each channel's expected weight; an n-gram counts equally for its words."""
         first = len(self.parts.candidates)
         moves: dict[str, list[float]] = {}
         for table, grams in zip(self._tables, features(query), strict=True):
@@ -173,21 +179,29 @@ def _table(block: Block, columns: int) -> _Table:
     return _Table(rows, block.scales)
 
 
-def _cause(moves: Sequence[tuple[str, float]]) -> str:
-    """'raised by "storm"', or why there is nothing to name; `moves` are words and what each did."""
-    total = math.fsum(by for _, by in moves)
+def _cause(moves: Mapping[str, float]) -> str:
+    """What moved a channel's expected weight, for example "raised by 'storm'".
+
+    `moves` is word -> change. All words count towards the change; only those that can be a reason are named.
+    """
+    total = math.fsum(moves.values())
     if abs(total) < MOVED:
-        return "as usual"
-    helped = sorted(
-        (move for move in moves if move[1] * total > 0), key=lambda move: (-abs(move[1]), move[0])
-    )
-    # A word that did less than a third of what the first one did would only blur the reason.
-    named = [f"'{word[:24]}'" for word, by in helped[:NAMED_WORDS] if abs(by) * 3 >= abs(helped[0][1])]
+        return "close to its average"
+    same_direction = {word: abs(by) for word, by in moves.items() if by * total > 0 and can_be_reason(word)}
+    ranked = sorted(same_direction, key=lambda word: (-same_direction[word], word))
+    # A word with less than a third of the first word's effect is left out: the main reason stays clear.
+    named = [
+        f"'{word[:24]}'"
+        for word in ranked[:NAMED_WORDS]
+        if same_direction[word] >= max(MOVED, same_direction[ranked[0]] / 3)
+    ]
+    if not named:
+        return f"{'raised' if total > 0 else 'lowered'}, but no single word stands out"
     return f"raised by {' and '.join(named)}" if total > 0 else f"lowered by {named[0]}"
 
 
 def load(path: str | Path) -> LinearModel:
-    """Read a model file; raises BadInput with one sentence when it is missing, foreign or damaged."""
+    """Read a model file; raise BadInput when it is missing, is not a model file, or is damaged."""
     name = Path(path).name
     try:
         stored = Path(path).read_bytes()
@@ -195,7 +209,9 @@ def load(path: str | Path) -> LinearModel:
         raise BadInput(f"The linear model {name} cannot be read: {error.strerror or error}.") from error
     head, _, packed = stored.partition(b"\n")
     if not head.startswith(MAGIC):
-        raise BadInput(f"{name} is not a linear model of this version.", fix="Fit it again and save it.")
+        raise BadInput(
+            f"{name} is not a linear model of this version.", fix="Fit the model again and save it."
+        )
     if hashlib.sha256(packed).hexdigest().encode() != head.removeprefix(MAGIC):
         raise BadInput(f"The linear model {name} is damaged: its content does not match its digest.")
     try:

@@ -1,15 +1,16 @@
-"""Fitting the linear model (see `model` for the model itself). Needs numpy and scipy; no function imports this.
+"""Fitting the linear model that `model` describes. Needs numpy and scipy; no function imports this module.
 
-Ridge regression from n-grams to columns: for each candidate the weight score that answering it would have earned
-on the record, less a little of the squared error (averaged over a query's copies, which count as often as
-they occur), for each channel the label's weight. Conjugate gradients on the sparse matrix, because then
-neither the n-grams' nor the queries' Gram matrix of 15,000 records need fit in memory.
+The method is ridge regression from n-grams to columns. The target of a candidate's column is the weight
+score that answering with the candidate would have earned on the record, less a small share of the
+squared error. The target of a channel's column is the label's weight. Targets are averaged over the
+copies of a query, and a query counts as often as it occurs. It is solved by conjugate gradients on the
+sparse matrix, so that no Gram matrix of 15,000 records (of n-grams or of queries) has to fit in memory.
 
-Where the choices come from: five-fold cross-validation over the distinct queries of 1,388 records labelled
-by Amazon Nova Premier. Mean weight score of the vector nearest to ridge weights 4.18, of multinomial regression
-over the vectors 4.28, of the weight score regressed on TF-IDF 4.35, of this 4.37 (six random divisions, which
-differ by about 0.01). Nothing finer was chosen by it: `RIDGE` is flat from 0.35 to 0.8; n-grams of one
-query, inverse document frequencies and longer n-grams add nothing.
+The choices come from five-fold cross-validation over the distinct queries of 1,388 records labelled by
+Amazon Nova Premier. Mean weight scores: the vector nearest to ridge weights 4.18, multinomial regression
+over the vectors 4.28, the weight score regressed on TF-IDF 4.35, this method 4.37 (six random divisions,
+which differ by about 0.01). Nothing else was tuned: `RIDGE` gives the same score from 0.35 to 0.8;
+n-grams that occur in one query only, inverse document frequencies and longer n-grams add nothing.
 """
 
 from __future__ import annotations
@@ -39,26 +40,29 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RIDGE = 0.5
-"""Penalty in records; a query's feature vector has length 1, so it does not depend on their number."""
+"""Penalty, in records. Feature vectors have length 1, so it does not depend on the number of records."""
 LEAST_QUERIES = 2
-"""Distinct queries an n-gram must occur in."""
+"""Distinct queries that an n-gram must occur in to get coefficients."""
 NEARNESS = 4
-"""Weight score points that a squared error of 1 costs. The weight score alone hardly tells answers far from the label
-apart, so that it teaches little where records are few: this costs nothing on the real labels (4.379 without,
-4.377 with it) and gives 4.88 for 4.74 on 100 records of a simple made-up teacher."""
+"""Weight score points that a squared error of 1 costs.
+
+The weight score alone hardly distinguishes answers that are far from the label, so that a small dataset
+teaches little. This term makes no difference on the real labels (4.379 without it, 4.377 with it) and raises
+4.74 to 4.88 on 100 records of a simple synthetic teacher.
+"""
 POOL = 400
-"""Most frequent labels among which candidates are chosen, where there are more than can be kept."""
+"""Where there are more labels than `MOST_CANDIDATES`, candidates are chosen among this many frequent ones."""
 ITERATIONS = 200
 PRECISION = 3e-3
-"""Conjugate gradients stop when the residual has shrunk to this share; 1e-3 scores alike and takes longer."""
+"""Conjugate gradients stop at this share of the first residual; 1e-3 scores the same and takes longer."""
 LARGEST = 127
 """A coefficient's largest byte, counted from ZERO."""
 
 
 def fit(examples: Iterable[tuple[str, Mapping[str, float]]], channel_config: ChannelConfig) -> LinearModel:
-    """Fit a linear model on labelled queries, in any order (needs numpy and scipy, which no function carries).
+    """Fit a linear model on (query, weights) pairs in any order.
 
-    Raises BadInput when there is no example, or a label is not weights over the channel configuration's channels.
+    Raises BadInput when there is no example, or when a label does not weight the configuration's channels.
     """
     return LinearModel(train(examples, channel_config))
 
@@ -66,7 +70,7 @@ def fit(examples: Iterable[tuple[str, Mapping[str, float]]], channel_config: Cha
 def train(examples: Iterable[tuple[str, Mapping[str, float]]], channel_config: ChannelConfig) -> Parts:
     """Fit on (query, weights) pairs in any order; the same pairs give the same parts.
 
-    Raises BadInput when there is no example, or a label is not weights over the channel configuration's channels.
+    Raises BadInput when there is no example, or when a label does not weight the configuration's channels.
     """
     steps = max(2, round(1 / channel_config.label_grid))
     labels: dict[str, Counter[Steps]] = {}
@@ -94,7 +98,7 @@ def train(examples: Iterable[tuple[str, Mapping[str, float]]], channel_config: C
 
 
 def _on_grid(weights: Mapping[str, float], channels: Sequence[str], steps: int) -> Steps:
-    """Weights as whole steps that add up to `steps`; what rounding leaves goes to the largest remainders."""
+    """Weights as whole steps that add up to `steps`, rounded by largest remainder."""
     try:
         values = [float(weights[channel]) for channel in channels]
     except (KeyError, TypeError, ValueError) as error:
@@ -119,13 +123,13 @@ def _earned(label: Steps, answer: Steps, channels: Sequence[str], steps: int) ->
 
 
 def _worth(label: Steps, answer: Steps, channels: Sequence[str], steps: int) -> int:
-    """What an answer's column learns, times `steps` squared: the weight score less NEARNESS x squared error."""
-    distance = sum((given - wanted) ** 2 for given, wanted in zip(answer, label, strict=True))
+    """The target of an answer's column, times `steps` squared: weight score less NEARNESS x squared error."""
+    distance = sum((given - expected) ** 2 for given, expected in zip(answer, label, strict=True))
     return _earned(label, answer, channels, steps) * steps**2 - NEARNESS * distance
 
 
 def _candidates(frequency: Counter[Steps], channels: Sequence[str], steps: int) -> list[Steps]:
-    """The vectors to answer with: all labels or, of many, those that together serve the others best."""
+    """The vectors to answer with: all labels, or those that together score best where there are too many."""
     pool = sorted(frequency, key=lambda label: (-frequency[label], label))
     if len(pool) <= MOST_CANDIDATES:
         return pool
@@ -145,9 +149,9 @@ def _candidates(frequency: Counter[Steps], channels: Sequence[str], steps: int) 
 def _targets(
     labels: Sequence[Counter[Steps]], candidates: Sequence[Steps], channels: Sequence[str], steps: int
 ) -> tuple[Floats, Floats]:
-    """What each query should give (queries x columns), and how many copies of it there are.
+    """The targets (queries x columns), and the number of copies of each query.
 
-    Whole numbers are added before anything is divided, so that no order of the copies can change the result.
+    Whole numbers are added before anything is divided, so that the order of the copies changes nothing.
     """
     rows: dict[Steps, NDArray[np.int64]] = {}
     sums = np.zeros((len(labels), len(candidates) + len(channels)), dtype=np.int64)
@@ -165,7 +169,7 @@ def _targets(
 
 
 def _kept(queries: Iterable[str], room: int) -> tuple[list[str], list[str]]:
-    """The n-grams of each kind that occur in enough queries; past `room`, the rarest go."""
+    """The n-grams of each kind that occur in enough queries; at most `room`, the rarest are dropped."""
     counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
     for query in queries:
         for count, grams in zip(counts, features(query), strict=True):
@@ -181,7 +185,7 @@ def _kept(queries: Iterable[str], room: int) -> tuple[list[str], list[str]]:
 
 
 def _matrix(queries: Iterable[str], kept: tuple[list[str], list[str]]) -> sparse.csr_matrix:
-    """Features (queries x n-grams of both kinds): each kind has length sqrt(1/2), so that both make 1."""
+    """Features (queries x n-grams). Each kind of n-gram has length sqrt(1/2), so that a row has length 1."""
     words, characters = kept
     places = (
         {gram: place for place, gram in enumerate(words)},
@@ -211,7 +215,7 @@ def _ridge(features_: sparse.csr_matrix, targets: Floats, copies: Floats) -> Flo
             break
         applied = weighted @ (features_ @ direction) + RIDGE * direction
         curvature = np.einsum("ij,ij->j", direction, applied)
-        # A column that is solved exactly has no direction left: its step is zero, not a division by zero.
+        # A column that is solved exactly has no direction left. Its step is zero; dividing would be by zero.
         step = np.divide(norms, curvature, out=np.zeros_like(norms), where=curvature > 0)
         solution += step * direction
         residual -= step * applied
@@ -223,7 +227,7 @@ def _ridge(features_: sparse.csr_matrix, targets: Floats, copies: Floats) -> Flo
 
 
 def _block(grams: Sequence[str], coefficients: Floats) -> Block:
-    """Coefficients as bytes, each column with its own scale (which carries the share of the kind)."""
+    """Coefficients as bytes, with one scale per column (which includes the factor sqrt(1/2) of the kind)."""
     largest = np.abs(coefficients).max(axis=0, initial=0.0)
     units = np.where(largest > 0, largest, 1.0) / LARGEST
     whole = np.rint(coefficients / units).astype(np.int64) + ZERO
