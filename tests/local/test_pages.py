@@ -32,6 +32,9 @@ def folder(tmp_path: Path, cloud: LocalCloud, stack: dict[str, str]) -> Iterator
     """A folder as a user has it: the samples, with a spec that is small; the stack's configuration is put back."""
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     (tmp_path / "samples" / "spec.yaml").write_text(spec_text(records=100, seed=11))
+    # Another content than that of the samples: the stack is shared, and equal content is a duplicate.
+    dataset = tmp_path / "samples" / "dataset.jsonl"
+    dataset.write_text("".join(dataset.read_text("utf-8").splitlines(keepends=True)[1:]), "utf-8")
     yield tmp_path
     cloud.client("s3").delete_object(Bucket=stack["DataBucketName"], Key="config/channels.yaml")
 

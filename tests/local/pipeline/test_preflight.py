@@ -37,7 +37,7 @@ def test_legacy_teacher_is_a_warning_with_its_end_of_life(pipeline: DeployedPipe
     pipeline.faults(lifecycles={TEACHER: lifecycle})
     name = pipeline.drop(sample_records(150, "legacy"), "datasets/legacy/a.jsonl")
     run = pipeline.reach(name, State.PROMOTED, State.NOT_PROMOTED)
-    assert f"The teacher {TEACHER} is a legacy model and ends on 2999-01-02" in run.warnings[0]
+    assert f"The teacher {TEACHER} is a legacy model and reaches its end of life on 2999-01-02" in run.warnings[0]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def premier_as_teacher(pipeline: DeployedPipeline) -> Iterator[None]:
 def test_teacher_past_its_end_of_life_is_refused_with_the_alternative(pipeline: DeployedPipeline) -> None:
     cause = refused(pipeline, "ended")
     assert f"The teacher {PREMIER} reached its end of life on 2026-09-14." in cause
-    assert f"AWS names {TEACHER} for it." in cause
+    assert f"AWS documents {TEACHER} for the same purpose." in cause
 
 
 def test_full_deployment_quota_is_refused_with_what_to_delete_or_raise(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FAR_FROM_ONE = 0.25
 """A sum of weights further from 1 than this is in doubt; rounding four weights to tenths stays below it."""
+SHOWN_CHARACTERS = 80
+"""Of an answer that cannot be read, in the message."""
 LARGEST = 1_000
 """No scale explains a larger number."""
 SCALES = (100.0, 10.0)
@@ -66,7 +68,8 @@ def parse_routing(text: str, channels: Sequence[str], *, given: Iterable[str] = 
             return routing
     except _InDoubt as doubt:
         raise UnreadableRouting(f"The answer's weights are in doubt: {doubt}.") from doubt
-    raise UnreadableRouting(f"The answer has no weights for {', '.join(channels)}.")
+    beginning = safe_text(text[:SHOWN_CHARACTERS])
+    raise UnreadableRouting(f"The answer has no weights for {', '.join(channels)}: {beginning!r}.")
 
 
 class _InDoubt(Exception):
