@@ -87,6 +87,8 @@ class KeptRecords:
     def lines_by_key(self, keys: frozenset[bytes]) -> dict[bytes, list[int]]:
         """The lines of each of these queries, in ascending order."""
         lines: dict[bytes, list[int]] = {}
+        if not keys:
+            return lines
         for key, line in zip(self.keys, self.lines, strict=True):
             if key in keys:
                 lines.setdefault(key, []).append(line)
