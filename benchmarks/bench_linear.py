@@ -1,8 +1,8 @@
 """The linear model: `python -m benchmarks.bench_linear [--quick]`.
 
-* `weight_score`: mean weight score on the real teacher labels of ../shared, five-fold over distinct queries (all
-  copies of a query in one fold), and the same for `DIVISIONS` random divisions into folds. Left out, with a
-  note, where that file is not at hand.
+* `weight_score`: mean weight score on the real teacher labels of ../shared, five-fold over distinct queries
+  (all copies of a query in one fold), and the same for `DIVISIONS` random divisions into folds. Left out,
+  with a note, where that file is not at hand.
 * `latency_ms`: one warm `predict`, p50 and p95, each query of the file (or of the made-up records) once per
   round, for a model fitted on that file and for one fitted on 15,000 records.
 * `training`: seconds and peak memory of a process of its own that makes up 15,000 records, fits and saves.
@@ -174,7 +174,8 @@ def figures(detail: dict[str, Any]) -> list[Figure]:
     training = detail["training"]
     found = []
     if "weight_score" in detail:
-        weight_score_told = f"linear model, mean weight score of 5-fold over {detail['weight_score']['records']} teacher labels"
+        records = detail["weight_score"]["records"]
+        weight_score_told = f"linear model, mean weight score of 5-fold over {records} teacher labels"
         found.append(
             Figure(
                 weight_score_told,

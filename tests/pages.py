@@ -15,8 +15,8 @@ _BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<kind>\w+))?\n(?P<text>.*?)^``
 class Block(NamedTuple):
     """A code block; `kind` is the second word after the opening fence.
 
-    `sh` blocks without a kind run on a local cloud. `sh aws` needs an account, `sh make` is run by tests of the make
-    targets, `sh decide` needs a run that waits for approval, and `sh text` only shows what a command prints.
+    `sh` blocks without a kind run on a local cloud. `sh aws` needs an account, tests of the make targets run
+    `sh make`, `sh decide` needs a run that waits for approval, and `sh text` shows what a command prints.
     """
 
     language: str

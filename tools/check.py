@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TYPED = ("layers/distillery/src", "functions", "cli", "local", "tools", "samples", "benchmarks")
+TYPED = ("layers/distillery/src", "functions", "cli", "local", "tools", "samples", "benchmarks", "tests")
 """What mypy checks."""
 TOOLS = {
     "template after translation": ("python", "-m", "tools.translate"),

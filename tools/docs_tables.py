@@ -1,7 +1,7 @@
 """Writes the generated tables of README.md and docs/*.md.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`. `python -m tools.docs_tables` writes every table
-anew; a test checks that the committed tables are the ones that the code gives.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`. `python -m tools.docs_tables` writes every
+table again; a test checks that the committed tables are the ones that the code gives.
 """
 
 from __future__ import annotations

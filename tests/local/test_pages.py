@@ -29,7 +29,7 @@ NOT_HERE = ("make ", "export PATH=")
 
 @pytest.fixture
 def folder(tmp_path: Path, cloud: LocalCloud, stack: dict[str, str]) -> Iterator[Path]:
-    """A folder as a user has it: the samples, with a spec that is small; the stack's configuration is put back."""
+    """A folder with the samples, and with a small spec. The stack's configuration is restored."""
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     (tmp_path / "samples" / "spec.yaml").write_text(spec_text(records=100, seed=11))
     # Another content than that of the samples: the stack is shared, and equal content is a duplicate.

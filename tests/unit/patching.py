@@ -30,7 +30,7 @@ def apply(diff: bytes, dropped: bytes) -> bytes:
         place += 1
         new += old[at : start - 1]
         at = start - 1 + removed
-        taken = {}
+        taken: dict[bytes, list[bytes]] = {}
         for mark, count in ((b"-", removed), (b"+", added)):
             taken[mark] = []
             for _ in range(count):

@@ -32,8 +32,8 @@ from distillery.runs.states import Run, State
 from distillery.settings import PlanSettings, StartSettings
 from distillery.steps.generation_steps import GenerationSteps
 from distillery.steps.start_distillation import start_distillation
-from distillery.task.answers import Repair
 from distillery.task.channels import parse_channel_config
+from distillery.task.repairs import Repair
 from tests.specs import small_spec
 from tests.unit.fakes import FakeModels, FakeRoles, validation
 from tests.unit.steps.run_helpers import RUN, bring_to

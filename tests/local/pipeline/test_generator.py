@@ -136,6 +136,4 @@ def test_invalid_spec_sends_a_notification(
     generations.pipeline.s3.put_object(
         Bucket=generations.pipeline.outputs["DataBucketName"], Key="specs/wrong.yaml", Body=b"records: 5"
     )
-    assert "records must be at least 100" in notification(
-        "The spec of dataset 'wrong'"
-    )
+    assert "records must be at least 100" in notification("The spec of dataset 'wrong'")

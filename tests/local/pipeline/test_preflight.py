@@ -37,7 +37,8 @@ def test_legacy_teacher_is_a_warning_with_its_end_of_life(pipeline: DeployedPipe
     pipeline.faults(lifecycles={TEACHER: lifecycle})
     name = pipeline.drop(sample_records(150, "legacy"), "datasets/legacy/a.jsonl")
     run = pipeline.reach(name, State.PROMOTED, State.NOT_PROMOTED)
-    assert f"The teacher {TEACHER} is a legacy model and reaches its end of life on 2999-01-02" in run.warnings[0]
+    legacy = f"The teacher {TEACHER} is a legacy model and reaches its end of life on 2999-01-02"
+    assert legacy in run.warnings[0]
 
 
 @pytest.fixture

@@ -31,9 +31,8 @@ class Client:
 
 
 def reply(blocks: list[Any], stop_reason: str = "end_turn") -> Any:
-    return Converse(Client({"message": {"role": "assistant", "content": blocks}}, stop_reason)).ask(
-        "m", "s", "q"
-    )  # type: ignore[arg-type]  # a stub
+    client = Client({"message": {"role": "assistant", "content": blocks}}, stop_reason)
+    return Converse(client).ask("m", "s", "q")  # type: ignore[arg-type]  # a stub
 
 
 @pytest.mark.parametrize(

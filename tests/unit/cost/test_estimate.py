@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,13 +12,15 @@ from cli.cost_estimate import MODELS
 from distillery.cost.estimate import WARM_UPS, Estimate, Line, Span, make_estimate, text_tokens
 from distillery.cost.prices import Customising, PriceList, price_list
 from distillery.dataset.records import Record
-from distillery.dataset.scan import KeptRecords
+from distillery.dataset.scan import MAX_RECORDS, KeptRecords
 from distillery.dataset.statistics import Characters, collect_statistics
-from distillery.dataset.validation import MAX_RECORDS, DatasetReport
 from distillery.messages import usd
 from distillery.task.channels import default_channel_config
 from tests.channel_configs import TWO
 from tests.unit.fakes import validation
+
+if TYPE_CHECKING:
+    from distillery.dataset.validation import DatasetReport
 
 
 def estimated(

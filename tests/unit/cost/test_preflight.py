@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import pytest
@@ -170,7 +170,8 @@ def test_student_without_a_documented_teacher_is_refused() -> None:
 
 
 def statement(**changes: Any) -> dict[str, Any]:
-    return TRUST["Statement"][0] | changes  # type: ignore[index,no-any-return]
+    found: dict[str, Any] = TRUST["Statement"][0]  # type: ignore[assignment]  # JSON
+    return found | changes
 
 
 @pytest.mark.parametrize(
@@ -303,8 +304,13 @@ def test_every_check_is_stored_with_its_sentence(steps: RunSteps, start_settings
 
 
 def test_only_refused_checks_stop_the_run() -> None:
-    verdicts = ("met", "warning", "waits", "unknown")
-    checks = [Check(name=verdict, verdict=verdict, sentence=f"{verdict}.") for verdict in verdicts]  # type: ignore[arg-type]
+    verdicts: tuple[Literal["met", "warning", "waits", "unknown"], ...] = (
+        "met",
+        "warning",
+        "waits",
+        "unknown",
+    )
+    checks = [Check(name=verdict, verdict=verdict, sentence=f"{verdict}.") for verdict in verdicts]
     passed = Preflight(run_id=RUN, at=TODAY, checks=checks)
     passed.require()
     assert passed.warnings == ["warning.", "unknown."]

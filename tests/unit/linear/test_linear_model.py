@@ -39,7 +39,7 @@ def channel_config_of(count: int, grid: float = 0.1) -> ChannelConfig:
 
 
 def examples_of(channel_config: ChannelConfig, count: int, seed: int = 1) -> list[Example]:
-    """Queries of a few invented words; the channel whose word comes first gets most, on the channel configuration's grid."""
+    """Queries of a few made-up words; the channel of the first word gets most, on the label grid."""
     rng = random.Random(seed)  # noqa: S311 -- made-up data
     steps = round(1 / channel_config.label_grid)
     filler = ["red", "old", "near", "the", "of", "quick", "late", "small"]
@@ -61,7 +61,7 @@ def model() -> LinearModel:
     return fit(examples_of(default_channel_config(), 300), default_channel_config())
 
 
-# Only where the real labels lie beside the repository; elsewhere there is nothing to hold the linear model to.
+# Only where the real labels lie beside the repository.
 @pytest.mark.parametrize(
     "labels", [pytest.param(TEACHER_LABELS, id="teacher")] if TEACHER_LABELS.exists() else []
 )
@@ -272,7 +272,8 @@ def test_explanation_names_the_words_that_moved_each_channel() -> None:
         for other in ("old", "near", "late", "small", "quick")
     ]
     assert fit(examples, channel_config).explain("the late Drums") == (
-        "channel_0 0.8 (raised by 'drums'), channel_1 0.1 (lowered by 'drums'), channel_2 0.1 (lowered by 'drums')."
+        "channel_0 0.8 (raised by 'drums'), channel_1 0.1 (lowered by 'drums'), "
+        "channel_2 0.1 (lowered by 'drums')."
     )
 
 

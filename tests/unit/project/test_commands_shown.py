@@ -1,4 +1,4 @@
-"""Every command that a page shows exists, with its options; commands for AWS are checked without an account."""
+"""Every command that a page shows exists, with its options; those for AWS are checked without an account."""
 
 from __future__ import annotations
 

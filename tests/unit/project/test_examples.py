@@ -1,17 +1,20 @@
-"""The example queries that users see are ones that the sample model answers sensibly, for reasons that make sense."""
+"""The sample model answers the example queries that users see, for reasons that make sense."""
 
 from __future__ import annotations
 
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from distillery.linear.function_words import FUNCTION_WORDS
-from distillery.linear.model import LinearModel
 from distillery.linear.training import fit
 from distillery.task.channels import default_channel_config
+
+if TYPE_CHECKING:
+    from distillery.linear.model import LinearModel
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = {
@@ -30,7 +33,9 @@ EXAMPLES = {
 """Example query -> the channel that must have the largest weight."""
 SHOWN_IN = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "cli").rglob("*.py")]
 _COMMAND = re.compile(r"distillery route ((?:\\?\"[^\"\\]+\\?\" ?)+)")
-_SNIPPET = re.compile(r'channel_weights\("([^"]+)"\)|"query": "([^".]{5,})"|^EXAMPLE = "([^"]+)"', re.MULTILINE)
+_SNIPPET = re.compile(
+    r'channel_weights\("([^"]+)"\)|"query": "([^".]{5,})"|^EXAMPLE = "([^"]+)"', re.MULTILINE
+)
 
 
 @pytest.fixture(scope="module")

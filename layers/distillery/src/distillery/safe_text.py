@@ -20,7 +20,7 @@ _UNSAFE = re.compile(
 
 
 def safe_text(text: str) -> str:
-    """The text in one line without control characters, terminal escapes, direction overrides and half surrogates.
+    """Return the text in one line, without control characters, escapes, direction marks and half surrogates.
 
     Joiners inside emoji and Persian words stay. The result can be encoded as UTF-8.
     """

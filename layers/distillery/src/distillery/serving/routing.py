@@ -131,8 +131,8 @@ def ask_until_readable(
 ) -> Routing:
     """Call a model until its answer can be read, at most `READS` times.
 
-    A later call differs from the first, because at temperature 0 the same call gives the same text: it shows the model
-    its answer and asks for a correction. Raises UnreadableRouting; a blocked answer is not asked for again.
+    At temperature 0 the same call gives the same text, so a later call shows the model its answer and asks
+    for a correction. Raises UnreadableRouting. A blocked answer is not requested again.
     """
     answer: str | None = None
     for call in range(READS):

@@ -53,8 +53,8 @@ class Routing:
 def parse_routing(text: str, channels: Sequence[str], *, given: Iterable[str] = ()) -> Routing:
     """Read weights and reasoning out of whatever a model answered.
 
-    `given` are the texts that the model was given, its prompt and the query: an object that is quoted from them is
-    no answer. Of several complete objects the last one counts.
+    `given` are the texts that the model was given, its prompt and the query: an object quoted from them is no
+    answer. Of several complete objects the last one counts.
 
     Raises UnreadableRouting where no object has weights for the channels, or where they are in doubt.
     """
@@ -78,7 +78,7 @@ class _InDoubt(Exception):
 
 @dataclass(slots=True)
 class _Found:
-    """What an answer says about the channels: their values as written, a reasoning, and the repairs so far."""
+    """The values of the channels as written, a reasoning, and the repairs so far."""
 
     values: dict[str, Any]
     reasoning: Any = None

@@ -49,8 +49,8 @@ class Pairs(dict[str, Any]):
 def documents(text: str) -> list[Document]:
     """The JSON values of a text, in their order.
 
-    A text that is one JSON document gives that document and nothing else. Other texts give every object and every
-    list of objects; each is named `SURROUNDINGS` or `THINKING` unless it is the whole text.
+    A text that is one JSON document gives that document and nothing else. Other texts give every object and
+    list; each has the repair `SURROUNDINGS` or `THINKING` unless it is the whole text.
     """
     answer = text[:LONGEST_ANSWER].strip()
     whole = _whole(answer)
@@ -169,7 +169,7 @@ def _depth(text: str) -> int:
 
 
 def _repaired(source: str, *, is_cut: bool) -> Document | None:
-    """A broken document, read after trailing commas are removed, else by json-repair; None where that fails."""
+    """A broken document, read without trailing commas, else by json-repair; None if that fails."""
     if _depth(source) > DEEPEST or not _BEGINS_LIKE_JSON.match(source):
         return None
     if not is_cut:
@@ -177,7 +177,7 @@ def _repaired(source: str, *, is_cut: bool) -> Document | None:
             content = _DECODER.decode(_TRAILING_COMMA.sub(r"\1", source))
             return Document(content, source, (Repair.TRAILING_COMMA,))
     repairs = [Repair.CUT_OFF if is_cut else Repair.SYNTAX]
-    # What json-repair does not know: full-width digits and signs, 0,7 for 0.7, and percentages without quotes.
+    # json-repair does not know full-width digits, 0,7 for 0.7, and percentages without quotation marks.
     text = source.translate(_FULL_WIDTH) if _FULL_WIDTH_SYNTAX.search(source) else source
     decimals = _COMMA_DECIMAL.sub(r"\1\2.\3", text)
     if decimals != text:
@@ -193,7 +193,7 @@ def _repaired(source: str, *, is_cut: bool) -> Document | None:
 
 
 def _with_conflicts(content: dict[str, Any], source: str) -> Pairs:
-    """The object with the keys that its source names twice with different numbers; json-repair keeps the last."""
+    """The object with the keys that its source has twice with other numbers; json-repair keeps the last."""
     pairs = Pairs(content)
     if any(isinstance(value, dict | list) for value in content.values()):
         return pairs  # keys of inner objects stand there again, rightly

@@ -15,8 +15,8 @@ _QUERY_KEYS = ("query", "text", "q")
 def parse_query_list(text: str) -> list[str]:
     """The queries that a model wrote, in their order; empty where there are none.
 
-    Reads a JSON list of texts or of objects with a query, alone or in an object, and numbered lines. Of several lists
-    the longest counts. The last text of a list that the answer cuts off is left out, because it may be half a query.
+    Reads a JSON list of texts or of objects with a query, alone or in an object, and numbered lines. Of
+    several lists the longest counts. The last text of a cut-off list may be half a query: it is left out.
     """
     lists = [_queries(document) for document in documents(text)]
     longest = max(lists, key=len, default=[])

@@ -8,7 +8,7 @@ from distillery.earlier_names import REPAIRS
 
 
 class Repair(StrEnum):
-    """What was done to an answer before it could be used; `was_json` says whether the text was one JSON document."""
+    """A change that an answer needed. `was_json` says whether the text can still be one JSON document."""
 
     was_json: bool
 

@@ -97,7 +97,7 @@ def _messages(query: str, correction: Correction | None) -> list[dict[str, Any]]
 
 
 def _text(content: list[Any]) -> str:
-    """The text blocks of an answer; the input of a tool call where there is none. Reasoning blocks never count."""
+    """Return the text blocks of an answer, or the input of a tool call; reasoning blocks never count."""
     text = "".join(block.get("text", "") for block in content)
     if text.strip():
         return text
