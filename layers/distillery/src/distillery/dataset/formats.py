@@ -1,0 +1,359 @@
+"""Files that other tools wrote: recognised by their first bytes, and converted to Bedrock's conversation form.
+
+A file of another form is one finding, not one for each line. To add a form, add a `Form` to `FORMS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distillery.task.channels import REASONING
+
+HEAD_BYTES = 65_536
+"""Bytes at the beginning of a file that tell its form."""
+SCHEMA_VERSION = "bedrock-conversation-2024"
+LINES_LOOKED_AT = 5
+QUERY_COLUMNS = ("query", "prompt", "question", "text", "input", "search")
+LABEL_COLUMNS = ("completion", "response", "label", "output", "answer")
+DELIMITERS = (",", ";", "\t", "|")
+
+Channels = Sequence[str]
+Converter = Callable[[bytes, Channels], Iterator[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of file. `convert` gives records in conversation form; None where the data is not in the file."""
+
+    name: str
+    recognise: Callable[[bytes, Channels], bool]
+    convert: Converter | None
+    fix: str = ""
+
+
+class NotConvertible(Exception):
+    """The file begins in a form that can be converted, and goes on otherwise; says where."""
+
+
+def form_of(head: bytes, channels: Channels) -> Form | None:
+    """The form of another tool that a file begins in; None for JSON lines of records, and for what nobody knows.
+
+    `head` are the first bytes of the file, `HEAD_BYTES` at most.
+    """
+    plain = unpacked(head)
+    text = plain.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((form for form in FORMS if form.recognise(text, channels)), None)
+
+
+def convert(content: bytes, channels: Channels) -> Iterator[bytes]:
+    """The records of a file of another form, as lines in conversation form.
+
+    Raises NotConvertible where the form is not known or the file does not keep to it.
+    """
+    form = form_of(content[:HEAD_BYTES], channels)
+    if form is None or form.convert is None:
+        raise NotConvertible("the file is in no form that can be converted")
+    text = unpacked(content).removeprefix(b"\xef\xbb\xbf").lstrip()
+    for record in form.convert(text, channels):
+        yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
+
+
+def unpacked(content: bytes) -> bytes:
+    """What a gzip file holds, as far as it can be read; any other content unchanged."""
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        with io.BytesIO(content) as packed, gzip.GzipFile(fileobj=packed) as file:
+            parts = []
+            try:
+                while part := file.read1(HEAD_BYTES):
+                    parts.append(part)
+            except (OSError, EOFError, zlib.error):
+                pass  # the head of a file ends within the stream; what came before is good
+            return b"".join(parts)
+
+
+# Recognising
+
+
+def _first_objects(head: bytes) -> list[dict[str, Any]]:
+    """The objects of the first lines; a line that the head cuts off is left out."""
+    lines = head.split(b"\n")
+    complete = lines[:-1] if len(lines) > 1 else lines
+    found = []
+    for line in complete[:LINES_LOOKED_AT]:
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            return []
+        if isinstance(content, dict):
+            found.append(content)
+    return found
+
+
+def _every(test: Callable[[dict[str, Any]], bool]) -> Callable[[bytes, Channels], bool]:
+    """A form whose first lines are objects that all pass a test."""
+
+    def recognise(head: bytes, _: Channels) -> bool:
+        objects = _first_objects(head)
+        return bool(objects) and all(map(test, objects))
+
+    return recognise
+
+
+def _is_chat(record: dict[str, Any]) -> bool:
+    turns = record.get("messages")
+    return (
+        "schemaVersion" not in record
+        and isinstance(turns, list)
+        and bool(turns)
+        and all(isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in turns)
+    )
+
+
+def _is_prompt_and_completion(record: dict[str, Any]) -> bool:
+    return (
+        "messages" not in record
+        and _named(record, QUERY_COLUMNS) is not None
+        and (_named(record, LABEL_COLUMNS) is not None or len(record) == 1)
+    )
+
+
+def _has_reasoning_blocks(record: dict[str, Any]) -> bool:
+    return any("reasoningContent" in block for turn in _turns(record) for block in _blocks(turn))
+
+
+def _is_array(head: bytes, _: Channels) -> bool:
+    return head[:1] == b"[" and head[1:].lstrip()[:1] == b"{"
+
+
+def _is_pretty_printed(head: bytes, _: Channels) -> bool:
+    first, _, rest = head.partition(b"\n")
+    return first.strip() == b"{" and rest.lstrip()[:1] == b'"'
+
+
+def _is_framed(head: bytes, _: Channels) -> bool:
+    return _FRAME.match(head) is not None
+
+
+def _is_table(head: bytes, channels: Channels) -> bool:
+    return _columns(head.split(b"\n")[0], channels) is not None
+
+
+def _is_pointer(head: bytes, _: Channels) -> bool:
+    return head.startswith(b"version https://git-lfs.github.com/spec/")
+
+
+_FRAME = re.compile(rb"[0-9a-fA-F]{1,8}(?:;chunk-signature=[0-9a-fA-F]{64})?\r\n(?=[{\[])")
+_FRAME_HEAD = re.compile(rb"([0-9a-fA-F]{1,8})(?:;chunk-signature=[0-9a-fA-F]{64})?\r\n")
+
+
+# Converting
+
+
+def _conversation(query: str, label: str | None, system: str = "") -> dict[str, Any]:
+    messages = [{"role": "user", "content": [{"text": query}]}]
+    if label:
+        messages.append({"role": "assistant", "content": [{"text": label}]})
+    prompt = {"system": [{"text": system}]} if system else {}
+    return {"schemaVersion": SCHEMA_VERSION, **prompt, "messages": messages}
+
+
+def _objects(text: bytes) -> Iterator[dict[str, Any]]:
+    """The objects of JSON lines."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                content = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise NotConvertible(f"line {number} is not JSON") from error
+            if not isinstance(content, dict):
+                raise NotConvertible(f"line {number} is not a JSON object")
+            yield content
+
+
+def _from_chat(text: bytes, _: Channels) -> Iterator[dict[str, Any]]:
+    for number, record in enumerate(_objects(text), 1):
+        said: dict[str, list[str]] = {}
+        for turn in _turns(record):
+            role, content = str(turn.get("role", "")).lower(), turn.get("content")
+            if not isinstance(content, str):
+                raise NotConvertible(f"line {number} has a turn without a text")
+            said.setdefault("system" if role == "developer" else role, []).append(content)
+        if len(said.get("user", ())) != 1 or len(said.get("assistant", ())) > 1:
+            raise NotConvertible(f"line {number} has not one user turn and at most one assistant turn")
+        yield _conversation(said["user"][0], next(iter(said.get("assistant", ())), None), "\n".join(said.get("system", ())))
+
+
+def _from_prompts(text: bytes, _: Channels) -> Iterator[dict[str, Any]]:
+    for number, record in enumerate(_objects(text), 1):
+        query, label = _named(record, QUERY_COLUMNS), _named(record, LABEL_COLUMNS)
+        if not isinstance(query, str):
+            raise NotConvertible(f"line {number} has no prompt")
+        yield _conversation(query.strip(), _label_text(label))
+
+
+def _from_logs(text: bytes, _: Channels) -> Iterator[dict[str, Any]]:
+    for number, record in enumerate(_objects(text), 1):
+        asked = record.get("input", {}).get("inputBodyJson", {})
+        answered = record.get("output", {}).get("outputBodyJson", {})
+        turns = [turn for turn in asked.get("messages", ()) if isinstance(turn, dict)]
+        users = [turn for turn in turns if turn.get("role") == "user"]
+        if len(users) != 1:
+            raise NotConvertible(f"line {number} is not a call with one user turn")
+        message = answered.get("output", {}).get("message", {}) if isinstance(answered, dict) else {}
+        yield _conversation(_text(users[0]), _text(message) or None, _system(asked))
+
+
+def _from_reasoning_blocks(text: bytes, _: Channels) -> Iterator[dict[str, Any]]:
+    for record in _objects(text):
+        for turn in _turns(record):
+            turn["content"] = [block for block in _blocks(turn) if "reasoningContent" not in block]
+        yield record
+
+
+def _from_values(text: bytes, channels: Channels) -> Iterator[dict[str, Any]]:
+    """Records of a JSON array, or of objects over several lines, in whatever form each of them is."""
+    decoder, source, at = json.JSONDecoder(), text.decode("utf-8", "replace"), 0
+    values: list[Any] = []
+    while at < len(source):
+        if source[at] in " \t\r\n,":
+            at += 1
+            continue
+        try:
+            content, at = decoder.raw_decode(source, at)
+        except (ValueError, RecursionError) as error:
+            raise NotConvertible(f"the JSON cannot be read near character {at + 1}") from error
+        values.extend(content if isinstance(content, list) else [content])
+    lines = b"".join(json.dumps(value, ensure_ascii=False).encode() + b"\n" for value in values)
+    form = form_of(lines[:HEAD_BYTES], channels)
+    yield from form.convert(lines, channels) if form and form.convert else _objects(lines)
+
+
+def _from_table(text: bytes, channels: Channels) -> Iterator[dict[str, Any]]:
+    columns = _columns(text.split(b"\n")[0], channels)
+    if columns is None:
+        raise NotConvertible("the first line names no column with queries")
+    delimiter, names = columns
+    rows = csv.reader(io.StringIO(text.decode("utf-8", "replace")), delimiter=delimiter)
+    next(rows)
+    query_at = next(at for at, name in enumerate(names) if name in QUERY_COLUMNS)
+    weight_at = {channel: names.index(channel) for channel in channels if channel in names}
+    label_at = next((at for at, name in enumerate(names) if name in LABEL_COLUMNS), None)
+    for row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(names):
+            raise NotConvertible(f"line {rows.line_num} has {len(row)} columns instead of {len(names)}")
+        label: str | None = None
+        if len(weight_at) == len(channels) and any(row[at].strip() for at in weight_at.values()):
+            weights = {channel: _weight(row[at], rows.line_num) for channel, at in weight_at.items()}
+            reasoning = row[names.index(REASONING)].strip() if REASONING in names else ""
+            label = json.dumps(weights | ({REASONING: reasoning} if reasoning else {}), ensure_ascii=False)
+        elif label_at is not None:
+            label = row[label_at].strip() or None
+        yield _conversation(row[query_at].strip(), label)
+
+
+def _from_frames(text: bytes, channels: Channels) -> Iterator[dict[str, Any]]:
+    """The content of an upload in chunks, of which the frames were stored as well."""
+    parts, at = [], 0
+    while frame := _FRAME_HEAD.match(text, at):
+        size = int(frame[1], 16)
+        if not size:
+            break
+        parts.append(text[frame.end() : frame.end() + size])
+        at = frame.end() + size + len(b"\r\n")
+    lines = b"".join(parts)
+    form = form_of(lines[:HEAD_BYTES], channels)
+    yield from form.convert(lines, channels) if form and form.convert else _objects(lines)
+
+
+def _columns(line: bytes, channels: Channels) -> tuple[str, list[str]] | None:
+    """The delimiter and the column names of a table's first line; None where it is none."""
+    text = line.decode("utf-8", "replace").strip("\r\n")
+    if text.lstrip()[:1] in {"{", "["}:
+        return None
+    for delimiter in DELIMITERS:
+        names = [name.strip().lower() for name in next(csv.reader([text], delimiter=delimiter), [])]
+        others = [name for name in names if name in {*channels, *LABEL_COLUMNS}]
+        if len(names) > 1 and others and any(name in QUERY_COLUMNS for name in names):
+            return delimiter, names
+    return None
+
+
+def _weight(cell: str, line: int) -> float:
+    text = cell.strip()
+    percent = text.endswith("%")
+    number = text.removesuffix("%").strip()
+    if re.fullmatch(r"\d*,\d+", number):
+        number = number.replace(",", ".")
+    try:
+        return float(number or 0) / (100 if percent else 1)
+    except ValueError as error:
+        raise NotConvertible(f"line {line} has the weight {cell!r}, which is no number") from error
+
+
+def _label_text(label: Any) -> str | None:
+    if isinstance(label, Mapping):
+        return json.dumps(label, ensure_ascii=False)
+    return label.strip() or None if isinstance(label, str) else None
+
+
+def _named(record: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next((record[name] for name in names if name in record), None)
+
+
+def _turns(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    turns = record.get("messages")
+    return [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+
+
+def _blocks(turn: Mapping[str, Any]) -> list[dict[str, Any]]:
+    content = turn.get("content")
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _text(turn: Mapping[str, Any]) -> str:
+    content = turn.get("content")
+    if isinstance(content, str):
+        return content
+    return "".join(block["text"] for block in _blocks(turn) if isinstance(block.get("text"), str))
+
+
+def _system(asked: Mapping[str, Any]) -> str:
+    system = asked.get("system")
+    if isinstance(system, str):
+        return system
+    blocks = system if isinstance(system, list) else []
+    return "\n".join(block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str))
+
+
+_CONVERT = "Convert it: `distillery doctor FILE --fix OUT`."
+FORMS: tuple[Form, ...] = (
+    Form("a Git LFS pointer, not the data", _is_pointer, None, "Fetch the data: `git lfs pull`."),
+    Form("the frames of a chunked upload, stored with the data", _is_framed, _from_frames, _CONVERT),
+    Form(
+        "Bedrock's model invocation log",
+        _every(lambda record: record.get("schemaType") == "ModelInvocationLog"),
+        _from_logs,
+        _CONVERT,
+    ),
+    Form("OpenAI's chat form", _every(_is_chat), _from_chat, _CONVERT),
+    Form("the prompt and completion form", _every(_is_prompt_and_completion), _from_prompts, _CONVERT),
+    Form("conversation form with reasoning blocks", _every(_has_reasoning_blocks), _from_reasoning_blocks, _CONVERT),
+    Form("a JSON array, not JSON lines", _is_array, _from_values, _CONVERT),
+    Form("JSON objects over several lines, not JSON lines", _is_pretty_printed, _from_values, _CONVERT),
+    Form("a table (CSV or TSV), not JSON lines", _is_table, _from_table, _CONVERT),
+)
+"""What is recognised, in the order in which it is looked for."""
