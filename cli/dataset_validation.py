@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 
 from cli.console import table
 from cli.exit_codes import FINDINGS, SUCCESS
+from distillery.dataset.findings import new_finding
+from distillery.dataset.formats import HEAD_BYTES, MAX_BYTES, NotConvertible, convert, form_of
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import counted
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from distillery.dataset.formats import Form
     from distillery.task.channels import ChannelConfig
 
 NO_LINES = ("empty_file", "binary_file", "compressed_file")
@@ -41,18 +45,27 @@ def validate_file(
 ) -> DatasetReport:
     """Validate a file. With `fix`, write the fixed dataset there and the changes to `<fix>.diff`.
 
-    Raises UnreadableFile if the file has no lines of text. Nothing is written in that case.
+    With `fix`, a file in another tool's format is converted first; no changes are written then, because every
+    line changes. Raises UnreadableFile if the file has no lines of text. Nothing is written in that case.
     """
     if fix is not None and fix.resolve() == file.resolve():
         raise BadInput(f"{fix} is the dataset itself.", fix="Set --fix to another file.")
     with contextlib.ExitStack() as stack:
         try:
-            source = stack.enter_context(file.open("rb"))
+            source: IO[bytes] = stack.enter_context(file.open("rb"))
             size = file.stat().st_size
+            form = form_of(source.read(HEAD_BYTES), channel_config.names) if fix else None
+            source.seek(0)
         except OSError as error:
             raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
+        if form is not None and form.convert is not None:
+            source = stack.enter_context(_converted(file, size, source, channel_config))
+            size = source.seek(0, io.SEEK_END)
+            source.seek(0)
+        else:
+            form = None
         fixed = stack.enter_context(_written(fix)) if fix else None
-        diff = stack.enter_context(_written(diff_of(fix))) if fix else None
+        diff = stack.enter_context(_written(diff_of(fix))) if fix and form is None else None
         progress = stack.enter_context(_progress(console))
         report = validate_dataset(
             _WithProgress(source, progress, size, file),
@@ -66,7 +79,35 @@ def validate_file(
         # Raised within the with statement, so that _written() removes its temporary files.
         if reason := _why_unreadable(report):
             raise UnreadableFile(f"{file}: {reason}")
+    if form is not None:
+        report = _with_conversion(report, form)
     return report.model_copy(update={"dataset": file.name})
+
+
+@contextlib.contextmanager
+def _converted(file: Path, size: int, source: IO[bytes], config: ChannelConfig) -> Iterator[IO[bytes]]:
+    """The records of a file in another tool's format, as lines in conversation form."""
+    if size > MAX_BYTES:
+        raise UnreadableFile(f"{file} has {size:,} bytes; up to {MAX_BYTES:,} can be converted. Split it.")
+    with tempfile.TemporaryFile() as lines:
+        try:
+            lines.writelines(convert(source.read(), config.names))
+        except NotConvertible as error:
+            raise UnreadableFile(f"{file} cannot be converted: {error}. Correct the file.") from error
+        lines.seek(0)
+        yield lines
+
+
+def _with_conversion(report: DatasetReport, form: Form) -> DatasetReport:
+    """The report with a note that the file was converted."""
+    note = new_finding("converted", None, f"The file was {form.name}. It is converted.")
+    return report.model_copy(
+        update={
+            "findings": [*report.findings, note],
+            "finding_counts": {**report.finding_counts, note.code: 1},
+            "notes": report.notes + 1,
+        }
+    )
 
 
 def write_page(path: Path, report: DatasetReport, channel_config: ChannelConfig) -> None:
@@ -98,9 +139,8 @@ def show_report(console: Console, report: DatasetReport, fix: Path | None) -> No
         console.print(f"[red]The stack would reject the dataset:[/] {escape(reason)}", soft_wrap=True)
     if fix is not None:
         changes = f"{counted(report.fixed, 'line')} fixed, {counted(report.quarantined, 'line')} quarantined"
-        console.print(
-            f"Wrote {fix} ({changes}) and the changes to {diff_of(fix)}.", markup=False, soft_wrap=True
-        )
+        diff = "" if "converted" in report.finding_counts else f" and the changes to {diff_of(fix)}"
+        console.print(f"Wrote {fix} ({changes}){diff}.", markup=False, soft_wrap=True)
     counts = ", ".join(
         counted(count, word)
         for count, word in ((report.errors, "error"), (report.warnings, "warning"), (report.notes, "note"))

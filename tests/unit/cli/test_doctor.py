@@ -164,3 +164,30 @@ def test_progress_bar_is_printed_on_a_terminal_only(file: Callable[[bytes], Path
         validate_file(path, default_channel_config(), console)
         assert isinstance(console.file, io.StringIO)
         assert ("reading" in console.file.getvalue() or "comparing" in console.file.getvalue()) is terminal
+
+
+def test_file_of_another_tool_is_converted(
+    tmp_path: Path, file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [json.loads(line)["messages"] for line in LINES]
+    chats = [
+        {"messages": [{"role": turn["role"], "content": turn["content"][0]["text"]} for turn in turns]}
+        for turns in records
+    ]
+    path = file("".join(json.dumps(chat) + "\n" for chat in chats).encode())
+    assert main(["doctor", str(path)]) == 1
+    assert "The file is in OpenAI's chat form. Convert it: `distillery doctor" in capsys.readouterr().out
+    fix = tmp_path / "converted.jsonl"
+    assert main(["doctor", str(path), "--fix", str(fix)]) == 0
+    assert f"Wrote {fix} (0 lines fixed, 0 lines quarantined)." in capsys.readouterr().out
+    assert [json.loads(line)["messages"] for line in fix.read_bytes().splitlines()] == records
+    assert not fix.with_name("converted.jsonl.diff").exists()
+
+
+def test_file_that_cannot_be_converted_leaves_no_output(
+    tmp_path: Path, file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fix = tmp_path / "converted.jsonl"
+    assert main(["doctor", str(file(b'{"prompt": "a"}\n{broken')), "--fix", str(fix)]) == 2
+    assert "cannot be converted: line 2 is not JSON." in capsys.readouterr().err
+    assert not fix.exists()

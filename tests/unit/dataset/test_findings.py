@@ -8,6 +8,7 @@ VERBS = frozenset(
     [
         "Add",
         "Check",
+        "Convert",
         "Decompress",
         "Drop",
         "Escape",

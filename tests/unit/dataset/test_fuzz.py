@@ -33,7 +33,7 @@ BATCHES = 20
 CASES = 1_000
 """Cases in each batch."""
 LINES = 8
-UNREAD = {"binary_file", "compressed_file", "not_utf8"}
+UNREAD = {"binary_file", "compressed_file", "not_utf8", "other_format"}
 CHANNEL_CONFIG = default_channel_config()
 CHANNELS = CHANNEL_CONFIG.names
 PROMPT = student_prompt(CHANNEL_CONFIG)

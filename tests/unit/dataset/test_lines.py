@@ -18,8 +18,11 @@ UNREADABLE: dict[str, tuple[str, bytes]] = {
     "UTF-16": ("not_utf8", b"".join(good_lines(120)).decode().encode("utf-16")),
     "Latin-1": ("not_utf8", b"".join(line(f"caf\xe9 {n}") for n in range(120)).decode().encode("latin-1")),
     "compressed": ("compressed_file", gzip.compress(b"".join(good_lines(120)), mtime=1)),
-    "CSV": ("not_json", b"query,visual,audio\nred kite,0.9,0.1\n" * 80),
-    "a JSON array": ("not_json", json.dumps([json.loads(raw) for raw in good_lines(120)], indent=1).encode()),
+    "CSV": ("other_format", b"query,visual,audio\nred kite,0.9,0.1\n" * 80),
+    "a JSON array": (
+        "other_format",
+        json.dumps([json.loads(raw) for raw in good_lines(120)], indent=1).encode(),
+    ),
 }
 
 
@@ -40,3 +43,12 @@ def test_file_over_the_size_limit_is_read_no_further(monkeypatch: pytest.MonkeyP
     assert not report.valid
     assert "file_too_large" in report.finding_counts
     assert report.bytes_read == 110_000
+
+
+def test_carriage_returns_alone_end_lines() -> None:
+    content = b"".join(good_lines(120))
+    done = validate(content.replace(b"\n", b"\r"))
+    assert done.report.valid
+    assert (done.report.lines, done.report.accepted) == (120, 120)
+    assert done.report.finding_counts["carriage_returns"] == 1
+    assert done.report.fingerprint == validate(content).report.fingerprint

@@ -75,7 +75,7 @@ BAD_LINES: dict[str, tuple[str, object]] = {
     "a text": ("not_object", "red kite"),
     "no schemaVersion": ("missing_field", conversation(schemaVersion=...)),
     "no messages": ("missing_field", conversation(messages=...)),
-    "another schemaVersion": ("schema_version", conversation(schemaVersion="bedrock-conversion-2024")),
+    "another schemaVersion": ("schema_version", conversation(schemaVersion="bedrock-conversation-2023")),
     "system as a text": ("system_shape", conversation(system="Weigh.")),
     "system with a picture": ("system_shape", conversation(system=[{"image": {}}])),
     "messages as an object": ("messages_shape", conversation(messages={"role": "user"})),
@@ -100,7 +100,7 @@ BAD_LINES: dict[str, tuple[str, object]] = {
     "empty query": ("empty_query", conversation("")),
     "query of spaces": ("empty_query", conversation(" \t\u2003")),
     "label that is prose": ("label_not_json", conversation(label="mostly visual")),
-    "label in fences": ("label_not_json", conversation(label=f"```json\n{json.dumps(LABEL)}\n```")),
+    "label in fences with prose": ("label_not_json", conversation(label=f"Sure: ```{json.dumps(LABEL)}```")),
     "label that is empty": ("label_not_json", conversation(label="")),
     "label nested without end": ("label_not_json", conversation(label='{"a":' * 2_000)),
     "label that is a list": ("label_not_object", conversation(label=[1, 0, 0, 0])),
@@ -400,3 +400,54 @@ def test_lines_of_one_file_are_read_like_single_lines() -> None:
     reader = LineReader(CHANNELS)
     for number, line in enumerate(lines, start=1):
         assert reader.check(line, number) == check_line(line, number, CHANNELS)
+
+
+CORRECTED: dict[str, tuple[str, dict[str, Any]]] = {
+    "type in a block": (
+        "A text block of the user turn has the field 'type'",
+        conversation(messages=[{"role": "user", "content": [{"type": "text", "text": "red kite"}]}]),
+    ),
+    "cache point in system": (
+        "There is a cache point in the system prompt",
+        conversation(system=[{"text": "Weigh."}, {"cachePoint": {"type": "default"}}]),
+    ),
+    "role in capitals": ("The role is 'USER'", conversation(messages=[turn("USER", "red kite")])),
+    "schemaVersion of a page": (
+        "schemaVersion is 'bedrock-conversion-2024'",
+        conversation(schemaVersion="bedrock-conversion-2024"),
+    ),
+    "label in a fence": (
+        "The label is in a code fence",
+        conversation(label=f"```json\n{json.dumps(LABEL)}\n```"),
+    ),
+    "reasoning is null": (
+        "The reasoning is null",
+        conversation(label=json.dumps({**LABEL, "reasoning": None})),
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "content"), CORRECTED.values(), ids=CORRECTED)
+def test_difference_with_one_meaning_is_corrected(message: str, content: dict[str, Any]) -> None:
+    record, findings = check(content)
+    assert record is not None
+    assert [finding.code for finding in findings] == ["line_form"]
+    assert findings[0].message.startswith(message)
+    assert is_fixed(findings)
+    again, none = check(json.loads(training_line(record, record.system)))
+    assert (again, none) == (record, [])
+
+
+@pytest.mark.parametrize(
+    "block", [{"image": {}}, {"type": "image", "text": "a"}, {"type": "text", "text": 1}, {}]
+)
+def test_block_that_is_no_text_is_no_typed_text(block: dict[str, Any]) -> None:
+    record, findings = check(conversation(messages=[{"role": "user", "content": [block]}]))
+    assert record is None
+    assert [finding.code for finding in findings] == ["not_text"]
+
+
+def test_turn_of_only_a_cache_point_is_empty() -> None:
+    record, findings = check(conversation(messages=[{"role": "user", "content": [{"cachePoint": {}}]}]))
+    assert record is None
+    assert [finding.code for finding in findings] == ["line_form", "empty_query"]

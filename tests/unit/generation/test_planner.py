@@ -25,7 +25,6 @@ from distillery.generation.planner import (
     dump_plan,
     load_plan,
     near_duplicates,
-    parse_written_queries,
     plan,
     teacher_query_counts,
 )
@@ -217,23 +216,6 @@ def test_teacher_written_queries_pass_the_same_checks() -> None:
         "humming",
     }
     assert len(planned) == spec.planned - 8
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ('["a", "b"]', ["a", "b"]),
-        ('Sure!\n```json\n["a b", " c "]\n```', ["a b", "c"]),
-        ('["a", 1, null, {"q": "b"}, ""]', ["a"]),
-        ("1. a\n2. b", []),
-        ('["a", ]', []),
-        ("[" * 10_000 + "]", []),
-        ('{"a": "b"}', []),
-        ("", []),
-    ],
-)
-def test_list_of_queries_is_read_from_any_answer(text: str, found: list[str]) -> None:
-    assert parse_written_queries(text) == found
 
 
 def test_plan_is_read_back_as_it_was_written() -> None:

@@ -48,7 +48,19 @@ def test_half_a_query_at_the_end_of_a_text_that_is_cut_off_is_left_out() -> None
     assert parse_query_list('["crackling fire", "humming wires", "a buoy in') == QUERIES[:2]
 
 
-@pytest.mark.parametrize("text", ["", "I cannot help with that.", "[]", "{}", "[1, 2]", '{"visual": 0.5}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "I cannot help with that.",
+        "[]",
+        "{}",
+        "[1, 2]",
+        '{"visual": 0.5}',
+        '{"a": "b"}',
+        "[" * 10_000 + "]",
+    ],
+)
 def test_text_without_queries_gives_none(text: str) -> None:
     assert parse_query_list(text) == []
 

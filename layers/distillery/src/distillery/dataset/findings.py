@@ -45,6 +45,11 @@ CODES: dict[str, Code] = {
         "error", "The file is compressed.", "Decompress it and drop the JSON Lines file inside."
     ),
     "file_too_large": Code("error", "The file is larger than 2 GB.", "Split it into several datasets."),
+    "other_format": Code(
+        "error",
+        "The file is in a format that another tool writes.",
+        "Convert it: `distillery doctor FILE --fix OUT`.",
+    ),
     "bad_lines": Code(
         "error",
         "The share of lines with errors is above the limit of the stack.",
@@ -125,6 +130,18 @@ CODES: dict[str, Code] = {
         "Save the file as UTF-8 without a byte order mark.",
         fixed=True,
     ),
+    "carriage_returns": Code(
+        "warning",
+        "The lines end in carriage returns. They are read as line feeds.",
+        "Save the file with line feeds.",
+        fixed=True,
+    ),
+    "line_form": Code(
+        "warning",
+        "A line differs from Bedrock's format, and only one meaning is possible. It is corrected.",
+        "Write the line in Bedrock's format.",
+        fixed=True,
+    ),
     "unknown_field": Code(
         "warning",
         "A line has fields that Bedrock does not accept. They are removed.",
@@ -154,6 +171,7 @@ CODES: dict[str, Code] = {
     "blank_line": Code(
         "note", "Blank lines are removed.", "Ignore this note, or remove the blank lines.", fixed=True
     ),
+    "converted": Code("note", "The file was converted from another format.", "Check a few of its records."),
     # For a person to review
     "long_query": Code(
         "warning",

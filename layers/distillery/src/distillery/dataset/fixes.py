@@ -42,7 +42,7 @@ class Fixes:
         if self._fixed is not None and fixed is not None:
             self._fixed.write(fixed)
         if cut:
-            self._give_up()
+            self.omit_diff()
         if self._diff is None:
             return
         if not self._old:
@@ -70,10 +70,11 @@ class Fixes:
             self._diff.writelines(_marked(b"+", self._new))
             self._shift += added - removed
             if self._diff.tell() > MAX_DIFF_BYTES:
-                self._give_up()
+                self.omit_diff()
         self._old, self._new, self._pending = [], [], 0
 
-    def _give_up(self) -> None:
+    def omit_diff(self) -> None:
+        """Write no diff, and remove what is written of it."""
         if self._diff is not None:
             self.complete = False
             self._diff.seek(0)

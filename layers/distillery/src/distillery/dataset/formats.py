@@ -1,10 +1,11 @@
-"""Files that other tools wrote: recognised by their first bytes, and converted to Bedrock's conversation form.
+"""Files that other tools wrote: recognised by their first bytes, and converted to conversation form.
 
 A file of another form is one finding, not one for each line. To add a form, add a `Form` to `FORMS`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -15,15 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distillery.dataset.records import SCHEMA_VERSION
 from distillery.task.channels import REASONING
 
 HEAD_BYTES = 65_536
 """Bytes at the beginning of a file that tell its form."""
-SCHEMA_VERSION = "bedrock-conversation-2024"
+GZIP_MARK = b"\x1f\x8b"
 LINES_LOOKED_AT = 5
 QUERY_COLUMNS = ("query", "prompt", "question", "text", "input", "search")
-LABEL_COLUMNS = ("completion", "response", "label", "output", "answer")
+LABEL_COLUMNS = ("completion", "response", "label", "weights", "output", "answer")
 DELIMITERS = (",", ";", "\t", "|")
+MAX_BYTES = 500_000_000
+"""The largest file that is converted, twice what Bedrock accepts in one job: it is held in memory."""
 
 Channels = Sequence[str]
 Converter = Callable[[bytes, Channels], Iterator[dict[str, Any]]]
@@ -31,7 +35,10 @@ Converter = Callable[[bytes, Channels], Iterator[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form of file. `convert` gives records in conversation form; None where the data is not in the file."""
+    """A form of file; `name` follows "The file is".
+
+    `convert` gives records in conversation form; it is None if the file has no data.
+    """
 
     name: str
     recognise: Callable[[bytes, Channels], bool]
@@ -44,7 +51,7 @@ class NotConvertible(Exception):
 
 
 def form_of(head: bytes, channels: Channels) -> Form | None:
-    """The form of another tool that a file begins in; None for JSON lines of records, and for what nobody knows.
+    """The form of another tool in which a file begins; None for JSON lines of records and for unknown forms.
 
     `head` are the first bytes of the file, `HEAD_BYTES` at most.
     """
@@ -56,38 +63,39 @@ def form_of(head: bytes, channels: Channels) -> Form | None:
 def convert(content: bytes, channels: Channels) -> Iterator[bytes]:
     """The records of a file of another form, as lines in conversation form.
 
-    Raises NotConvertible where the form is not known or the file does not keep to it.
+    Raises NotConvertible where the form is not known, the file does not keep to it, or is too large.
     """
     form = form_of(content[:HEAD_BYTES], channels)
     if form is None or form.convert is None:
         raise NotConvertible("the file is in no form that can be converted")
-    text = unpacked(content).removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = unpacked(content, MAX_BYTES + 1).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if len(text) > MAX_BYTES:
+        raise NotConvertible(f"the file has more than {MAX_BYTES:,} bytes")
     for record in form.convert(text, channels):
         yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
 
 
-def unpacked(content: bytes) -> bytes:
-    """What a gzip file holds, as far as it can be read; any other content unchanged."""
-    if not content.startswith(b"\x1f\x8b"):
+def unpacked(content: bytes, most: int = HEAD_BYTES) -> bytes:
+    """What a gzip file holds, `most` bytes at most and as far as it can be read; other content unchanged."""
+    if not content.startswith(GZIP_MARK):
         return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error):
-        with io.BytesIO(content) as packed, gzip.GzipFile(fileobj=packed) as file:
-            parts = []
-            try:
-                while part := file.read1(HEAD_BYTES):
-                    parts.append(part)
-            except (OSError, EOFError, zlib.error):
-                pass  # the head of a file ends within the stream; what came before is good
-            return b"".join(parts)
+    parts: list[bytes] = []
+    with (
+        gzip.GzipFile(fileobj=io.BytesIO(content)) as file,
+        # The head of a file ends within the stream; what was read before is good.
+        contextlib.suppress(OSError, EOFError, zlib.error),
+    ):
+        while most > 0 and (part := file.read1(most)):
+            parts.append(part)
+            most -= len(part)
+    return b"".join(parts)
 
 
 # Recognising
 
 
 def _first_objects(head: bytes) -> list[dict[str, Any]]:
-    """The objects of the first lines; a line that the head cuts off is left out."""
+    """The objects of the first lines; broken lines and the line that the head cuts off are left out."""
     lines = head.split(b"\n")
     complete = lines[:-1] if len(lines) > 1 else lines
     found = []
@@ -95,10 +103,15 @@ def _first_objects(head: bytes) -> list[dict[str, Any]]:
         try:
             content = json.loads(line)
         except (ValueError, RecursionError):
-            return []
+            continue
         if isinstance(content, dict):
             found.append(content)
     return found
+
+
+def _some(test: Callable[[dict[str, Any]], bool]) -> Callable[[bytes, Channels], bool]:
+    """A form of whose first lines at least one is an object that passes a test."""
+    return lambda head, _: any(map(test, _first_objects(head)))
 
 
 def _every(test: Callable[[dict[str, Any]], bool]) -> Callable[[bytes, Channels], bool]:
@@ -138,7 +151,7 @@ def _is_array(head: bytes, _: Channels) -> bool:
 
 
 def _is_pretty_printed(head: bytes, _: Channels) -> bool:
-    first, _, rest = head.partition(b"\n")
+    first, _end, rest = head.partition(b"\n")
     return first.strip() == b"{" and rest.lstrip()[:1] == b'"'
 
 
@@ -192,7 +205,9 @@ def _from_chat(text: bytes, _: Channels) -> Iterator[dict[str, Any]]:
             said.setdefault("system" if role == "developer" else role, []).append(content)
         if len(said.get("user", ())) != 1 or len(said.get("assistant", ())) > 1:
             raise NotConvertible(f"line {number} has not one user turn and at most one assistant turn")
-        yield _conversation(said["user"][0], next(iter(said.get("assistant", ())), None), "\n".join(said.get("system", ())))
+        yield _conversation(
+            said["user"][0], next(iter(said.get("assistant", ())), None), "\n".join(said.get("system", ()))
+        )
 
 
 def _from_prompts(text: bytes, _: Channels) -> Iterator[dict[str, Any]]:
@@ -245,24 +260,33 @@ def _from_table(text: bytes, channels: Channels) -> Iterator[dict[str, Any]]:
     if columns is None:
         raise NotConvertible("the first line names no column with queries")
     delimiter, names = columns
-    rows = csv.reader(io.StringIO(text.decode("utf-8", "replace")), delimiter=delimiter)
+    rows = _rows(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline=""), delimiter=delimiter))
     next(rows)
     query_at = next(at for at, name in enumerate(names) if name in QUERY_COLUMNS)
     weight_at = {channel: names.index(channel) for channel in channels if channel in names}
     label_at = next((at for at, name in enumerate(names) if name in LABEL_COLUMNS), None)
-    for row in rows:
+    for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(names):
-            raise NotConvertible(f"line {rows.line_num} has {len(row)} columns instead of {len(names)}")
+            raise NotConvertible(f"line {line} has {len(row)} columns instead of {len(names)}")
         label: str | None = None
         if len(weight_at) == len(channels) and any(row[at].strip() for at in weight_at.values()):
-            weights = {channel: _weight(row[at], rows.line_num) for channel, at in weight_at.items()}
+            weights = {channel: _weight(row[at], line) for channel, at in weight_at.items()}
             reasoning = row[names.index(REASONING)].strip() if REASONING in names else ""
             label = json.dumps(weights | ({REASONING: reasoning} if reasoning else {}), ensure_ascii=False)
         elif label_at is not None:
             label = row[label_at].strip() or None
         yield _conversation(row[query_at].strip(), label)
+
+
+def _rows(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV reader with the number of the line at which each ends."""
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise NotConvertible(f"line {reader.line_num} cannot be read as a row: {error}") from error
 
 
 def _from_frames(text: bytes, channels: Channels) -> Iterator[dict[str, Any]]:
@@ -285,7 +309,10 @@ def _columns(line: bytes, channels: Channels) -> tuple[str, list[str]] | None:
     if text.lstrip()[:1] in {"{", "["}:
         return None
     for delimiter in DELIMITERS:
-        names = [name.strip().lower() for name in next(csv.reader([text], delimiter=delimiter), [])]
+        try:
+            names = [name.strip().lower() for name in next(csv.reader([text], delimiter=delimiter), [])]
+        except csv.Error:
+            continue
         others = [name for name in names if name in {*channels, *LABEL_COLUMNS}]
         if len(names) > 1 and others and any(name in QUERY_COLUMNS for name in names):
             return delimiter, names
@@ -336,24 +363,31 @@ def _system(asked: Mapping[str, Any]) -> str:
     if isinstance(system, str):
         return system
     blocks = system if isinstance(system, list) else []
-    return "\n".join(block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str))
+    return "\n".join(
+        block["text"] for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), str)
+    )
 
 
 _CONVERT = "Convert it: `distillery doctor FILE --fix OUT`."
 FORMS: tuple[Form, ...] = (
     Form("a Git LFS pointer, not the data", _is_pointer, None, "Fetch the data: `git lfs pull`."),
-    Form("the frames of a chunked upload, stored with the data", _is_framed, _from_frames, _CONVERT),
+    Form("stored with the frames of a chunked upload", _is_framed, _from_frames, _CONVERT),
     Form(
-        "Bedrock's model invocation log",
+        "a model invocation log of Bedrock",
         _every(lambda record: record.get("schemaType") == "ModelInvocationLog"),
         _from_logs,
         _CONVERT,
     ),
-    Form("OpenAI's chat form", _every(_is_chat), _from_chat, _CONVERT),
-    Form("the prompt and completion form", _every(_is_prompt_and_completion), _from_prompts, _CONVERT),
-    Form("conversation form with reasoning blocks", _every(_has_reasoning_blocks), _from_reasoning_blocks, _CONVERT),
+    Form("in OpenAI's chat form", _every(_is_chat), _from_chat, _CONVERT),
+    Form("in the prompt and completion form", _every(_is_prompt_and_completion), _from_prompts, _CONVERT),
+    Form(
+        "in conversation form with reasoning blocks",
+        _some(_has_reasoning_blocks),
+        _from_reasoning_blocks,
+        _CONVERT,
+    ),
     Form("a JSON array, not JSON lines", _is_array, _from_values, _CONVERT),
-    Form("JSON objects over several lines, not JSON lines", _is_pretty_printed, _from_values, _CONVERT),
+    Form("JSON objects that span lines, not JSON lines", _is_pretty_printed, _from_values, _CONVERT),
     Form("a table (CSV or TSV), not JSON lines", _is_table, _from_table, _CONVERT),
 )
 """What is recognised, in the order in which it is looked for."""

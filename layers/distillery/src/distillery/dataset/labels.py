@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.dataset.findings import Finding, LineError, new_finding
@@ -26,6 +27,7 @@ MOST_KNOWN = 4_096
 """Spellings of weights that are remembered at most."""
 LONGEST_KNOWN = 1_000
 """Characters of a remembered spelling at most: real labels are short."""
+_FENCE = re.compile(r"\s*```\w*[ \t]*\n?(.*?)```\s*", re.DOTALL)
 _BEFORE_REASONING = (f', "{REASONING}": "', f',"{REASONING}":"')
 
 
@@ -60,7 +62,7 @@ class LabelReader:
     def read(self, text: str, line: int, findings: list[Finding]) -> Label:
         """The label of a line. Raises LineError if it is not valid; appends fixes to `findings`."""
         text = without_controls(text, "label", line, findings)
-        weights, reasoning = self._read_known(text) or self._read_anew(text)
+        weights, reasoning = self._read_known(text) or self._read_anew(text, line, findings)
         if weights.code is not None:
             findings.append(_scaled(weights, line))
         if reasoning:
@@ -82,12 +84,21 @@ class LabelReader:
         weights = self._known.get(text)
         return None if weights is None else (weights, "")
 
-    def _read_anew(self, text: str) -> tuple[_Weights, str]:
-        content = _object(text)
+    def _read_anew(self, text: str, line: int, findings: list[Finding]) -> tuple[_Weights, str]:
+        fenced = _FENCE.fullmatch(text)
+        content = _object(fenced[1] if fenced else text)
         weights = self._weights(content)
         reasoning = content.get(REASONING, "")
-        if type(reasoning) is not str:
-            raise LineError("reasoning_not_text", f"The reasoning is {kind(reasoning)}.")
+        if fenced:
+            findings.append(
+                new_finding("line_form", line, "The label is in a code fence; this is corrected.")
+            )
+        if reasoning is None:
+            findings.append(new_finding("line_form", line, "The reasoning is null; this is corrected."))
+            return weights, ""
+        if fenced:
+            return weights, _reasoning_text(reasoning)
+        reasoning = _reasoning_text(reasoning)
         self._remember(text, content, weights)
         return weights, reasoning
 
@@ -114,6 +125,12 @@ class LabelReader:
             raise LineError("weights_sum", f"The weights sum to {total:.4g} instead of 1.")
         code = "weights_rounded" if off <= SUM_SLACK + TOLERANCE else "weights_renormalised"
         return _Weights(normalise(values, self._channels), code, total)
+
+
+def _reasoning_text(reasoning: Any) -> str:
+    if type(reasoning) is not str:
+        raise LineError("reasoning_not_text", f"The reasoning is {kind(reasoning)}.")
+    return reasoning
 
 
 def _object(text: str) -> dict[str, Any]:

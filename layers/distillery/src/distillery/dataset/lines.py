@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from distillery.dataset.findings import new_finding
+from distillery.dataset.formats import HEAD_BYTES, form_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MAX_FILE_BYTES = 2_000_000_000
 """Bedrock's limit is 2 GB. It does not say which GB, so the smaller one is used."""
@@ -35,27 +36,32 @@ class Readable(Protocol):
 class Unreadable(Exception):
     """The stream cannot be read as lines of text."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, fix: str | None = None) -> None:
         super().__init__(message)
-        self.finding = new_finding(code, None, message)
+        self.finding = new_finding(code, None, message, fix=fix)
 
 
 class Lines:
-    """The lines of a stream without their line feeds.
+    """The lines of a stream without their line ends.
 
-    `end` is what ended the last line yielded: a line feed, or nothing at the end of the stream.
+    `end` is what ended the last line yielded: a line feed, or nothing at the end of the stream. A file with
+    carriage returns and no line feed in its first 256 KB is split at these; `old_line_ends` says so.
     """
 
-    def __init__(self, stream: Readable) -> None:
-        self._stream = stream
+    def __init__(self, stream: Readable, channels: Sequence[str]) -> None:
+        self._stream, self._channels = stream, channels
         self.bytes_read = 0
         self.end = b"\n"
+        self.old_line_ends = False
 
     def __iter__(self) -> Iterator[bytes]:
         tail = b""
+        split_at = b"\n"
         while chunk := self._stream.read(CHUNK_BYTES):
             if not self.bytes_read:
-                self._sniff(chunk[:SNIFFED_BYTES])
+                self._sniff(chunk)
+                self.old_line_ends = b"\r" in chunk and b"\n" not in chunk
+                split_at = b"\r" if self.old_line_ends else b"\n"
             self.bytes_read += len(chunk)
             if self.bytes_read > MAX_FILE_BYTES:
                 raise Unreadable(
@@ -64,21 +70,24 @@ class Lines:
                 )
             if len(tail) == LONGEST_SEEN:
                 # The line is cut off already: skip to its end.
-                end = chunk.find(b"\n")
+                end = chunk.find(split_at)
                 if end < 0:
                     continue
                 chunk = chunk[end:]
-            lines = (tail + chunk).split(b"\n")
+            lines = (tail + chunk).split(split_at)
             tail = lines.pop()[:LONGEST_SEEN]
             yield from lines
         if tail:
             self.end = b""
             yield tail
 
-    @staticmethod
-    def _sniff(head: bytes) -> None:
+    def _sniff(self, chunk: bytes) -> None:
+        head = chunk[:SNIFFED_BYTES]
         if head.startswith(UTF16_MARKS):
             raise Unreadable("not_utf8", "The file is UTF-16, not UTF-8.")
+        form = form_of(chunk[:HEAD_BYTES], self._channels)
+        if form is not None:
+            raise Unreadable("other_format", f"The file is {form.name}.", form.fix)
         for mark, name in PACKED.items():
             if head.startswith(mark):
                 raise Unreadable("compressed_file", f"The file is compressed: {name}.")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from distillery.task.weights import Weights
 
 SCHEMA_VERSION = "bedrock-conversation-2024"
+MISSPELT_VERSION = "bedrock-conversion-2024"
+"""A page of AWS's documentation spells the version like this."""
 MAX_LINE_BYTES = 16_000
 """Bedrock's limit is 16 KB, without the line ending. It does not say which KB, so the smaller one is used."""
 MAX_QUERY_CHARACTERS = 1_000
@@ -177,9 +179,11 @@ def _conversation(content: dict[str, Any], line: int, findings: list[Finding]) -
             raise LineError("missing_field", f"The field {name!r} is missing.", f"Add {name!r} to the line.")
     if not _LINE_KEYS.issuperset(content):
         findings.append(_unknown_fields(content, _LINE_KEYS, "The line", line))
-    if content["schemaVersion"] != SCHEMA_VERSION:
+    if content["schemaVersion"] == MISSPELT_VERSION:
+        findings.append(_line_form(f"schemaVersion is {MISSPELT_VERSION!r}, not {SCHEMA_VERSION!r}", line))
+    elif content["schemaVersion"] != SCHEMA_VERSION:
         raise LineError("schema_version", f"schemaVersion is {shown(content['schemaVersion'])}.")
-    system = _system(content["system"]) if "system" in content else ""
+    system = _system(content["system"], line, findings) if "system" in content else ""
     messages = content["messages"]
     if type(messages) is not list or not 1 <= len(messages) <= 2:
         raise _turn_error(messages)
@@ -204,17 +208,22 @@ def _query(text: str, line: int, findings: list[Finding]) -> str:
 def _turn(messages: list[Any], index: int, role: str, line: int, findings: list[Finding]) -> str:
     """The text of a turn with the role `role`. Several text blocks are joined."""
     message = messages[index]
-    if type(message) is not dict or message.get("role") != role:
+    if type(message) is not dict:
         raise _turn_error(messages)
+    written = message.get("role")
+    if written != role:
+        if type(written) is not str or written.strip().lower() != role:
+            raise _turn_error(messages)
+        findings.append(_line_form(f"The role is {shown(written)}, not {role!r}", line))
     if not _MESSAGE_KEYS.issuperset(message):
         findings.append(_unknown_fields(message, _MESSAGE_KEYS, "A message", line))
     content = message.get("content")
     if type(content) is not list or not content:
         raise LineError("content_shape", f"The content of the {role} turn is not a list of text blocks.")
-    for block in content:
-        if not _is_text(block):
-            raise LineError("not_text", f"The {role} turn has content other than text.")
-    return str(content[0]["text"]) if len(content) == 1 else "".join(block["text"] for block in content)
+    texts = _block_texts(content, f"the {role} turn", line, findings)
+    if texts is None:
+        raise LineError("not_text", f"The {role} turn has content other than text.")
+    return "".join(texts)
 
 
 def _turn_error(messages: Any) -> LineError:
@@ -235,13 +244,41 @@ def _unknown_fields(content: dict[str, Any], known: frozenset[str], where: str, 
     return new_finding("unknown_field", line, message, fix=f"Use only {', '.join(sorted(known))}.")
 
 
-def _system(blocks: Any) -> str:
-    if type(blocks) is list and len(blocks) == 1 and _is_text(blocks[0]):
-        return encodable(str(blocks[0]["text"]), "system")
-    if type(blocks) is not list or [block for block in blocks if not _is_text(block)]:
+def _system(blocks: Any, line: int, findings: list[Finding]) -> str:
+    texts = _block_texts(blocks, "the system prompt", line, findings) if type(blocks) is list else None
+    if texts is None:
         raise LineError("system_shape", "'system' is not a list of text blocks.")
-    return encodable("\n".join(block["text"] for block in blocks), "system")
+    return encodable("\n".join(texts), "system")
 
 
-def _is_text(block: Any) -> bool:
-    return type(block) is dict and len(block) == 1 and type(block.get("text")) is str
+def _block_texts(blocks: list[Any], where: str, line: int, findings: list[Finding]) -> list[str] | None:
+    """The texts of blocks; None if a block is neither a text nor a cache point.
+
+    Messages for other models have a `type` in each block, and programs that cache prompts add cache points.
+    """
+    texts: list[str] = []
+    cache_points = typed = False
+    for block in blocks:
+        if type(block) is not dict:
+            return None
+        if block.keys() == {"cachePoint"}:
+            cache_points = True
+            continue
+        if len(block) == 2 and block.get("type") == "text":
+            typed = True
+        elif len(block) != 1:
+            return None
+        text = block.get("text")
+        if type(text) is not str:
+            return None
+        texts.append(text)
+    if typed:
+        findings.append(_line_form(f"A text block of {where} has the field 'type'", line))
+    if cache_points:
+        findings.append(_line_form(f"There is a cache point in {where}", line))
+    return texts
+
+
+def _line_form(difference: str, line: int) -> Finding:
+    """The finding on a difference from Bedrock's format that is corrected."""
+    return new_finding("line_form", line, f"{difference}; this is corrected.")

@@ -136,6 +136,7 @@ class Scan:
         self.other_prompts = self.without_reasoning = 0
         self.prompts: dict[str, int] = {}
         self._prompt = student_prompt(channel_config)
+        self._channels = channel_config.names
         self._reader = LineReader(channel_config.names)
         self._contradictions = Contradictions(channel_config.names)
         self._spool, self._quarantine, self._fixes = spool, quarantine, fixes
@@ -147,9 +148,14 @@ class Scan:
 
     def read(self, stream: Readable) -> None:
         """Check every line of the stream."""
-        lines = Lines(stream)
+        lines = Lines(stream, self._channels)
         try:
             for number, raw in enumerate(lines, start=1):
+                if number == 1 and lines.old_line_ends:
+                    self.findings.add(
+                        new_finding("carriage_returns", None, "The lines end in carriage returns only.")
+                    )
+                    self._fixes.omit_diff()
                 self._check_line(number, raw, lines.end)
         except Unreadable as error:
             self.reject(error.finding)

@@ -12,7 +12,7 @@ import math
 import random
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from distillery import earlier_names
 from distillery.dataset.near_duplicates import near_duplicate_clusters
@@ -38,7 +38,6 @@ ROUNDS = 20
 _MORE_MATERIAL = "Add words or templates, lower records or oversample, or raise near_duplicates."
 _LONG_WORD = re.compile(r"\b[^\W\d_]{6,}\b")
 _A_BEFORE_VOWEL = re.compile(r"\ba (?!uni)(?=[aeiou])")
-_LIST = re.compile(r"\[.*\]", re.DOTALL)
 
 T = TypeVar("T")
 
@@ -112,16 +111,6 @@ def load_plan(content: bytes) -> list[Planned]:
         for line in content.decode().split("\n")
         if line
     ]
-
-
-def parse_written_queries(text: str) -> list[str]:
-    """The queries in an answer with a JSON list of strings, with or without prose around it; else none."""
-    found = _LIST.search(text)
-    try:
-        content: Any = json.loads(found[0]) if found else []
-    except (ValueError, RecursionError):
-        return []
-    return [entry.strip() for entry in content if isinstance(entry, str) and entry.strip()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from aws_lambda_powertools import Logger
 
 from distillery.aws.bedrock.converse import Converse
 from distillery.aws.idempotent_calls import IdempotentCalls, idempotency_config, require_time
-from distillery.generation.planner import parse_written_queries, teacher_query_counts
+from distillery.generation.planner import teacher_query_counts
 from distillery.task.channels import text_digest
 from distillery.task.prompts import query_writing_prompt
+from distillery.task.query_lists import parse_query_list
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -65,7 +66,7 @@ class TeacherQueryWriter:
                     return written
                 key = {"generation": generation_id, "system": text_digest(system), "part": part}
                 reply = self._calls.once(key, partial(self._ask, teacher, system, part), self._config)
-                written.queries.setdefault(channel, []).extend(parse_written_queries(reply["text"]))
+                written.queries.setdefault(channel, []).extend(parse_query_list(reply["text"]))
                 written.usd += price.cost(reply["input_tokens"], reply["output_tokens"])
         return written
 
