@@ -15,7 +15,10 @@ SCHEMA = "bedrock-conversation-2024"
 MIN_RECORDS, MAX_RECORDS = 100, 15_000
 MAX_LINE_BYTES = 16_000
 """The documentation says 16 KB, which is 16,000 or 16,384 bytes. The smaller limit is enforced."""
-RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
+RESERVED = (
+    "User:", "Bot:", "Assistant:", "System:", "USER:", "BOT:", "ASSISTANT:", "SYSTEM:", "Thought:",
+    "<image>", "<video>", "[EOS]",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

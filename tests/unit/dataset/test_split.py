@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distillery.dataset.near_duplicates import near_duplicate_clusters
+from distillery.dataset.near_duplicates import folded_words, near_duplicate_clusters
 from distillery.dataset.split import MIN_TRAINING_RECORDS, Group, Split, plan_split, query_key
 from distillery.dataset.validation import Rules, validate_dataset
 from distillery.task.channels import default_channel_config
@@ -260,3 +260,19 @@ def test_no_cluster_of_the_teacher_labels_is_divided() -> None:
         assert len({place < len(sides[0]) for place in cluster}) == 1
     for stratum in report.split.strata.values():
         assert abs(stratum.wanted - stratum.held) <= 1
+
+
+@pytest.mark.parametrize(
+    "ignorable", ["\u00ad", "\u200b", "\u200d", "\u2060", "\ufe0f", "\U000e0041", "\u200e"]
+)
+def test_characters_that_nobody_sees_make_no_other_query(ignorable: str) -> None:
+    assert query_key(f"light{ignorable}house at dusk") == query_key("lighthouse at dusk")
+    assert folded_words(f"light{ignorable}house") == ["lighthouse"]
+
+
+def test_queries_of_other_flags_are_other_queries() -> None:
+    england, scotland = (
+        "\U0001f3f4" + "".join(chr(0xE0000 + ord(char)) for char in region) + "\U000e007f"
+        for region in ("gbeng", "gbsct")
+    )
+    assert query_key(england) != query_key(scotland)

@@ -154,6 +154,18 @@ CODES: dict[str, Code] = {
         "Replace the control characters if they stand for something.",
         fixed=True,
     ),
+    "windows_characters": Code(
+        "warning",
+        "A text has Windows-1252 punctuation that was read as control characters. It is corrected.",
+        "Save the file as UTF-8 from its original encoding.",
+        fixed=True,
+    ),
+    "invisible_characters": Code(
+        "warning",
+        "A text contains invisible characters, which may hide text from a reader. They are removed.",
+        "Check the text: the source may have hidden text.",
+        fixed=True,
+    ),
     "weights_renormalised": Code(
         "warning",
         "The sum of the weights differs from 1 by more than 0.011, but by at most 0.05."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.dataset.findings import Finding, LineError, new_finding
 from distillery.dataset.strict_json import RepeatedKey, Trailing, parse, text_after
-from distillery.dataset.texts import check_reserved, encodable, without_controls
+from distillery.dataset.texts import check_reserved, cleaned, encodable
 from distillery.messages import cause, cut, kind, shown
 from distillery.task.channels import REASONING
 from distillery.task.weights import SUM_SLACK, TOLERANCE, normalise
@@ -61,12 +61,12 @@ class LabelReader:
 
     def read(self, text: str, line: int, findings: list[Finding]) -> Label:
         """The label of a line. Raises LineError if it is not valid; appends fixes to `findings`."""
-        text = without_controls(text, "label", line, findings)
+        text = cleaned(text, "label", line, findings)
         weights, reasoning = self._read_known(text) or self._read_anew(text, line, findings)
         if weights.code is not None:
             findings.append(_scaled(weights, line))
         if reasoning:
-            reasoning = encodable(without_controls(reasoning, REASONING, line, findings).strip(), "assistant")
+            reasoning = encodable(cleaned(reasoning, REASONING, line, findings).strip(), "assistant")
             check_reserved(reasoning, REASONING)
         # A copy: a caller that changes a label must not change the remembered weights.
         return Label(weights.values.copy(), reasoning)

@@ -26,6 +26,8 @@ from collections import Counter, defaultdict
 from math import ceil
 from typing import TYPE_CHECKING
 
+from distillery.dataset.texts import without_ignorable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -68,7 +70,7 @@ def near_duplicate_clusters(queries: Sequence[str]) -> list[list[int]]:
 
 def folded_words(query: str) -> list[str]:
     """The query's words without case, punctuation and compatibility forms. Symbols count as letters."""
-    text = unicodedata.normalize("NFKC", query[:LONGEST_LOOK]).casefold()
+    text = unicodedata.normalize("NFKC", without_ignorable(query[:LONGEST_LOOK])).casefold()
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES)
     if text.isascii() and text.replace(" ", "").isalnum():
         return text.split()

@@ -14,7 +14,7 @@ from distillery.dataset.envelope import KnownEnvelopes, Texts
 from distillery.dataset.findings import CODES, Finding, LineError, new_finding
 from distillery.dataset.labels import LabelReader
 from distillery.dataset.strict_json import RepeatedKey, Trailing, parse
-from distillery.dataset.texts import check_reserved, encodable, without_controls
+from distillery.dataset.texts import check_reserved, cleaned, encodable
 from distillery.messages import cause, cut, kind, shown
 from distillery.task.channels import REASONING
 
@@ -193,7 +193,7 @@ def _conversation(content: dict[str, Any], line: int, findings: list[Finding]) -
 
 
 def _query(text: str, line: int, findings: list[Finding]) -> str:
-    query = encodable(without_controls(text, "query", line, findings).strip(), "user")
+    query = encodable(cleaned(text, "query", line, findings).strip(), "user")
     if not query:
         raise LineError("empty_query", "The user turn is empty.")
     check_reserved(query, "query")

@@ -16,6 +16,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from distillery.dataset.texts import without_ignorable
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -58,7 +60,10 @@ class Split:
 
 
 def query_key(query: str) -> bytes:
-    """A key of 16 bytes that is equal for queries that differ only in case, spacing or Unicode form."""
+    """A key of 16 bytes that is equal for queries that differ only in case, spacing or Unicode form.
+
+    Characters that nobody sees do not count either, unless the query has no others.
+    """
     folded = query.casefold() if query.isascii() else _folded(query)
     # Records never contain half of a surrogate pair, but other callers' texts may, and it cannot be encoded.
     text = " ".join(folded.split()).encode(errors="surrogatepass")
@@ -67,7 +72,7 @@ def query_key(query: str) -> bytes:
 
 def _folded(text: str) -> str:
     """Unicode's compatibility caseless form (definition D146 of the standard's section 3.13)."""
-    folded = unicodedata.normalize("NFD", text).casefold()
+    folded = unicodedata.normalize("NFD", without_ignorable(text) or text).casefold()
     folded = unicodedata.normalize("NFKD", folded).casefold()
     return unicodedata.normalize("NFKD", folded)
 

@@ -1,4 +1,4 @@
-"""Rules for every text of a line: control characters, surrogates, reserved strings."""
+"""Rules for every text of a line: characters nobody sees, surrogates, reserved strings."""
 
 from __future__ import annotations
 
@@ -6,26 +6,72 @@ import re
 from typing import TYPE_CHECKING
 
 from distillery.dataset.findings import Finding, LineError, new_finding
+from distillery.messages import shown
 
 if TYPE_CHECKING:
     from typing import Final
 
-RESERVED = ("User:", "Bot:", "Assistant:", "System:", "<image>", "<video>", "[EOS]")
-"""Strings that make a customization job of Nova fail if a prompt contains them."""
+RESERVED = (
+    "User:", "Bot:", "Assistant:", "System:", "USER:", "BOT:", "ASSISTANT:", "SYSTEM:", "Thought:",
+    "<image>", "<video>", "[EOS]",
+)  # fmt: skip
+"""Strings that make a customization job of Nova fail if a prompt contains them. The documentation has seven;
+the dataset validator for Nova in AWS's samples refuses five more."""
 _find_surrogate: Final = re.compile("[\ud800-\udfff]").search
 # C0, C1 and DEL, except tab, line feed and carriage return.
 _controls: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
+"""What Windows-1252 has at the control characters U+0080 to U+009F; empty where it has nothing."""
+_windows: Final = re.compile(f"[{''.join(map(chr, (code for code, char in _WINDOWS.items() if char)))}]")
+# Tag characters are text only in the flags of regions: a black flag, tags, and the tag that ends them.
+_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+_invisible: Final = re.compile(
+    f"({_FLAG})|[\u00ad\u180e\u200b\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+# Unicode's property Default_Ignorable_Code_Point: what a text shows does not depend on them.
+_ignorable: Final = re.compile(
+    f"({_FLAG})|[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 
 
-def without_controls(text: str, where: str, line: int, findings: list[Finding]) -> str:
-    """The text without control characters; appends a finding if there were any."""
+def cleaned(text: str, where: str, line: int, findings: list[Finding]) -> str:
+    """The text without control characters and invisible ones; appends a finding for each kind.
+
+    Joiners stay: emoji and Persian words need them. Windows-1252's punctuation that was read as control
+    characters becomes the punctuation again.
+    """
     if text.isprintable():  # true for most texts, and cheap to test
         return text
-    clean, count = _controls.subn("", text)
+    text, count = _windows.subn(lambda found: _WINDOWS[ord(found[0])], text)
     if count:
-        message = f"{count:,} control {'characters' if count > 1 else 'character'} removed from the {where}."
+        message = f"{_characters(count, 'Windows-1252')} in the {where}, read as Latin-1; this is corrected."
+        findings.append(new_finding("windows_characters", line, message))
+    text, count = _controls.subn("", text)
+    if count:
+        message = f"{_characters(count, 'control')} removed from the {where}."
         findings.append(new_finding("control_characters", line, message))
+    clean = _invisible.sub(_kept_flag, text)
+    if clean != text:
+        message = f"{_characters(len(text) - len(clean), 'invisible')} removed from the {where}."
+        hidden = "".join(chr(ord(char) - 0xE0000) for char in text if "\U000e0020" <= char <= "\U000e007e")
+        told = f" They spell {shown(hidden)}." if hidden and clean.count("\U0001f3f4") == 0 else ""
+        findings.append(new_finding("invisible_characters", line, message + told))
     return clean
+
+
+def without_ignorable(text: str) -> str:
+    """The text without the characters on which what it shows does not depend."""
+    return text if text.isascii() else _ignorable.sub(_kept_flag, text)
+
+
+def _kept_flag(found: re.Match[str]) -> str:
+    return found[1] or ""
+
+
+def _characters(count: int, kind: str) -> str:
+    return f"{count:,} {kind} {'characters' if count > 1 else 'character'}"
 
 
 def encodable(text: str, role: str) -> str:
