@@ -471,7 +471,7 @@ def test_undefined_windows_characters_are_removed_as_control_characters() -> Non
     assert [finding.message for finding in findings] == ["5 control characters removed from the query."]
 
 
-@pytest.mark.parametrize("query", ["\u200b\u2060", "\ufeff", "\u00ad \u200b", "\U000e0041"])
+@pytest.mark.parametrize("query", ["\u200b\u2060", "\u200b\u200d", "\ufeff", "\u00ad \u200b", "\U000e0041"])
 def test_query_that_nobody_can_see_is_empty(query: str) -> None:
     record, findings = check(conversation(query))
     assert record is None

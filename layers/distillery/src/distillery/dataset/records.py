@@ -14,7 +14,7 @@ from distillery.dataset.envelope import KnownEnvelopes, Texts
 from distillery.dataset.findings import CODES, Finding, LineError, new_finding
 from distillery.dataset.labels import LabelReader
 from distillery.dataset.strict_json import RepeatedKey, Trailing, parse
-from distillery.dataset.texts import check_reserved, cleaned, encodable
+from distillery.dataset.texts import check_reserved, cleaned, encodable, without_ignorable
 from distillery.messages import cause, cut, kind, shown
 from distillery.task.channels import REASONING
 
@@ -194,7 +194,7 @@ def _conversation(content: dict[str, Any], line: int, findings: list[Finding]) -
 
 def _query(text: str, line: int, findings: list[Finding]) -> str:
     query = encodable(cleaned(text, "query", line, findings).strip(), "user")
-    if not query:
+    if not without_ignorable(query).strip():
         raise LineError("empty_query", "The user turn is empty.")
     check_reserved(query, "query")
     if len(query) > MAX_QUERY_CHARACTERS:
