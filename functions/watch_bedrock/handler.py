@@ -15,6 +15,7 @@ from distillery.steps.generation_steps import GenerationSteps
 from distillery.steps.run_steps import RunSteps
 from distillery.steps.watch_bedrock import ReceivedWait, poll_message, poll_wait
 from distillery.steps.watch_generation import watch_generation
+from distillery.validation_messages import first_problem
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -35,7 +36,8 @@ def poll(record: SQSRecord) -> None:
     try:
         message = waits.validate_json(record.body)
     except ValidationError as error:
-        dead_letters.dead_letter(record.body, f"This is not a watch message: {error.errors()[0]['msg']}.")
+        problem = first_problem(error, "the message")
+        dead_letters.dead_letter(record.body, f"This is not a watch message: {problem}.")
         return
     receives = int(record.attributes.approximate_receive_count or 1)
     if isinstance(message, WatchMessage):

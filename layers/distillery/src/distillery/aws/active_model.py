@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from distillery.aws import clients
 from distillery.errors import BadInput
 from distillery.runs.states import PromptKind
+from distillery.validation_messages import first_problem
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -38,7 +39,7 @@ def parse_active_model(text: str) -> ActiveModel:
         return ActiveModel.model_validate_json(text)
     except ValidationError as error:
         raise BadInput(
-            f"The active-model parameter cannot be read: {error.errors()[0]['msg']}.",
+            f"The active-model parameter cannot be read: {first_problem(error, 'the parameter')}.",
             fix='Set it to {} for the baseline, or to {"run_id", "model_id", "prompt", "promoted_at"}.',
         ) from error
 

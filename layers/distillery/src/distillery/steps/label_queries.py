@@ -35,6 +35,7 @@ from distillery.serving.messages import QueryText
 from distillery.serving.routing import Target, Usage, ask_until_readable
 from distillery.steps.generation_steps import QUERIES_PER_MESSAGE
 from distillery.task.prompts import correction_request, teacher_prompt
+from distillery.validation_messages import first_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,10 +143,8 @@ class QueryLabeller:
             try:
                 batch.messages[record.message_id] = LabelMessage.model_validate_json(record.body)
             except ValidationError as error:
-                first = error.errors(include_url=False, include_input=False)[0]
-                batch.unusable[record.message_id] = (
-                    f"This is not a message of the label queue: {first['msg']}."
-                )
+                problem = first_problem(error, "the message")
+                batch.unusable[record.message_id] = f"This is not a message of the label queue: {problem}."
         queries = {
             (message.generation_id, queued.number): queued.query
             for message in batch.messages.values()
