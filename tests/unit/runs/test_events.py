@@ -61,7 +61,7 @@ def test_watch_messages_are_read() -> None:
 
 def test_query_messages_are_read() -> None:
     records = sample("query_messages")["Records"]
-    assert [len(parse_message(r["body"], r["messageId"])) for r in records] == [1, 2]
+    assert [len(parse_message(r["body"], r["messageId"]).queries) for r in records] == [1, 2]
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.RECEIVED, State.RETIRED}))

@@ -109,25 +109,27 @@ def test_throttled_query_raises_transient() -> None:
 
 
 def test_single_query_without_an_id_gets_the_message_id() -> None:
-    (query,) = parse_message('{"query": "  rain on a roof "}', "m-1")
+    (query,) = parse_message('{"query": "  rain on a roof "}', "m-1").queries
     assert (query.query_id, query.query) == ("m-1", "rain on a roof")
 
 
 def test_queries_of_a_list_without_ids_are_numbered() -> None:
-    queries = parse_message('{"queries": [{"query": "rain"}, {"query": "snow", "query_id": "q"}]}', "m-1")
+    queries = parse_message(
+        '{"queries": [{"query": "rain"}, {"query": "snow", "query_id": "q"}]}', "m-1"
+    ).queries
     assert [query.query_id for query in queries] == ["m-1.1", "q"]
-    queries = parse_message('{"queries": [{"query": "rain"}, {"query": "snow"}]}', "m-1")
+    queries = parse_message('{"queries": [{"query": "rain"}, {"query": "snow"}]}', "m-1").queries
     assert [query.query_id for query in queries] == ["m-1.1", "m-1.2"]
 
 
 def test_other_fields_of_a_message_are_ignored() -> None:
-    assert len(parse_message('{"query": "rain", "tenant": "blue"}', "m-1")) == 1
+    assert len(parse_message('{"query": "rain", "tenant": "blue"}', "m-1").queries) == 1
 
 
 @pytest.mark.parametrize("size", [1, 100])
 def test_list_of_queries_is_read(size: int) -> None:
     body = json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(size)]})
-    assert len(parse_message(body, "m-1")) == size
+    assert len(parse_message(body, "m-1").queries) == size
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,6 @@ def test_list_of_queries_is_read(size: int) -> None:
         '{"query": "rain", "query_id": "no spaces"}',
         json.dumps({"query": "rain", "query_id": "x" * 129}),
         '{"queries": []}',
-        '{"queries": [{"query_id": "a", "query": "rain"}, {"query_id": "a", "query": "snow"}]}',
         json.dumps({"queries": [{"query_id": f"q{i}", "query": "rain"} for i in range(101)]}),
         '{"colour": "blue"}',
         "[" * 100_000,

@@ -285,3 +285,35 @@ def test_message_whose_query_another_function_answers_is_retried_soon(
     monkeypatch.setattr(IdempotentCalls, "once", fail)
     assert len(answer(router(cloud, FakeConverse()), records(cloud, {"query": "rain"}))) == 1
     assert delays == [10]
+
+
+def test_other_queries_of_a_list_with_a_bad_query_are_answered(cloud: CloudResources) -> None:
+    queries = [{"query_id": "q-1", "query": "rain"}, {"query_id": "q-2", "query": " "}]
+    assert answer(router(cloud, FakeConverse()), records(cloud, {"queries": queries})) == []
+    assert list(results()) == ["q-1"]
+    (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
+    assert json.loads(message["Body"]) == {"queries": queries}
+    reason = message["MessageAttributes"]["reason"]["StringValue"]
+    assert reason.startswith("1 query of 2 cannot be answered: queries.1 (query_id 'q-2'): ")
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_query_id_used_again_for_another_query_is_dead_lettered_with_a_reason(
+    cloud: CloudResources, batches: int
+) -> None:
+    converse = FakeConverse()
+    first, second = {"query_id": "q-1", "query": "harp"}, {"query_id": "q-1", "query": "copper"}
+    for batch in [[first, second]] if batches == 1 else [[first], [second]]:
+        assert answer(router(cloud, converse), records(cloud, *batch)) == []
+    assert results()["q-1"]["query"] == "harp"
+    assert converse.asked == {"harp": 1}
+    (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
+    assert json.loads(message["Body"]) == second
+    reason = message["MessageAttributes"]["reason"]["StringValue"]
+    assert reason == "1 query of 1 cannot be answered: the query_id 'q-1' belongs to another query."
+
+
+def test_test_event_of_s3_leaves_no_trace(cloud: CloudResources) -> None:
+    assert answer(router(cloud, FakeConverse()), records(cloud, {"Event": "s3:TestEvent"})) == []
+    assert cloud.messages("DEAD_LETTER_QUEUE_URL") == []
+    assert results() == {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
 from distillery.aws import clients
+from distillery.safe_text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +26,11 @@ NOT_IN_FLIGHT = frozenset({"MessageNotInflight", "ReceiptHandleIsInvalid", "Inva
 
 SQS returns InvalidParameterValue for a deleted message. No other parameter of the request can be invalid.
 """
+TOO_LARGE = frozenset({"InvalidParameterValue", "InvalidMessageContents"})
+"""Error codes of SQS for a message that is too large with its attributes."""
 SENT_AT_ONCE = 16
+
+logger = Logger(child=True)
 
 
 class Queue:
@@ -51,13 +57,23 @@ class Queue:
             list(pool.map(one, bodies))
 
     def dead_letter(self, body: str, reason: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Send a message, unchanged, to this dead-letter queue with the attribute `reason`."""
-        texts = {**(attributes or {}), "reason": reason[:LONGEST_REASON]}
+        """Send a message, unchanged, to this dead-letter queue with the attribute `reason`.
+
+        A message that is as large as SQS allows leaves no room for attributes: it is sent without them, and
+        the reason is logged.
+        """
+        texts = {**(attributes or {}), "reason": safe_text(reason)[:LONGEST_REASON]}
         values: dict[str, MessageAttributeValueTypeDef] = {
             name: {"DataType": "String", "StringValue": text} for name, text in texts.items()
         }
         with clients.explained("send to the dead-letter queue"):
-            self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=values)
+            try:
+                self._client.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=values)
+            except ClientError as error:
+                if clients.error_code(error).rpartition(".")[2] not in TOO_LARGE:
+                    raise
+                logger.warning("dead letter without its reason, for which it has no room", reason=reason)
+                self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
     def hide(self, receipt_handle: str, seconds: float) -> None:
         """Make a received message visible again after this many seconds instead of the queue's own timeout.

@@ -28,9 +28,9 @@ class Results:
         self._table = table
         self._client: DynamoDBClient = client or clients.client("dynamodb")
 
-    def known(self, query_ids: Collection[str]) -> set[str]:
-        """Return those of the ids that already have a result."""
-        found: set[str] = set()
+    def known(self, query_ids: Collection[str]) -> dict[str, str]:
+        """Return those of the ids that already have a result, with the query that it answers."""
+        found: dict[str, str] = {}
         waiting = sorted(set(query_ids))
         while waiting:
             ids_of_call, waiting = waiting[:KEYS_PER_CALL], waiting[KEYS_PER_CALL:]
@@ -39,13 +39,14 @@ class Results:
                     RequestItems={
                         self._table: {
                             "Keys": [{"query_id": {"S": query_id}} for query_id in ids_of_call],
-                            "ProjectionExpression": "query_id",
+                            "ProjectionExpression": "query_id, #query",
+                            "ExpressionAttributeNames": {"#query": "query"},
                             "ConsistentRead": True,
                         }
                     }
                 )
             items = response["Responses"].get(self._table, [])
-            found.update(item["query_id"]["S"] for item in items)
+            found.update((item["query_id"]["S"], item["query"]["S"]) for item in items)
             unprocessed = response.get("UnprocessedKeys") or {}
             left = unprocessed[self._table]["Keys"] if self._table in unprocessed else []
             if left and not items:

@@ -34,7 +34,7 @@ from distillery.aws.result_store import Results
 from distillery.aws.stack_config import run_channel_config, stack_channel_config
 from distillery.errors import BadInput, DistilleryError, Transient
 from distillery.runs.states import now
-from distillery.serving.messages import Query, parse_message
+from distillery.serving.messages import Message, Query, parse_message, refusal
 from distillery.serving.routing import Routed, Target, result_entry, route
 from distillery.task.channels import text_digest
 from distillery.task.prompts import correction_request, student_prompt, teacher_prompt
@@ -78,11 +78,16 @@ class Answered:
 
 @dataclass
 class Batch:
-    """For each message its queries or why it is unusable, and for each query text its answer or error."""
+    """For each message its queries or why it is unusable, and for each query text its answer or error.
 
-    queries: dict[str, list[Query]] = field(default_factory=dict)
+    `known` has the query of each ID that had a result before; `texts` has that of every ID, the first if an
+    ID came with several.
+    """
+
+    messages: dict[str, Message] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
-    known: set[str] = field(default_factory=set)
+    known: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Answered | DistilleryError] = field(default_factory=dict)
 
 
@@ -118,14 +123,16 @@ class Router:
         batch = Batch()
         for record in records:
             try:
-                batch.queries[record.message_id] = parse_message(record.body, record.message_id)
+                batch.messages[record.message_id] = parse_message(record.body, record.message_id)
             except BadInput as error:
                 batch.unusable[record.message_id] = str(error)
-        queries = [query for queries in batch.queries.values() for query in queries]
+        queries = [query for message in batch.messages.values() for query in message.queries]
         batch.known = self._results.known({query.query_id for query in queries})
+        batch.texts = dict(batch.known)
         first_ids: dict[str, str] = {}
         for query in queries:
-            if query.query_id not in batch.known:
+            is_first = batch.texts.setdefault(query.query_id, query.query) == query.query
+            if is_first and query.query_id not in batch.known:
                 first_ids.setdefault(query.query, query.query_id)
         if first_ids:
             batch.answers = self._answers(first_ids, context)
@@ -164,8 +171,12 @@ class Router:
         if record.message_id in batch.unusable:
             self._dead_letter(record, batch.unusable[record.message_id])
             return
+        message = batch.messages[record.message_id]
+        if not message.queries and not message.refused:
+            logger.info("message that asks nothing dropped", message_id=record.message_id)
+            return
         try:
-            self._store(batch.queries[record.message_id], batch)
+            refused = [*message.refused, *self._store(message.queries, batch)]
         except Transient as error:
             if receive_count(record) >= self._settings.give_up_after:
                 self._dead_letter(record, f"Given up after {receive_count(record)} deliveries. {error}")
@@ -174,12 +185,23 @@ class Router:
             raise
         except DistilleryError as error:
             self._dead_letter(record, str(error))
+            return
+        if refused:
+            self._dead_letter(record, refusal(refused, len(message.queries) + len(message.refused)))
 
-    def _store(self, queries: Sequence[Query], batch: Batch) -> None:
+    def _store(self, queries: Sequence[Query], batch: Batch) -> list[str]:
+        """Store the results. Return why queries are refused: their id belongs to another query.
+
+        Raises the error of a query that has no answer.
+        """
         failure: DistilleryError | None = None
+        refused: list[str] = []
         at = now()
         expires_at = int((at + timedelta(days=self._settings.result_days)).timestamp())
         for query in queries:
+            if batch.texts[query.query_id] != query.query:
+                refused.append(_used_before(query))
+                continue
             if query.query_id in batch.known:
                 continue
             answer = batch.answers[query.query]
@@ -187,9 +209,16 @@ class Router:
                 failure = answer
                 continue
             routed = answer.to(query.query_id)
-            self._results.store(result_entry(query, routed, at=at, expires_at=expires_at))
+            entry = result_entry(query, routed, at=at, expires_at=expires_at)
+            if not self._results.store(entry) and self._is_other(query):
+                refused.append(_used_before(query))
         if failure is not None:
             raise failure
+        return refused
+
+    def _is_other(self, query: Query) -> bool:
+        """Whether the result that another invocation has stored under the id answers another query."""
+        return self._results.known([query.query_id]).get(query.query_id, query.query) != query.query
 
     def _dead_letter(self, record: SQSRecord, reason: str) -> None:
         self._dead_letters.dead_letter(record.body, reason)
@@ -278,3 +307,7 @@ class Router:
                 self._metrics.add_metric(name, MetricUnit.Count, count)
         for reason in sorted(reasons):
             logger.warning("model did not answer", reason=reason)
+
+
+def _used_before(query: Query) -> str:
+    return f"the query_id {query.query_id!r} belongs to another query"
