@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 
 from distillery.aws.queues import Queue
 from distillery.errors import Permanent
@@ -46,3 +47,32 @@ def test_queue_that_does_not_exist_is_an_error(cloud: CloudResources) -> None:
     receipt = received(url)
     with pytest.raises(Permanent):
         Queue(f"{url}-gone").hide(receipt, 30)
+
+
+def test_dead_letter_that_leaves_no_room_for_its_reason_is_sent_without_it() -> None:
+    client = boto3.client("sqs", region_name="us-east-1")
+    request = {"QueueUrl": "https://sqs/dead", "MessageBody": "x" * 100}
+    reason = {"reason": {"DataType": "String", "StringValue": "not JSON"}}
+    with Stubber(client) as stubber:
+        stubber.add_client_error(
+            "send_message",
+            service_error_code="InvalidParameterValue",
+            expected_params={**request, "MessageAttributes": reason},
+        )
+        stubber.add_response("send_message", {}, request)
+        Queue("https://sqs/dead", client).dead_letter("x" * 100, "not JSON")
+        stubber.assert_no_pending_responses()
+
+
+def test_dead_letter_that_cannot_be_sent_for_another_reason_is_an_error() -> None:
+    client = boto3.client("sqs", region_name="us-east-1")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("send_message", service_error_code="AccessDenied")
+        with pytest.raises(Permanent):
+            Queue("https://sqs/dead", client).dead_letter("x", "not JSON")
+
+
+def test_reason_of_a_dead_letter_is_text_that_sqs_accepts(cloud: CloudResources) -> None:
+    Queue(cloud.environment["DEAD_LETTER_QUEUE_URL"]).dead_letter("x", "a\x00 \ud83d key\n")
+    (message,) = cloud.messages("DEAD_LETTER_QUEUE_URL")
+    assert message["MessageAttributes"]["reason"]["StringValue"] == "a  key"
