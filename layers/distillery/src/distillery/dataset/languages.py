@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TOO_SHORT = "not enough text"
 UNSURE = "unsure"
 LEAST_LETTERS = 12
-"""Shorter ASCII queries are often just names, whose language cannot be told. Other scripts need a quarter."""
+"""Shorter ASCII queries are often just names, whose language is uncertain. Other scripts need a quarter."""
 LEAST_PROBABILITY = 0.5
 _LABEL = "__label__"
 
