@@ -266,8 +266,8 @@ class FakeEvaluations(EvaluationJobs):
             raise Missing(arn)
         return self.jobs[arn]
 
-    def stop(self, arn: str) -> None:
-        self.stopped.append(arn)
+    def stop_all(self, run_id: str) -> None:
+        self.stopped += [arn for arn, job in self.jobs.items() if job.name.startswith(f"{run_id}-")]
 
     def end(self, status: str, failure: str = "", *, arns: Collection[str] | None = None) -> None:
         """Let jobs end; all of them unless `arns` names some."""

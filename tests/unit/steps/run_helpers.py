@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -21,6 +21,7 @@ from distillery.task.prompts import student_prompt
 from tests.unit.fakes import (
     ARN,
     CloudResources,
+    FakeContext,
     FakeConverse,
     FakeDeployments,
     FakeEvaluations,
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     from distillery.steps.run_steps import RunSteps
 
 RUN = "set-0123456789ab"
+MODELS = {
+    "teacher": "amazon.nova-pro-v1:0",
+    "student": "amazon.nova-micro-v1:0:128k",
+    "baseline": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "judge": "amazon.nova-pro-v1:0",
+}
+"""The models of the stack in `cloud`."""
 CHANNEL_CONFIG = default_channel_config()
 
 
@@ -84,7 +92,7 @@ def bring_to(state: State, steps: RunSteps, run_id: str = RUN) -> None:
     create_run(steps, run_id)
     path = [State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING]
     for step in path[: path.index(state) + 1]:
-        steps.run_store.move(run_id, step, step="test")
+        steps.run_store.move(run_id, step, step="test", models=MODELS)
         if step is State.TRAINING:
             arn = jobs(steps).start(Distillation(run_id, "t", "s", "r", "i", "o")).arn
             steps.run_store.note(run_id, job_arn=arn)
@@ -111,9 +119,13 @@ def dead_letter_reason(cloud: CloudResources) -> str:
     return str(message["MessageAttributes"]["reason"]["StringValue"])
 
 
-def evaluate(cloud: CloudResources, steps: RunSteps, run_id: str, converse: FakeConverse) -> Run:
+def evaluate(
+    cloud: CloudResources, steps: RunSteps, run_id: str, converse: FakeConverse, remaining: int = 900_000
+) -> Run:
     """Deliver `Model Deployed`."""
-    evaluate_model(run_id, EvaluateSettings.load(cloud.environment), steps, converse=converse)
+    context: Any = FakeContext(remaining)
+    settings = EvaluateSettings.load(cloud.environment)
+    evaluate_model(run_id, settings, steps, context, converse=converse)
     return steps.run_store.get(run_id)
 
 

@@ -14,7 +14,7 @@ from distillery.aws.queues import Queue
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import Stage, State, now
 from distillery.settings import PromoteSettings
-from distillery.steps.promote_model import promote_model
+from distillery.steps.promote_model import VerdictPending, promote_model
 from distillery.steps.watch_bedrock import watch_bedrock
 from tests.unit.fakes import FakeConverse
 from tests.unit.steps.run_helpers import (
@@ -196,7 +196,8 @@ def test_no_verdict_while_an_evaluation_job_is_running(
     run = evaluate(cloud, steps, deployed, FakeConverse())
     *ended, running = run.evaluation_jobs.values()
     evaluations(steps).end("Completed", arns=ended)
-    assert promote(cloud, steps, deployed).state is State.EVALUATING
+    with pytest.raises(VerdictPending):
+        promote(cloud, steps, deployed)
     evaluations(steps).end("Completed", arns=[running])
     assert promote(cloud, steps, deployed).state is State.PROMOTED
 

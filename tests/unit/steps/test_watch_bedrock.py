@@ -9,7 +9,7 @@ import pytest
 
 from distillery.aws.bedrock.evaluations import Judgement
 from distillery.aws.queues import Queue
-from distillery.errors import BadInput, Permanent
+from distillery.errors import BadInput, Permanent, Transient
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import CANDIDATES, Stage, State, now
 from distillery.steps.watch_bedrock import StillWaiting, poll_message
@@ -66,7 +66,7 @@ def test_active_deployment_sends_model_deployed(steps: RunSteps, cloud: CloudRes
 def test_failed_deployment_fails_the_run_and_is_deleted(steps: RunSteps, cloud: CloudResources) -> None:
     bring_to(State.DEPLOYING, steps)
     deployments(steps).become(RUN, "Failed")
-    assert poll(steps, cloud, Stage.DEPLOYMENT) is True
+    poll(steps, cloud, Stage.DEPLOYMENT)
     assert steps.run_store.get(RUN).state is State.FAILED
     assert deployments(steps).deleted == [RUN]
 
@@ -84,7 +84,8 @@ def test_wait_past_its_deadline_fails_the_run_and_goes_to_the_dead_letter_queue(
     steps: RunSteps, cloud: CloudResources, state: State, stage: Stage
 ) -> None:
     bring_to(state, steps)
-    assert poll(steps, cloud, stage, overdue=True) is True
+    # Once a run has trained, a step may still be starting something for it.
+    assert poll(steps, cloud, stage, overdue=True) is (state is State.VALIDATED)
     run = steps.run_store.get(RUN)
     assert run.state is State.FAILED
     assert "deadline" in dead_letter_reason(cloud)
@@ -92,6 +93,42 @@ def test_wait_past_its_deadline_fails_the_run_and_goes_to_the_dead_letter_queue(
         assert jobs(steps).stopped == [RUN]
     if state in {State.DEPLOYING, State.EVALUATING}:
         assert deployments(steps).deleted == [RUN]
+
+
+def test_what_a_step_starts_for_a_run_that_has_just_failed_is_removed(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_to(State.DEPLOYING, steps)
+    steps.fail(RUN, "test", "because")
+    deployments(steps).start(RUN, "arn:model")
+    assert poll(steps, cloud, Stage.DEPLOYMENT) is False
+    monkeypatch.setattr("distillery.steps.watch_bedrock.FUNCTION_SECONDS", timedelta())
+    assert poll(steps, cloud, Stage.DEPLOYMENT) is True
+    assert not deployments(steps).deployments
+
+
+def test_deadline_holds_while_a_service_is_down(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(_: str) -> None:
+        raise Transient("down")
+
+    bring_to(State.TRAINING, steps)
+    monkeypatch.setattr(steps.jobs, "get", down)
+    with pytest.raises(Transient):
+        poll(steps, cloud, Stage.DISTILLATION)
+    poll(steps, cloud, Stage.DISTILLATION, overdue=True)
+    assert steps.run_store.get(RUN).state is State.FAILED
+
+
+def test_what_has_started_is_announced_when_its_function_stopped_before(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_to(State.TRAINING, steps)
+    monkeypatch.setattr("distillery.steps.watch_bedrock.STEP_GRACE", timedelta())
+    for _ in range(2):
+        assert poll(steps, cloud, Stage.DISTILLATION) is False
+    assert cloud.published() == {"Distillation Started": 1}
 
 
 def poll_received(steps: RunSteps, cloud: CloudResources, receives: int) -> None:
@@ -113,6 +150,21 @@ def test_message_polled_almost_as_often_as_sqs_allows_is_replaced_by_a_new_one(
     steps: RunSteps, cloud: CloudResources
 ) -> None:
     bring_to(State.TRAINING, steps)
+    poll_received(steps, cloud, receives=900)
+    (fresh,) = cloud.messages("WATCH_QUEUE_URL")
+    assert WatchMessage.model_validate_json(fresh["Body"]).run_id == RUN
+
+
+def test_message_is_replaced_also_when_its_poll_fails(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(_: str) -> None:
+        raise Transient("down")
+
+    bring_to(State.TRAINING, steps)
+    monkeypatch.setattr(steps.jobs, "get", down)
+    with pytest.raises(Transient):
+        poll_received(steps, cloud, receives=899)
     poll_received(steps, cloud, receives=900)
     (fresh,) = cloud.messages("WATCH_QUEUE_URL")
     assert WatchMessage.model_validate_json(fresh["Body"]).run_id == RUN
@@ -209,7 +261,7 @@ def test_poll_that_can_never_succeed_fails_the_run(
 
     bring_to(State.TRAINING, steps)
     monkeypatch.setattr(steps.jobs, "get", fail)
-    assert poll(steps, cloud, Stage.DISTILLATION) is True
+    poll(steps, cloud, Stage.DISTILLATION)
     failure = steps.run_store.get(RUN).failure
     assert failure is not None
     assert (failure.step, failure.cause) == ("watch_bedrock", "no such job")

@@ -84,18 +84,13 @@ class EvaluateSettings(RunSettings):
     data_bucket: str
     bedrock_role_arn: str
     idempotency_table: str
-    teacher_model: str
-    student_model: str
-    baseline_model: str
-    judge_model: str
     evaluation_concurrency: int = Field(default=8, ge=1, le=64)
 
 
 class PromoteSettings(RunSettings):
     data_bucket: str
     active_model_parameter: str
-    student_model: str
-    baseline_model: str
+    idempotency_table: str
     min_weight_score: float = Field(default=3.5, ge=1, le=5)
     max_weight_score_loss: float = Field(default=0.2, ge=0, le=4)
     min_valid_json: float = Field(default=0.98, ge=0, le=1)

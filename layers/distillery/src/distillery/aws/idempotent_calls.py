@@ -78,21 +78,40 @@ class IdempotentCalls:
         try:
             answer: dict[str, Any] = guarded(key=key)
         except IdempotencyAlreadyInProgressError as error:
-            raise CallInProgress("Another function answers the same query.") from error
+            raise CallInProgress("Another function makes the same call.") from error
         except (IdempotencyPersistenceLayerError, IdempotencyInconsistentStateError) as error:
             raise Transient(f"Could not write the idempotency record of the query: {error}") from error
         return answer
 
 
-def idempotency_config(context: LambdaContext) -> IdempotencyConfig:
-    """Records of calls in progress expire with the invocation's time limit, stored answers after an hour."""
-    return IdempotencyConfig(expires_after_seconds=RECORD_SECONDS, lambda_context=context)
+def idempotency_config(context: LambdaContext, seconds: int = RECORD_SECONDS) -> IdempotencyConfig:
+    """Records of calls in progress expire with the invocation's time limit, stored answers in `seconds`."""
+    return IdempotencyConfig(expires_after_seconds=seconds, lambda_context=context)
+
+
+def one_at_a_time(
+    prefix: str, table: str, run_id: str, context: LambdaContext, step: Callable[[], object]
+) -> None:
+    """Run a step of a run unless another invocation runs it; a completed step is not run again for an hour.
+
+    Raises CallInProgress while another invocation runs it, or until the time limit of one that stopped.
+    """
+
+    def call() -> dict[str, Any]:
+        step()
+        return {}
+
+    IdempotentCalls(prefix, table).once({"run_id": run_id}, call, idempotency_config(context))
+
+
+class OutOfTime(Transient):
+    """The invocation has too little time left to start a call."""
 
 
 def require_time(context: LambdaContext) -> None:
-    """Raise Transient when too little time remains in the invocation to start a call."""
+    """Raise OutOfTime when too little time remains in the invocation to start a call."""
     if context.get_remaining_time_in_millis() < LAST_START:
-        raise Transient("The function had no time left for this query.")
+        raise OutOfTime("The function had no time left for this query.")
 
 
 def retry_later(queue: Queue, record: SQSRecord, error: Transient) -> None:

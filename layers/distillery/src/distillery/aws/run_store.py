@@ -89,9 +89,13 @@ class RunStore:
         values = {"state": to, "updated_at": at.isoformat(), **lineage}
         return _run(self._entries.move(run_id, expected, entry, once=once, **values))
 
-    def note(self, run_id: str, **lineage: Any) -> Run | None:
-        """Add lineage without a move. Returns None when the run does not exist."""
-        return _run(self._entries.note(run_id, updated_at=now().isoformat(), **lineage))
+    def note(self, run_id: str, during: State | None = None, **lineage: Any) -> Run | None:
+        """Add lineage without a move. Returns None when the run does not exist.
+
+        With `during`, the run must be in that state; otherwise the lineage is not added.
+        """
+        expected = {during} if during else set[State]()
+        return _run(self._entries.note(run_id, expected=expected, updated_at=now().isoformat(), **lineage))
 
 
 def _run(content: dict[str, Any] | None) -> Run | None:

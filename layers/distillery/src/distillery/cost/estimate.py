@@ -42,8 +42,6 @@ GRADE_TOKENS = (50, 400)
 """Tokens of a judge's grade with its explanation."""
 JUDGE_FRAME_TOKENS = (0, 500)
 """Tokens that Bedrock may add around a metric's instructions; AWS does not publish the number."""
-WARM_UPS = 3
-"""Calls before the first measured one, because a new deployment answers its first calls slowly."""
 QUERIES_PRICED = 1_000
 USD_DIGITS = 6
 METHOD = (
@@ -281,7 +279,7 @@ class _Estimator:
         return Line(name="storage", usd=None if price is None else Span.exactly(price), note=note)
 
     def _evaluation(self) -> Iterable[Line]:
-        calls = Span.exactly(self._report.holdout + min(WARM_UPS, self._report.holdout))
+        calls = Span.exactly(self._report.holdout)
         candidates = dict(self._candidates)
         if self._report.reference == "teacher":
             teacher = self._models["teacher"]

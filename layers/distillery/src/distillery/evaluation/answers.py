@@ -17,7 +17,8 @@ class Answer(BaseModel):
 
     `reference` is the label, or the teacher's weights where the dataset has no labels. `text` is None when
     the call failed; `error` then says why. `latency_ms` is `metrics.latencyMs` of Bedrock's response: the
-    model's time, without the network and without the waits between retries.
+    model's time, without the network and without the waits between retries. The latency of a `warm_up`
+    answer is not counted, because a new deployment answers its first calls slowly.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +30,7 @@ class Answer(BaseModel):
     latency_ms: float = Field(default=0.0, ge=0)
     input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
+    warm_up: bool = False
 
 
 def dump_answers(answers: Iterable[Answer]) -> bytes:

@@ -163,7 +163,7 @@ def candidate_metrics(
     difference = difference_to_baseline(scored, baseline)
     errors = [entry.absolute_errors(channels) for entry in compared if entry.routing is not None]
     answered = [entry.answer for entry in scored if entry.answer.text is not None]
-    latencies = sorted(answer.latency_ms for answer in answered)
+    latencies = sorted(answer.latency_ms for answer in answered if not answer.warm_up)
     input_tokens = sum(answer.input_tokens for answer in answered)
     output_tokens = sum(answer.output_tokens for answer in answered)
     mae_per_channel = {

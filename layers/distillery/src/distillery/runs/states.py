@@ -214,6 +214,18 @@ class Run(BaseModel):
         return set(CANDIDATES) <= set(self.evaluation_jobs)
 
     @property
+    def has_started(self) -> bool:
+        """Whether what the run's stage waits for has started in Bedrock; False in the other stages."""
+        match self.state:
+            case State.TRAINING:
+                return self.job_arn is not None
+            case State.DEPLOYING:
+                return self.deployment_arn is not None
+            case State.EVALUATING:
+                return self.is_being_judged
+        return False
+
+    @property
     def is_approved(self) -> bool:
         """Whether a person has approved the estimated cost."""
         return self.approval is not None and self.approval.decision == "approved"

@@ -29,14 +29,14 @@ def deploy_model(job_arn: str, steps: RunSteps) -> Run | None:
         logger.info("not a job of this stack", job_arn=job_arn)
         return None
     if run.state is State.TRAINING and job.ended:
-        with steps.fail_on_error(run.run_id, STEP):
+        with steps.fail_on_error(run, STEP):
             _move_to_deploying(run, job, steps)
         run = steps.run_store.get(run.run_id)
     if run.state is State.DEPLOYING and run.deployment_arn is None:
-        with steps.fail_on_error(run.run_id, STEP):
+        with steps.fail_on_error(run, STEP):
             deployment = steps.deployments.start(run.run_id, run.model_arn or job.model_arn)
-            steps.record(run.run_id, State.DEPLOYING, deployment_arn=deployment.arn)
-    return steps.run_store.get(run.run_id)
+            steps.run_store.note(run.run_id, deployment_arn=deployment.arn)
+    return steps.conclude(run.run_id, State.DEPLOYING)
 
 
 def _move_to_deploying(run: Run, job: Job, steps: RunSteps) -> None:

@@ -12,7 +12,7 @@ from distillery.aws.bedrock.models import on_demand_id
 from distillery.aws.bucket import Bucket, judge_output_prefix, predictions_key, run_key
 from distillery.aws.stack_config import run_channel_config, stack_prices
 from distillery.dataset.validation import DatasetReport
-from distillery.errors import Permanent
+from distillery.errors import Permanent, Transient
 from distillery.evaluation.answers import load_answers
 from distillery.evaluation.evaluation import CandidateInput, Evaluation, evaluate_candidates
 from distillery.evaluation.gate import GateRules
@@ -30,6 +30,10 @@ VALIDATION, EVALUATION, REPORT = "validation.json", "evaluation.json", "report.h
 logger = Logger(child=True)
 
 
+class VerdictPending(Transient):
+    """An evaluation job of the run is still running. The poller sends the event again when it has ended."""
+
+
 def promote_model(
     run_id: str,
     settings: PromoteSettings,
@@ -37,7 +41,10 @@ def promote_model(
     *,
     active_model: ActiveModelParameter | None = None,
 ) -> Run:
-    """Decide on a run. Returns the run as it is afterwards.
+    """Decide on a run. Returns the run as it is afterwards. Raises VerdictPending while a job is running.
+
+    The caller makes sure that only one function at a time does this for a run: one that writes the
+    active-model parameter late would undo what a later promotion wrote.
 
     The verdict is in the run table before the active-model parameter changes, so the active model never
     belongs to a run that may still fail. A run whose verdict was not announced was left by a function that
@@ -46,8 +53,8 @@ def promote_model(
     parameter = active_model or ActiveModelParameter(settings.active_model_parameter)
     bucket = Bucket(settings.data_bucket)
     run = steps.run_store.get(run_id)
-    if run.state is State.EVALUATING and run.is_being_judged:
-        with steps.fail_on_error(run_id, STEP):
+    if run.state is State.EVALUATING:
+        with steps.fail_on_error(run, STEP):
             _decide(run, settings, steps, parameter, bucket)
         run = steps.run_store.get(run_id)
     if run.state in {State.PROMOTED, State.NOT_PROMOTED} and run.announced is not run.state:
@@ -66,9 +73,8 @@ def _decide(
 ) -> None:
     """Compute the metrics, write evaluation.json, and move the run to PROMOTED or NOT_PROMOTED."""
     jobs = {candidate: steps.evaluations.get(arn) for candidate, arn in run.evaluation_jobs.items()}
-    if not all(job.ended for job in jobs.values()):
-        logger.info("an evaluation job is still running")
-        return
+    if not (run.is_being_judged and all(job.ended for job in jobs.values())):
+        raise VerdictPending(f"An evaluation job of run {run.run_id} is still running.")
     for candidate, job in jobs.items():
         if job.status != "Completed":
             raise Permanent(
@@ -91,11 +97,11 @@ def _decide(
 
 def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation:
     prices = stack_prices(bucket)
-    student = settings.student_model
+    student, baseline = run.models["student"], run.models["baseline"]
     models: dict[Candidate, tuple[str, Price | None]] = {
         "distilled": (run.deployment_arn or "", prices.find(student, customised=True)),
         "untuned": (on_demand_id(student), prices.find(student)),
-        "baseline": (settings.baseline_model, prices.find(settings.baseline_model)),
+        "baseline": (baseline, prices.find(baseline)),
     }
     grades = read_judge_outputs(
         {candidate: _judge_output(run.run_id, candidate, bucket) for candidate in CANDIDATES}, METRIC

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
@@ -146,21 +146,29 @@ class RunSteps:
         )
 
     def announce(self, run: Run) -> None:
-        """Publish the event for the run's state, then record that it is published."""
+        """Publish the event for the run's state, then record that it is published.
+
+        A run that has moved on in the meantime keeps what it has recorded about its new state.
+        """
         self.event_bus.publish(announcement(run))
-        self.run_store.note(run.run_id, announced=run.state)
+        self.run_store.note(run.run_id, during=run.state, announced=run.state)
         logger.info("announced", run_id=run.run_id, state=run.state)
 
-    def record(self, run_id: str, state: State, **lineage: Any) -> None:
-        """Record what a step has started; announce the state once everything of it has started.
+    def conclude(self, run_id: str, state: State) -> Run:
+        """End a step that starts something in Bedrock. Returns the run as it is afterwards.
 
-        If the run failed in the meantime, what was started for it is removed again.
+        Announces what has started in `state`, and cleans up after a run that failed in the meantime.
         """
-        run = self.run_store.note(run_id, **lineage) or self.run_store.get(run_id)
+        run = self.run_store.get(run_id)
         if run.state is State.FAILED:
-            self._clean_up(run)
-        complete = state is not State.EVALUATING or run.is_being_judged
-        if run.state is state and run.announced is not state and complete:
+            self.clean_up(run)
+        elif run.state is state:
+            self.announce_start(run)
+        return run
+
+    def announce_start(self, run: Run) -> None:
+        """Announce what has started in the run's stage, unless that is announced or has not started."""
+        if run.has_started and run.announced is not run.state:
             self.announce(run)
 
     def watch(self, run_id: str, stage: Stage) -> datetime:
@@ -184,26 +192,35 @@ class RunSteps:
         ) or self.run_store.get(run_id)
         if run.state is State.FAILED and run.announced is not State.FAILED:
             logger.warning("run failed", run_id=run_id, step=step, cause=cause)
-            self._clean_up(run)
+            self.clean_up(run)
             self.announce(run)
         return run.state is State.FAILED
 
-    def _clean_up(self, run: Run) -> None:
+    def clean_up(self, run: Run) -> None:
+        """Stop the jobs and delete the deployment of a run. Safe to repeat.
+
+        A step may start something for a run that fails at that moment. So whoever finds its run failed cleans
+        up, and the poller does so once more when no step can be at work any longer.
+        """
         reached = {move.state for move in run.history}
         if State.TRAINING in reached and State.DEPLOYING not in reached:
             self.jobs.stop(run.run_id)
         if State.DEPLOYING in reached:
             self.deployments.delete(run.run_id)
-        for arn in run.evaluation_jobs.values():
-            self.evaluations.stop(arn)
+        if State.EVALUATING in reached:
+            self.evaluations.stop_all(run.run_id)
 
     @contextmanager
-    def fail_on_error(self, run_id: str, step: str) -> Iterator[None]:
-        """Fail the run on BadInput and Permanent. Other errors pass through, so the step is tried again."""
+    def fail_on_error(self, run: Run, step: str) -> Iterator[None]:
+        """Fail the run on BadInput and Permanent. Other errors pass through, so the step is tried again.
+
+        A run that another invocation has moved on in the meantime does not fail: what stopped this invocation
+        did not stop the other one.
+        """
         try:
             yield
         except (BadInput, Permanent) as error:
-            self.fail(run_id, step, str(error))
+            self.fail(run.run_id, step, str(error), since=run.state)
 
     def finish_announcing(self, run: Run) -> None:
         """Announce an ended run whose function stopped before it did."""

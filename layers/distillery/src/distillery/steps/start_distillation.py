@@ -37,26 +37,26 @@ def start_distillation(
     """
     run = steps.run_store.get(run_id)
     if run.state is State.VALIDATED or (run.state is State.AWAITING_APPROVAL and run.is_approved):
-        with steps.fail_on_error(run_id, STEP):
+        with steps.fail_on_error(run, STEP):
             _check_and_move(run, CostChecks.from_settings(settings, steps, models, roles), steps)
         run = steps.run_store.get(run_id)
     if run.state is State.AWAITING_APPROVAL and run.announced is not run.state:
         steps.announce(run)
     if run.state is State.TRAINING and run.job_arn is None:
-        with steps.fail_on_error(run_id, STEP):
+        with steps.fail_on_error(run, STEP):
             bucket = Bucket(settings.data_bucket)
             job = steps.jobs.start(
                 Distillation(
                     name=run_id,
-                    teacher=settings.teacher_model,
-                    student=settings.student_model,
+                    teacher=run.models["teacher"],
+                    student=run.models["student"],
                     role_arn=settings.bedrock_role_arn,
                     training_uri=bucket.uri(run_key(run_id, "train.jsonl")),
                     output_uri=bucket.uri(training_output_prefix(run_id)),
                 )
             )
-            steps.record(run_id, State.TRAINING, job_arn=job.arn)
-    return steps.run_store.get(run_id)
+            steps.run_store.note(run_id, job_arn=job.arn)
+    return steps.conclude(run_id, State.TRAINING)
 
 
 def _check_and_move(run: Run, cost_checks: CostChecks, steps: RunSteps) -> None:

@@ -45,7 +45,7 @@ def validate_dataset(
         steps.watch(name, Stage.VALIDATION)
     run = steps.run_store.receive(name, source)
     if run.state is State.RECEIVED:
-        with steps.fail_on_error(name, STEP):
+        with steps.fail_on_error(run, STEP):
             _validate(
                 run,
                 settings,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from distillery.errors import BadInput, Permanent
+from distillery.errors import BadInput, Permanent, Transient
 from distillery.runs.events import (
     DistillationFinished,
     EvaluationFinished,
@@ -56,12 +56,18 @@ def watch_bedrock(message: WatchMessage, steps: RunSteps, dead_letters: Queue) -
     if run.state not in STAGE_STATES[message.stage]:
         return _is_over(run, message, steps, dead_letters)
     try:
-        wake_up = _poll(run, steps)
+        if (wake_up := _poll(run, steps)) is not None:
+            steps.event_bus.publish(wake_up)
+        if _waited(run) > STEP_GRACE:
+            steps.announce_start(run)
     except (BadInput, Permanent) as error:
-        steps.fail(run.run_id, STEP, str(error))
-        return True
-    if wake_up is not None:
-        steps.event_bus.publish(wake_up)
+        steps.fail(run.run_id, STEP, str(error), since=run.state)
+        return _is_over(steps.run_store.get(run.run_id), message, steps, dead_letters)
+    except Transient:
+        # The deadline holds during an outage of a service, too.
+        if now() < message.deadline:
+            raise
+        logger.exception("poll failed at the deadline", run_id=run.run_id)
     if now() < message.deadline:
         return False
     cause = f"The {message.stage} did not finish before its deadline, {message.deadline:%F %T} UTC."
@@ -70,7 +76,7 @@ def watch_bedrock(message: WatchMessage, steps: RunSteps, dead_letters: Queue) -
     # A run that left the state at the last moment has another wait by now.
     if steps.fail(run.run_id, STEP, cause, since=run.state):
         dead_letters.dead_letter(message.model_dump_json(), cause)
-    return True
+    return _is_over(steps.run_store.get(run.run_id), message, steps, dead_letters)
 
 
 def _is_over(run: Run, message: WatchMessage, steps: RunSteps, dead_letters: Queue) -> bool:
@@ -89,6 +95,11 @@ def _is_over(run: Run, message: WatchMessage, steps: RunSteps, dead_letters: Que
             steps.event_bus.publish(_evaluation_wake_up(run))
         return overdue
     steps.finish_announcing(run)
+    if run.state is State.FAILED and run.entered(State.TRAINING):
+        # A step that was at work when the run failed may have started something since.
+        if _waited(run) <= FUNCTION_SECONDS:
+            return False
+        steps.clean_up(run)
     return True
 
 
@@ -117,20 +128,24 @@ class ReceivedWait:
 
 
 def poll_wait(received: ReceivedWait, poll: Callable[[], bool], steps: RunSteps) -> None:
-    """Poll a wait of a run or a generation. Raises StillWaiting unless `poll` returns True."""
-    over = False
+    """Poll a wait of a run or a generation. Raises StillWaiting, or the error of the poll, if it goes on.
+
+    A message that has been received often is replaced by a new one, whatever the poll does: SQS would move it
+    to the dead-letter queue.
+    """
     try:
-        over = poll()
-    finally:
-        if not over:
-            delay = _delay(received.receives, steps.settings.poll_interval_seconds)
-            steps.watch_queue.hide(received.receipt_handle, delay)
-    if over:
-        return
+        if poll():
+            return
+        goes_on: Exception = StillWaiting(f"The wait goes on: {received.message.model_dump_json()}")
+    except Exception as error:  # noqa: BLE001 (raised again, or logged when the message is replaced)
+        goes_on = error
     if received.receives >= RENEW_AFTER:
         steps.watch_queue.watch(received.message)
+        logger.info("wait renewed", reason=str(goes_on))
         return
-    raise StillWaiting(f"The wait goes on: {received.message.model_dump_json()}")
+    delay = _delay(received.receives, steps.settings.poll_interval_seconds)
+    steps.watch_queue.hide(received.receipt_handle, delay)
+    raise goes_on
 
 
 def _delay(receives: int, interval: float) -> float:

@@ -13,9 +13,13 @@ from botocore.exceptions import ClientError
 
 from distillery.aws import clients
 from distillery.aws.bedrock.jobs import NAME_IN_USE
+from distillery.errors import Transient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_bedrock import BedrockClient
+    from mypy_boto3_bedrock.type_defs import EvaluationSummaryTypeDef
 
 METRIC = "OverallQuality"
 GRADES = (
@@ -84,22 +88,22 @@ class EvaluationJobs:
             failure="; ".join(details.get("failureMessages", [])),
         )
 
-    def stop(self, arn: str) -> None:
-        """Stop a running job. Does nothing when it has ended or does not exist."""
-        try:
-            if self.get(arn).status == "InProgress":
-                with clients.explained(f"stop the evaluation job {arn}"):
-                    self._client.stop_evaluation_job(jobIdentifier=arn)
-        except clients.Missing:
-            return
+    def stop_all(self, run_id: str) -> None:
+        """Stop the running jobs of a run, also those whose ARN was not recorded."""
+        with clients.explained(f"stop the evaluation jobs of {run_id}"):
+            for summary in self._named(run_id):
+                if summary["status"] == "InProgress" and summary["jobName"].startswith(f"{run_id}-"):
+                    self._client.stop_evaluation_job(jobIdentifier=summary["jobArn"])
 
     def _arn_of(self, name: str) -> str:
-        pages = self._client.get_paginator("list_evaluation_jobs").paginate(nameContains=name)
-        for page in pages:
-            for summary in page.get("jobSummaries", []):
-                if summary["jobName"] == name:
-                    return summary["jobArn"]
-        raise clients.Missing(f"The evaluation job {name} exists according to Bedrock but is not listed.")
+        for summary in self._named(name):
+            if summary["jobName"] == name:
+                return summary["jobArn"]
+        raise Transient(f"The evaluation job {name} exists according to Bedrock but is not listed.")
+
+    def _named(self, part: str) -> Iterator[EvaluationSummaryTypeDef]:
+        for page in self._client.get_paginator("list_evaluation_jobs").paginate(nameContains=part):
+            yield from page.get("jobSummaries", [])
 
 
 def _parameters(request: Judgement) -> dict[str, Any]:
