@@ -30,7 +30,14 @@ class BadInput(DistilleryError):
 
 
 class UnreadableRouting(BadInput):
-    """A model's answer contains no readable weights."""
+    """A model's answer contains no readable weights.
+
+    The message may quote the answer; `logged` says the same without the model's text.
+    """
+
+    def __init__(self, message: str, *, fix: str = "", logged: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.logged = logged or message
 
 
 class BlockedAnswer(UnreadableRouting):
