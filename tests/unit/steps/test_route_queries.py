@@ -472,6 +472,29 @@ def test_results_table_that_cannot_be_read_delays_the_batch_and_bills_nothing(
     assert answer(router(cloud, converse), batch) == []
 
 
+def test_batch_of_messages_of_all_kinds_leaves_one_result_or_one_dead_letter_for_each_query(
+    cloud: CloudResources,
+) -> None:
+    converse = FakeConverse()
+    bodies = [
+        {"query_id": "1", "query": "choir"},
+        {"query_id": "1", "query": "choir"},
+        "not JSON",
+        {"queries": [{"query": f"clip {number}"} for number in range(100)]},
+        {"query_id": "5", "query": "CHOIR"},
+        {"query_id": "6", "query": "cafe\u0301 terrace"},
+        {"query_id": "7", "query": "caf\u00e9 terrace"},
+        {"query_id": "8", "query": " "},
+        {"query_id": "9", "query": "x" * 1_000},
+        {"query_id": "10", "query": "last"},
+    ]
+    assert answer(router(cloud, converse), records(cloud, *bodies)) == []
+    assert len(results()) == 106
+    assert results()["6"]["weights"] == results()["7"]["weights"]
+    assert len(cloud.messages("DEAD_LETTER_QUEUE_URL")) == 2
+    assert converse.asked.total() == 104
+
+
 def test_test_event_of_s3_leaves_no_trace(cloud: CloudResources) -> None:
     assert answer(router(cloud, FakeConverse()), records(cloud, {"Event": "s3:TestEvent"})) == []
     assert cloud.messages("DEAD_LETTER_QUEUE_URL") == []
