@@ -81,8 +81,9 @@ def receive_count(record: SQSRecord) -> int:
 
 
 def age_seconds(record: SQSRecord) -> float:
-    """How long ago the message was sent."""
-    return max(0.0, time.time() - int(record.attributes.sent_timestamp) / 1_000)
+    """How long ago the message was sent. An event without the time, as written by hand, counts as new."""
+    sent = record.attributes.get("SentTimestamp")
+    return max(0.0, time.time() - int(sent) / 1_000) if sent else 0.0
 
 
 def backoff(receives: int, age: float) -> float:
