@@ -204,3 +204,27 @@ def test_any_body_is_read_or_bad_input(body: str) -> None:
             letter, reason = read.letter(read.refused)
             assert json.loads(letter)
             assert reason.endswith((".", "..."))
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["query", "query_id", "queryId", "tenant"]),
+            st.text(max_size=5) | st.integers() | st.none(),
+        )
+        | st.integers(),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_every_query_of_a_list_is_answered_or_refused_and_dead_letters_have_the_refused_ones_only(
+    entries: list[Any],
+) -> None:
+    read = several(*entries)
+    numbers = [query.number for query in read.queries] + list(read.refused)
+    assert sorted(numbers) == list(range(1, len(entries) + 1))
+    if read.refused:
+        letter, _ = read.letter(read.refused)
+        again = json.loads(letter)["queries"]
+        assert len(again) == len(read.refused)
+        assert parse_message(letter, "m").queries == []

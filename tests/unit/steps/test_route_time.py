@@ -123,6 +123,16 @@ def test_call_that_does_not_return_holds_up_no_other_query(
     assert finished.wait(30)
 
 
+def test_correction_of_an_answer_is_requested_even_when_no_new_call_may_start(
+    cloud: CloudResources, delays: list[float]
+) -> None:
+    context = FakeContext(LAST_START)
+    converse = SlowConverse(context, rain="I cannot say.")
+    assert answer(router(cloud, converse), records(cloud, {"query": "rain"}), context) == []
+    assert converse.asked == {"rain": 2}
+    assert delays == []
+
+
 def test_query_that_comes_too_late_writes_no_idempotency_record(
     cloud: CloudResources, delays: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

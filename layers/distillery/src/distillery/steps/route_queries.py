@@ -309,10 +309,11 @@ class Router:
         """Return the answer to a query, or the stored answer to an equal one. Raises Transient."""
 
         def in_time(target: Target, text: str, unreadable: str | None) -> Reply:
-            require_time(context)
-            correction = (
-                None if unreadable is None else Correction(unreadable, correction_request(channel_config))
-            )
+            if unreadable is None:
+                require_time(context)
+                return self._converse.ask(target.model_id, target.system, text)
+            # The first call is billed already: without this one it would have been for nothing.
+            correction = Correction(unreadable, correction_request(channel_config))
             return self._converse.ask(target.model_id, target.system, text, correction=correction)
 
         def ask() -> dict[str, Any]:
