@@ -108,17 +108,21 @@ def test_error_that_does_not_pass_is_permanent(code: str, kind: type[Permanent])
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("message", "kind"),
     [
-        "Operation not allowed",
-        "Your account is not authorized to invoke this API operation.",
+        ("Operation not allowed", AccessDenied),
+        ("Your account is not authorized to invoke this API operation.", AccessDenied),
+        ("The provided model identifier is invalid.", Missing),
+        ("Invocation of model ID a.b with on-demand throughput isn't supported. Retry ...", Missing),
+        ("The text field in the ContentBlock object is blank.", Permanent),
     ],
 )
-def test_account_that_bedrock_does_not_serve_is_denied_although_the_code_says_validation(
-    message: str,
+def test_validation_exception_that_concerns_every_request_is_told_from_one_that_concerns_this(
+    message: str, kind: type[Permanent]
 ) -> None:
-    with pytest.raises(AccessDenied), explained("do it"):
+    with pytest.raises(Permanent) as caught, explained("do it"):
         raise client_error("ValidationException", message=message)
+    assert caught.type is kind
 
 
 def test_missing_credentials_are_permanent() -> None:

@@ -52,7 +52,9 @@ MISSING_CODES = frozenset(
 )
 DENIED_CODES = frozenset({"AccessDeniedException", "AccessDenied", "403"})
 ACCOUNT_DENIED = ("Operation not allowed", "Your account is not authorized")
-"""How messages of Bedrock begin that deny access to the whole account. Their code is ValidationException."""
+MODEL_MISSING = ("The provided model identifier is invalid", "Invocation of model ID")
+"""How messages of Bedrock begin that deny access to the whole account, or say that a model does not exist or
+takes no on-demand calls. Their code is ValidationException, as for a request that is not valid."""
 _sdk_throttling = ThrottledRetryableChecker()
 _sdk_transient = TransientRetryableChecker()
 
@@ -109,7 +111,7 @@ def _kind(error: ClientError) -> type[DistilleryError]:
         return Unavailable
     if status >= SERVER_ERROR or code in TRANSIENT_CODES or _sdk_transient.is_retryable(context):
         return Transient
-    if code in MISSING_CODES:
+    if code in MISSING_CODES or error_message(error).startswith(MODEL_MISSING):
         return Missing
     if code in DENIED_CODES or error_message(error).startswith(ACCOUNT_DENIED):
         return AccessDenied
