@@ -21,6 +21,7 @@ def test_dead_letters_errors_and_fallbacks_send_an_alarm(template: Template) -> 
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "DeadLetterQueue.QueueName"),
         *(("AWS/Lambda", "Errors", function) for function in FUNCTIONS),
         ("Distillery", "FallbackAnswers", "route_queries"),
+        ("Distillery", "NoUsableModel", "route_queries"),
         ("Distillery", "ActiveModelUnusable", "route_queries"),
         ("Distillery", "ChannelConfigUnusable", "route_queries"),
     }
@@ -28,7 +29,7 @@ def test_dead_letters_errors_and_fallbacks_send_an_alarm(template: Template) -> 
     router = (ROOT / "layers/distillery/src/distillery/steps/route_queries.py").read_text("utf-8")
     assert all(
         f'"{metric}"' in router
-        for metric in ("FallbackAnswers", "ActiveModelUnusable", "ChannelConfigUnusable")
+        for metric in ("FallbackAnswers", "NoUsableModel", "ActiveModelUnusable", "ChannelConfigUnusable")
     )
 
 

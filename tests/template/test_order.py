@@ -52,7 +52,12 @@ SHARED = {
     "Layer": ["DistilleryLayer"],
 }
 OTHER_ALARMS = {
-    "route_queries": ["RouterFallbacksAlarm", "ActiveModelUnusableAlarm", "ChannelConfigUnusableAlarm"]
+    "route_queries": [
+        "RouterFallbacksAlarm",
+        "NoUsableModelAlarm",
+        "ActiveModelUnusableAlarm",
+        "ChannelConfigUnusableAlarm",
+    ]
 }
 """Alarms of a function besides the one on its errors."""
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from distillery import settings
 from distillery.runs.states import Stage
 from distillery.steps.watch_bedrock import RENEW_AFTER
 from tests.template.stack import DEAD_LETTER_QUEUE, QUEUE_CONSUMERS, resources_of
@@ -16,12 +15,14 @@ if TYPE_CHECKING:
 
 FOURTEEN_DAYS = 1_209_600
 """Seconds; the longest time that SQS keeps a message."""
+MOST_RECEIVES = 1_000
+"""The largest maxReceiveCount that SQS accepts."""
 LONGEST_VISIBILITY = 43_200
 """Seconds; SQS accepts no longer visibility timeout."""
 
 
-def test_a_queue_consumer_reports_partial_failures_and_its_queue_waits_six_timeouts(
-    template: Template,
+def test_a_queue_consumer_reports_partial_failures_and_its_queue_waits_six_timeouts_and_the_longest_batching(
+    template: Template, parameters: dict[str, Any]
 ) -> None:
     sources = template.of_type("AWS::Lambda::EventSourceMapping").values()
     assert len(sources) == len(QUEUE_CONSUMERS)
@@ -31,7 +32,9 @@ def test_a_queue_consumer_reports_partial_failures_and_its_queue_waits_six_timeo
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert source["BatchSize"] == 10
         assert source["ScalingConfig"]["MaximumConcurrency"] >= 2
-        assert properties["VisibilityTimeout"] == 6 * template.properties(function)["Timeout"]
+        window = source["MaximumBatchingWindowInSeconds"]
+        longest = parameters[window["Ref"]]["MaxValue"] if isinstance(window, dict) else window
+        assert properties["VisibilityTimeout"] == 6 * template.properties(function)["Timeout"] + longest
         assert properties["RedrivePolicy"]["deadLetterTargetArn"] == DEAD_LETTER_QUEUE
         allowed = {
             action
@@ -60,11 +63,10 @@ def test_no_deadline_is_longer_than_the_watch_queue_keeps_a_message(
         assert parameters[f"{stage.value.capitalize()}DeadlineSeconds"]["MaxValue"] < FOURTEEN_DAYS
 
 
-@pytest.mark.parametrize(
-    ("queue", "kind"), [("QueryQueue", settings.RouteSettings), ("LabelQueue", settings.LabelSettings)]
-)
-def test_a_consumer_gives_up_before_sqs_moves_the_message(
-    template: Template, queue: str, kind: type[settings.Settings]
-) -> None:
-    receives = template.properties(queue)["RedrivePolicy"]["maxReceiveCount"]
-    assert kind.model_fields["give_up_after"].default < receives
+@pytest.mark.parametrize("queue", ["QueryQueue", "LabelQueue"])
+def test_a_throttled_message_is_received_as_often_as_sqs_allows(template: Template, queue: str) -> None:
+    properties = template.properties(queue)
+    receives = properties["RedrivePolicy"]["maxReceiveCount"]
+    assert receives == MOST_RECEIVES
+    # A message whose function always stops reaches the dead-letter queue before SQS deletes it.
+    assert receives * properties["VisibilityTimeout"] < properties["MessageRetentionPeriod"]

@@ -37,6 +37,20 @@ def test_transient_errors_of_the_model_lose_no_query(pipeline: DeployedPipeline,
     assert {result["source"] for result in results.values()} == {"model"}
 
 
+def test_batch_that_is_too_long_for_the_function_is_answered_with_one_call_a_query(
+    pipeline: DeployedPipeline,
+) -> None:
+    # The router of this stack starts calls for five seconds.
+    pipeline.faults(calls=[{"operation": "Converse", "delay_seconds": 0.5}])
+    ids = [[f"long-{message}-{number}" for number in range(100)] for message in range(10)]
+    bodies = ({"queries": [{"query_id": i, "query": f"a hall {i}"} for i in message]} for message in ids)
+    pipeline.send(*bodies)
+    for message in ids:
+        assert {result["source"] for result in pipeline.results(message).values()} == {"model"}
+    assert pipeline.calls("Converse") == 1_000
+    wait_for(lambda: pipeline.waiting("QueryQueueUrl") == 0, "the queue to be empty")
+
+
 def test_invalid_query_message_goes_once_to_the_dead_letter_queue_with_the_reason(
     pipeline: DeployedPipeline,
 ) -> None:
@@ -104,10 +118,10 @@ def test_baseline_answers_when_the_active_model_parameter_is_missing(
     assert (result["source"], "haiku" in result["model_id"]) == ("model", True)
 
 
-def test_without_a_usable_model_queries_get_the_fallback_weights(
+def test_without_a_usable_model_queries_wait_until_there_is_one(
     pipeline: DeployedPipeline, active_model: Callable[[str | None], None]
 ) -> None:
     active_model("{}")
-    pipeline.faults(calls=[{"operation": "Converse", "error": "AccessDeniedException"}])
-    pipeline.send({"query_id": "fallback", "query": "a violin in a cellar"})
-    assert pipeline.results(["fallback"])["fallback"]["source"] == "fallback"
+    pipeline.faults(calls=[{"operation": "Converse", "error": "AccessDeniedException", "times": 2}])
+    pipeline.send({"query_id": "denied", "query": "a violin in a cellar"})
+    assert pipeline.results(["denied"])["denied"]["source"] == "model"

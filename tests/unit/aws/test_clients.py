@@ -5,41 +5,80 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
 
-from distillery.aws.clients import CONFIG, TRANSIENT_CODES, AccessDenied, Missing, explained
-from distillery.errors import Permanent, Transient
+from distillery.aws.clients import CONFIG, AccessDenied, Missing, explained
+from distillery.errors import Permanent, Throttled, Transient, Unavailable
 
 
-def client_error(code: str, status: int = 400) -> ClientError:
+def client_error(code: str, status: int = 400, message: str = "No.") -> ClientError:
     return ClientError(
-        {"Error": {"Code": code, "Message": "No."}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
         "Operation",
     )
-
-
-@pytest.mark.parametrize("code", sorted(TRANSIENT_CODES))
-def test_error_that_passes_later_is_transient(code: str) -> None:
-    with pytest.raises(Transient, match=r"^Could not do it: No\.$"), explained("do it"):
-        raise client_error(code)
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "ModelErrorException",
-        "ModelNotReadyException",
-        "ModelTimeoutException",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
         "ServiceQuotaExceededException",
-        "ServiceUnavailableException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionInProgressException",
     ],
 )
-def test_throttling_quotas_and_time_outs_are_among_the_transient_errors(code: str) -> None:
-    assert code in TRANSIENT_CODES
+def test_throttling_and_quotas_are_known_by_their_code(code: str) -> None:
+    with pytest.raises(Throttled, match=r"^Could not do it: No\.$"), explained("do it"):
+        raise client_error(code)
 
 
-@pytest.mark.parametrize("status", [500, 503, 599])
+def test_any_answer_with_status_429_is_throttling() -> None:
+    with pytest.raises(Throttled), explained("do it"):
+        raise client_error("SomethingNew", 429)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("ModelNotReadyException", 400), ("ServiceUnavailableException", 400), ("SomethingNew", 503)],
+)
+def test_unavailable_service_is_not_the_fault_of_the_request(code: str, status: int) -> None:
+    with pytest.raises(Unavailable) as caught, explained("do it"):
+        raise client_error(code, status)
+    assert caught.type is Unavailable
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ConditionalRequestConflict", 409),
+        ("ConflictException", 409),
+        ("InternalServerException", 400),
+        ("ModelErrorException", 424),
+        ("ModelTimeoutException", 408),
+        ("OperationAborted", 409),
+        ("RequestTimeout", 400),
+        ("RequestTimeoutException", 400),
+        ("TransactionConflictException", 400),
+    ],
+)
+def test_error_that_passes_later_is_transient_and_may_be_the_fault_of_the_request(
+    code: str, status: int
+) -> None:
+    with pytest.raises(Transient, match=r"^Could not do it: No\.$") as caught, explained("do it"):
+        raise client_error(code, status)
+    assert caught.type is Transient
+
+
+@pytest.mark.parametrize("status", [500, 502, 599])
 def test_unknown_server_error_is_transient(status: int) -> None:
     with pytest.raises(Transient), explained("do it"):
         raise client_error("SomethingNew", status)
@@ -66,6 +105,24 @@ def test_broken_connection_is_transient(error: BotoCoreError) -> None:
 def test_error_that_does_not_pass_is_permanent(code: str, kind: type[Permanent]) -> None:
     with pytest.raises(kind), explained("do it"):
         raise client_error(code)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Operation not allowed", AccessDenied),
+        ("Your account is not authorized to invoke this API operation.", AccessDenied),
+        ("The provided model identifier is invalid.", Missing),
+        ("Invocation of model ID a.b with on-demand throughput isn't supported. Retry ...", Missing),
+        ("The text field in the ContentBlock object is blank.", Permanent),
+    ],
+)
+def test_validation_exception_that_concerns_every_request_is_told_from_one_that_concerns_this(
+    message: str, kind: type[Permanent]
+) -> None:
+    with pytest.raises(Permanent) as caught, explained("do it"):
+        raise client_error("ValidationException", message=message)
+    assert caught.type is kind
 
 
 def test_missing_credentials_are_permanent() -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from distillery.aws.clients import AccessDenied
-from distillery.errors import Permanent, Transient
+from distillery.errors import Permanent, Throttled, Transient
 from distillery.generation.states import GenerationState
 from tests.unit.fakes import FakeContext
 from tests.unit.steps.generation_flow import PLANNED, SMALL, GenerationFlow, summary
@@ -100,17 +100,30 @@ def test_a_message_that_can_never_be_handled_goes_to_the_dead_letter_queue(
     assert [expected in reason for reason in flow.dead_letter_reasons()] == [True]
 
 
-def test_a_message_delivered_too_often_goes_to_the_dead_letter_queue_and_its_queries_stay_unlabelled(
+def test_a_message_that_keeps_failing_goes_to_the_dead_letter_queue_and_its_queries_stay_unlabelled(
     flow: GenerationFlow,
 ) -> None:
     name = flow.drop_and_plan(SMALL)
-    flow.teacher.script = lambda _, __: Transient("Too many.")
+    flow.teacher.script = lambda _, __: Transient("Server error.")
     records = flow.receive(1)
-    records[0]["attributes"]["ApproximateReceiveCount"] = "15"
+    for _ in range(14):
+        assert len(flow.label(records)) == 1
     assert flow.label(records) == []
-    assert flow.dead_letter_reasons() == ["Given up after 15 deliveries. Too many."]
+    assert flow.dead_letter_reasons() == ["Given up after 15 failures. Server error."]
     flow.teacher.script = lambda _, __: None
     assert flow.steps.queue_missing(name, flow.steps.plan(name)) == PLANNED
+
+
+def test_a_throttled_message_is_not_given_up_however_often_it_is_delivered(flow: GenerationFlow) -> None:
+    flow.drop_and_plan(SMALL)
+    flow.teacher.script = lambda _, __: Throttled("Too many.")
+    records = flow.receive(1)
+    for receives in range(1, 20):
+        records[0]["attributes"]["ApproximateReceiveCount"] = str(receives)
+        assert len(flow.label(records)) == 1
+    flow.teacher.script = lambda _, __: None
+    assert flow.label(records) == []
+    assert flow.dead_letter_reasons() == []
 
 
 def test_no_call_is_started_that_could_exceed_the_time_of_the_function(flow: GenerationFlow) -> None:

@@ -129,7 +129,7 @@ class LabelSettings(Settings):
     label_queue_url: str
     dead_letter_queue_url: str
     label_concurrency: int = Field(default=8, ge=1, le=64)
-    give_up_after: int = Field(default=15, ge=1, description="receives; below the queue's maxReceiveCount")
+    give_up_after: int = Field(default=15, ge=1, description="failures that are not throttling")
 
 
 class RouteSettings(Settings):
@@ -143,4 +143,4 @@ class RouteSettings(Settings):
     router_concurrency: int = Field(default=16, ge=1, le=64)
     result_days: int = Field(default=30, ge=1)
     active_model_cache_seconds: int = Field(default=15, ge=1)
-    give_up_after: int = Field(default=15, ge=1, description="receives; below the queue's maxReceiveCount")
+    give_up_after: int = Field(default=15, ge=1, description="failures that are not throttling")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
+from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
 from distillery import __version__
-from distillery.errors import Permanent, Transient
+from distillery.errors import DistilleryError, Permanent, Throttled, Transient, Unavailable, Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,38 +26,44 @@ CONFIG = Config(
 )
 TRANSIENT_CODES = frozenset(
     {
+        "ConditionalRequestConflict",
         "ConflictException",
         "InternalError",
         "InternalFailure",
         "InternalServerException",
         "InternalServerError",
         "ModelErrorException",
-        "ModelNotReadyException",
         "ModelTimeoutException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "ServiceQuotaExceededException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
+        "OperationAborted",
         "TooManyUpdates",
         "TransactionConflictException",
     }
 )
-SERVER_ERROR = 500
+"""Error codes of failures that pass, besides those that the SDK retries.
+
+ConditionalRequestConflict and OperationAborted are S3's, with status 409, for two writes at the same time.
+"""
+UNAVAILABLE_CODES = frozenset({"ModelNotReadyException", "ServiceUnavailable", "ServiceUnavailableException"})
+QUOTA_CODES = frozenset({"ServiceQuotaExceededException"})
+"""Error codes of quotas, besides those that the SDK counts as throttling."""
+TOO_MANY_REQUESTS, SERVER_ERROR, SERVICE_UNAVAILABLE = 429, 500, 503
+MISSING_CODES = frozenset(
+    {"ResourceNotFoundException", "NoSuchKey", "NoSuchEntity", "404", "ParameterNotFound"}
+)
+DENIED_CODES = frozenset({"AccessDeniedException", "AccessDenied", "403"})
+ACCOUNT_DENIED = ("Operation not allowed", "Your account is not authorized")
+MODEL_MISSING = ("The provided model identifier is invalid", "Invocation of model ID")
+"""How messages of Bedrock begin that deny access to the whole account, or say that a model does not exist or
+takes no on-demand calls. Their code is ValidationException, as for a request that is not valid."""
+_sdk_throttling = ThrottledRetryableChecker()
+_sdk_transient = TransientRetryableChecker()
 
 
-class Missing(Permanent):
+class Missing(Unusable):
     """The requested resource does not exist."""
 
 
-class AccessDenied(Permanent):
+class AccessDenied(Unusable):
     """The role is not allowed to do this."""
 
 
@@ -78,7 +85,7 @@ def error_message(error: ClientError) -> str:
 
 @contextmanager
 def explained(action: str) -> Iterator[None]:
-    """Turn exceptions of the SDK into Transient, Missing, AccessDenied or Permanent.
+    """Turn exceptions of the SDK into Transient, Permanent or one of their subclasses.
 
     The message is `Could not <action>: <message of AWS>`.
     """
@@ -86,15 +93,26 @@ def explained(action: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code, message = error_code(error), f"Could not {action}: {error_message(error)}"
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in TRANSIENT_CODES or status >= SERVER_ERROR:
-            raise Transient(message) from error
-        if code in {"ResourceNotFoundException", "NoSuchKey", "NoSuchEntity", "404", "ParameterNotFound"}:
-            raise Missing(message) from error
-        if code in {"AccessDeniedException", "AccessDenied", "403"}:
-            raise AccessDenied(message) from error
-        raise Permanent(f"{message} ({code})") from error
+        kind = _kind(error)
+        raise kind(f"{message} ({code})" if kind is Permanent else message) from error
     except (NoCredentialsError, ParamValidationError) as error:
         raise Permanent(f"Could not {action}: {error}") from error
     except BotoCoreError as error:
         raise Transient(f"Could not {action}: {error}") from error
+
+
+def _kind(error: ClientError) -> type[DistilleryError]:
+    """The exception type for an error that AWS returned."""
+    code, status = error_code(error), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    context = RetryContext(attempt_number=1, parsed_response=error.response)
+    if status == TOO_MANY_REQUESTS or code in QUOTA_CODES or _sdk_throttling.is_retryable(context):
+        return Throttled
+    if status == SERVICE_UNAVAILABLE or code in UNAVAILABLE_CODES:
+        return Unavailable
+    if status >= SERVER_ERROR or code in TRANSIENT_CODES or _sdk_transient.is_retryable(context):
+        return Transient
+    if code in MISSING_CODES or error_message(error).startswith(MODEL_MISSING):
+        return Missing
+    if code in DENIED_CODES or error_message(error).startswith(ACCOUNT_DENIED):
+        return AccessDenied
+    return Permanent

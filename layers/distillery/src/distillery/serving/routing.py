@@ -2,16 +2,18 @@
 
 The models are called in order: the active model, then the baseline. A model that cannot be called is
 skipped. A model whose answer cannot be read is called once more. If that answer cannot be read either, or if
-no model can be called, the query gets the fallback weights of the channel configuration.
+the last model refuses the query, the query gets the fallback weights of the channel configuration. If the
+last model is missing or access to it is denied, the query waits.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from distillery.errors import BlockedAnswer, Permanent, UnreadableRouting
+from distillery.errors import BlockedAnswer, Permanent, Unavailable, UnreadableRouting, Unusable
 from distillery.task.answers import Routing, parse_routing
 from distillery.task.weights import Weights, dominant
 
@@ -30,6 +32,10 @@ READS = 2
 """How often a model is called before its answer counts as unreadable."""
 
 Source = Literal["model", "cache", "fallback"]
+
+
+class NoUsableModel(Unavailable):
+    """No model can be called, whatever the query: access may be given later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +98,9 @@ class Usage:
 
 
 def route(query: str, targets: Sequence[Target], ask: Ask, channel_config: ChannelConfig) -> Routed:
-    """Answer one query. Raises Transient when the query must be tried again later."""
+    """Answer one query. Raises Transient when the query must be tried again later, such as NoUsableModel."""
     unusable: list[str] = []
+    refused: Permanent | None = None
     usage = Usage()
     answering = Target("", "")
     routing = None
@@ -103,11 +110,15 @@ def route(query: str, targets: Sequence[Target], ask: Ask, channel_config: Chann
             routing, answering = ask_until_readable(query, target, ask, channel_config, usage), target
             break
         except UnreadableRouting as error:
-            unusable.append(error.message)
+            unusable.append(error.logged)
             blocked = error.message if isinstance(error, BlockedAnswer) else ""
+            refused = None
             break
         except Permanent as error:
             unusable.append(error.message)
+            refused = error
+    if routing is None and isinstance(refused, Unusable):
+        raise NoUsableModel(f"No model can be called. {' '.join(unusable)}")
     return Routed(
         weights=routing.weights if routing else dict(channel_config.fallback),
         reasoning=routing.reasoning if routing else f"{blocked or NO_ANSWER} These are the fallback weights.",
@@ -145,9 +156,16 @@ def ask_until_readable(
         except UnreadableRouting as error:
             if call == READS - 1:
                 cut = " It was cut off at the token limit." if reply.stop_reason == "max_tokens" else ""
-                raise UnreadableRouting(f"{error.message}{cut}") from error
+                logged = f"The answer has no readable weights ({_fingerprint(reply.text)}).{cut}"
+                raise UnreadableRouting(f"{error.message}{cut}", logged=logged) from error
             answer = reply.text
     raise AssertionError("every call returns or raises")
+
+
+def _fingerprint(text: str) -> str:
+    """Length and hash of a model's text, for logs: the text may repeat the query."""
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{len(text):,} characters, SHA-256 {digest}"
 
 
 def result_entry(query: Query, routed: Routed, *, at: datetime, expires_at: int) -> dict[str, Any]:

@@ -19,14 +19,9 @@ from distillery.aws.bedrock.converse import Converse, Correction
 from distillery.aws.bucket import Bucket
 from distillery.aws.clients import AccessDenied, Missing
 from distillery.aws.generation_store import Generations, Label, Labels
-from distillery.aws.idempotent_calls import (
-    IdempotentCalls,
-    idempotency_config,
-    receive_count,
-    require_time,
-    retry_later,
-)
+from distillery.aws.idempotent_calls import IdempotentCalls, idempotency_config, require_time
 from distillery.aws.queues import Queue
+from distillery.aws.redelivery import Redelivery
 from distillery.aws.stack_config import generation_channel_config
 from distillery.errors import DistilleryError, Permanent, Transient, UnreadableRouting
 from distillery.generation.states import Generation, GenerationState
@@ -130,7 +125,8 @@ class QueryLabeller:
         self._calls = IdempotentCalls("label", settings.idempotency_table, records)
         self._generations = Generations(settings.generations_table)
         self._labels = Labels(settings.labels_table)
-        self._queue = Queue(settings.label_queue_url)
+        queue = Queue(settings.label_queue_url)
+        self._redelivery = Redelivery(queue, settings.idempotency_table, settings.give_up_after)
         self._dead_letters = Queue(settings.dead_letter_queue_url)
         bucket = Bucket(settings.data_bucket)
         # The copy that a generation keeps never changes.
@@ -173,13 +169,13 @@ class QueryLabeller:
         message = batch.messages[record.message_id]
         keys = [(message.generation_id, queued.number) for queued in message.queries]
         failures = [batch.failures[key] for key in keys if key in batch.failures]
-        for failure in failures:
-            if isinstance(failure, Transient):
-                if receive_count(record) >= self._settings.give_up_after:
-                    self._dead_letter(record, f"Given up after {receive_count(record)} deliveries. {failure}")
-                    return
-                retry_later(self._queue, record, failure)
-                raise failure
+        waiting = [failure for failure in failures if isinstance(failure, Transient)]
+        if waiting:
+            given_up = self._redelivery.retry(record, waiting)
+            if not given_up:
+                raise waiting[0]
+            self._dead_letter(record, f"{given_up} {waiting[0]}")
+            return
         permanent = next((failure for failure in failures if not isinstance(failure, NoMoreLabels)), None)
         if permanent is not None:
             self._dead_letter(record, str(permanent))

@@ -2,15 +2,20 @@
 
 An idempotency record with a key of models, prompts and query guards the call. A message delivered twice at
 the same time costs one call, and equal queries within an hour get the stored answer of the first one.
+
+Each result is stored as its answer comes. What cannot be answered within the function's time returns to the
+queue at once; the results that are stored by then are found by the next delivery.
 """
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -22,26 +27,23 @@ from distillery.aws import clients
 from distillery.aws.active_model import ActiveModel, parse_active_model
 from distillery.aws.bedrock.converse import Converse, Correction, Reply
 from distillery.aws.bucket import Bucket
-from distillery.aws.idempotent_calls import (
-    IdempotentCalls,
-    idempotency_config,
-    receive_count,
-    require_time,
-    retry_later,
-)
+from distillery.aws.idempotent_calls import IdempotentCalls, OutOfTime, idempotency_config, require_time
 from distillery.aws.queues import Queue
+from distillery.aws.redelivery import Redelivery, age_seconds
 from distillery.aws.result_store import Results
 from distillery.aws.stack_config import run_channel_config, stack_channel_config
-from distillery.errors import BadInput, DistilleryError, Transient
+from distillery.dataset.split import query_key
+from distillery.errors import BadInput, DistilleryError, Transient, Unavailable
 from distillery.runs.states import now
-from distillery.serving.messages import Message, Query, parse_message, refusal
-from distillery.serving.routing import Routed, Target, result_entry, route
+from distillery.serving.messages import Message, Query, parse_message
+from distillery.serving.routing import NoUsableModel, Routed, Target, result_entry, route
 from distillery.task.channels import text_digest
 from distillery.task.prompts import correction_request, student_prompt, teacher_prompt
 from distillery.task.repairs import Repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
 
 logger = Logger(child=True)
+SETTLING = 15_000
+"""Milliseconds that must remain to settle the messages of a batch, whatever work still goes on."""
 
 
 class _Fallback(Exception):
@@ -76,19 +80,25 @@ class Answered:
         return replace(self.routed, source="cache", input_tokens=0, output_tokens=0)
 
 
+class IdBelongsToAnother(BadInput):
+    """The ID of a query has the result of another query."""
+
+    def __init__(self, query: Query) -> None:
+        super().__init__(f"The query_id {query.query_id!r} belongs to another query.")
+
+
+Key = tuple[str, bytes]
+"""The ID of a query and the key of its text, which is equal for texts that count as the same."""
+
+
 @dataclass
 class Batch:
-    """For each message its queries or why it is unusable, and for each query text its answer or error.
-
-    `known` has the query of each ID that had a result before; `texts` has that of every ID, the first if an
-    ID came with several.
-    """
+    """The messages of a batch, why one is unusable, why a query has no result, the answer to each text."""
 
     messages: dict[str, Message] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
-    known: dict[str, str] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    answers: dict[str, Answered | DistilleryError] = field(default_factory=dict)
+    failures: dict[Key, DistilleryError] = field(default_factory=dict)
+    answers: dict[bytes, Answered] = field(default_factory=dict)
 
 
 class Router:
@@ -115,115 +125,144 @@ class Router:
         # The copy that a run keeps never changes. The stack's file is read once in each cache period.
         self._run_channel_config = lru_cache(maxsize=4)(partial(run_channel_config, bucket))
         self._stack_channel_config = lru_cache(maxsize=1)(lambda _: stack_channel_config(bucket))
-        self._queue = Queue(settings.query_queue_url)
+        queue = Queue(settings.query_queue_url)
+        self._redelivery = Redelivery(queue, settings.idempotency_table, settings.give_up_after)
         self._dead_letters = Queue(settings.dead_letter_queue_url)
 
     def answer(self, records: Iterable[SQSRecord], context: LambdaContext) -> Batch:
-        """Call the models for every distinct query of the batch that has no result yet."""
+        """Answer every query of the batch that has no result yet, and store the results."""
         batch = Batch()
         for record in records:
+            self._metrics.add_metric("QueryWaitSeconds", MetricUnit.Seconds, age_seconds(record))
             try:
                 batch.messages[record.message_id] = parse_message(record.body, record.message_id)
             except BadInput as error:
                 batch.unusable[record.message_id] = str(error)
-        queries = [query for message in batch.messages.values() for query in message.queries]
-        batch.known = self._results.known({query.query_id for query in queries})
-        batch.texts = dict(batch.known)
-        first_ids: dict[str, str] = {}
-        for query in queries:
-            is_first = batch.texts.setdefault(query.query_id, query.query) == query.query
-            if is_first and query.query_id not in batch.known:
-                first_ids.setdefault(query.query, query.query_id)
-        if first_ids:
-            batch.answers = self._answers(first_ids, context)
-            self._report(batch.answers.values())
+        queries = {_key(query): query for message in batch.messages.values() for query in message.queries}
+        try:
+            known = self._results.known({query_id for query_id, _ in queries})
+        except DistilleryError as error:
+            batch.failures = self._all_later(queries, error)
+        else:
+            self._answer_new(queries, known, batch, context)
+        self._report(batch)
         return batch
 
-    def _answers(
-        self, first_ids: Mapping[str, str], context: LambdaContext
-    ) -> dict[str, Answered | DistilleryError]:
-        """Return the answer to each text. `first_ids` has the id of the first query with a text."""
-        try:
-            active = self._active_model()
-            channel_config = self._channel_config_of(active)
-        except DistilleryError as error:
-            # Late weights are better than weights for the wrong channels.
-            self._metrics.add_metric("ChannelConfigUnusable", MetricUnit.Count, 1)
-            logger.error(
-                "channel configuration unreadable; the queries are tried again later", reason=str(error)
-            )
-            return dict.fromkeys(first_ids, Transient(str(error)))
+    def _answer_new(
+        self, queries: Mapping[Key, Query], known: Mapping[str, str], batch: Batch, context: LambdaContext
+    ) -> None:
+        """Answer the queries whose ID has no result. Of several texts with one ID the first is answered."""
+        owners = {query_id: query_key(text) for query_id, text in known.items()}
+        groups: dict[bytes, list[Query]] = {}
+        for (query_id, text_key), query in queries.items():
+            if query_id not in owners:
+                owners[query_id] = text_key
+                groups.setdefault(text_key, []).append(query)
+        if groups:
+            try:
+                batch.answers, batch.failures = self._answer_groups(groups, context)
+            except DistilleryError as error:
+                batch.failures = self._all_later(map(_key, chain(*groups.values())), error)
+        for (query_id, text_key), query in queries.items():
+            owner = query_id, owners[query_id]
+            if owner[1] == text_key:
+                continue
+            if owner in batch.failures:
+                failure: DistilleryError = Unavailable("Another query with the same query_id comes first.")
+            else:
+                failure = IdBelongsToAnother(query)
+            batch.failures[query_id, text_key] = failure
+
+    def _all_later(self, keys: Iterable[Key], error: DistilleryError) -> dict[Key, DistilleryError]:
+        """Failures of queries about which nothing is wrong, so that none of them is given up for it."""
+        logger.error("the queries are tried again later", reason=str(error))
+        return dict.fromkeys(keys, Unavailable(str(error)))
+
+    def _answer_groups(
+        self, groups: Mapping[bytes, Sequence[Query]], context: LambdaContext
+    ) -> tuple[dict[bytes, Answered], dict[Key, DistilleryError]]:
+        """Answer each text and store the results of its queries, concurrently, while there is time.
+
+        Returns the answers, and why a query has no result.
+        """
+        active = self._active_model()
+        channel_config = self._channel_config_of(active)
         targets = self._targets(active, channel_config)
         config = idempotency_config(context)
-        with ThreadPoolExecutor(self._settings.router_concurrency) as pool:
-            answers = pool.map(
-                lambda text, query_id: self._answer(text, query_id, channel_config, targets, config, context),
-                first_ids,
-                first_ids.values(),
-            )
-            return dict(zip(first_ids, answers, strict=True))
+        late = OutOfTime("The function had no time left for this query.")
+        answers: dict[bytes, Answered] = {}
+        failures: dict[Key, DistilleryError] = dict.fromkeys(map(_key, chain(*groups.values())), late)
+
+        def work(text_key: bytes) -> None:
+            queries = groups[text_key]
+            try:
+                answered = self._answer(queries[0], text_key, channel_config, targets, config, context)
+            except DistilleryError as error:
+                failures.update(dict.fromkeys(map(_key, queries), error))
+                return
+            answers[text_key] = answered
+            for query in queries:
+                try:
+                    self._store(query, answered)
+                except DistilleryError as error:
+                    failures[_key(query)] = error
+                else:
+                    del failures[_key(query)]
+
+        pool = ThreadPoolExecutor(self._settings.router_concurrency)
+        try:
+            futures: list[Future[None]] = [pool.submit(work, text_key) for text_key in groups]
+            done, _ = wait(futures, max(0, context.get_remaining_time_in_millis() - SETTLING) / 1_000)
+        finally:
+            # A call that does not return holds up neither the other queries nor the end of the function.
+            pool.shutdown(wait=False, cancel_futures=True)
+        for future in done:
+            future.result()
+        return answers.copy(), failures.copy()
 
     def settle(self, record: SQSRecord, batch: Batch) -> None:
-        """Store the results of a message, or move it to the dead-letter queue.
-
-        Raises Transient when it must be retried.
-        """
+        """Move what can never be answered to the dead-letter queue. Raises Transient to retry the message."""
         if record.message_id in batch.unusable:
-            self._dead_letter(record, batch.unusable[record.message_id])
+            self._dead_letter(record, record.body, batch.unusable[record.message_id])
             return
         message = batch.messages[record.message_id]
         if not message.queries and not message.refused:
             logger.info("message that asks nothing dropped", message_id=record.message_id)
             return
-        try:
-            refused = [*message.refused, *self._store(message.queries, batch)]
-        except Transient as error:
-            if receive_count(record) >= self._settings.give_up_after:
-                self._dead_letter(record, f"Given up after {receive_count(record)} deliveries. {error}")
-                return
-            retry_later(self._queue, record, error)
-            raise
-        except DistilleryError as error:
-            self._dead_letter(record, str(error))
-            return
-        if refused:
-            self._dead_letter(record, refusal(refused, len(message.queries) + len(message.refused)))
+        failures = {
+            query.number: batch.failures[_key(query)]
+            for query in message.queries
+            if _key(query) in batch.failures
+        }
+        waiting = [failure for failure in failures.values() if isinstance(failure, Transient)]
+        given_up = self._redelivery.retry(record, waiting) if waiting else ""
+        if waiting and not given_up:
+            raise waiting[0]
+        reasons = message.refused | {
+            number: f"{given_up} {failure}" if isinstance(failure, Transient) else str(failure)
+            for number, failure in failures.items()
+        }
+        if reasons:
+            self._dead_letter(record, *message.letter(reasons))
+        if reused := sum(isinstance(failure, IdBelongsToAnother) for failure in failures.values()):
+            self._metrics.add_metric("QueryIdsReused", MetricUnit.Count, reused)
 
-    def _store(self, queries: Sequence[Query], batch: Batch) -> list[str]:
-        """Store the results. Return why queries are refused: their id belongs to another query.
-
-        Raises the error of a query that has no answer.
-        """
-        failure: DistilleryError | None = None
-        refused: list[str] = []
+    def _store(self, query: Query, answered: Answered) -> None:
+        """Store the result of a query. Raises IdBelongsToAnother if its ID has the result of another one."""
         at = now()
         expires_at = int((at + timedelta(days=self._settings.result_days)).timestamp())
-        for query in queries:
-            if batch.texts[query.query_id] != query.query:
-                refused.append(_used_before(query))
-                continue
-            if query.query_id in batch.known:
-                continue
-            answer = batch.answers[query.query]
-            if isinstance(answer, DistilleryError):
-                failure = answer
-                continue
-            routed = answer.to(query.query_id)
-            entry = result_entry(query, routed, at=at, expires_at=expires_at)
-            if not self._results.store(entry) and self._is_other(query):
-                refused.append(_used_before(query))
-        if failure is not None:
-            raise failure
-        return refused
+        entry = result_entry(query, answered.to(query.query_id), at=at, expires_at=expires_at)
+        if self._results.store(entry):
+            return
+        known = self._results.known([query.query_id])
+        if query_key(known.get(query.query_id, query.query)) != query_key(query.query):
+            raise IdBelongsToAnother(query)
 
-    def _is_other(self, query: Query) -> bool:
-        """Whether the result that another invocation has stored under the id answers another query."""
-        return self._results.known([query.query_id]).get(query.query_id, query.query) != query.query
-
-    def _dead_letter(self, record: SQSRecord, reason: str) -> None:
-        self._dead_letters.dead_letter(record.body, reason)
+    def _dead_letter(self, record: SQSRecord, body: str, reason: str) -> None:
+        # A function that stops right after this sends the letter again: its message_id tells that it is one.
+        self._dead_letters.dead_letter(body, reason, {"message_id": record.message_id})
         self._metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
-        logger.warning("message moved to the dead-letter queue", message_id=record.message_id, reason=reason)
+        logger.warning("dead letter sent", message_id=record.message_id, reason=reason)
 
     def _targets(self, active: ActiveModel, channel_config: ChannelConfig) -> list[Target]:
         """Return the models to call, in order: the active model, then the baseline."""
@@ -246,68 +285,76 @@ class Router:
             return ActiveModel()
 
     def _channel_config_of(self, active: ActiveModel) -> ChannelConfig:
-        """Return the channel configuration of the active model, also for the baseline in its place."""
-        if active.run_id:
-            return self._run_channel_config(active.run_id)
-        return self._stack_channel_config(time.monotonic() // self._settings.active_model_cache_seconds)
+        """Return the channel configuration of the active model, also for the baseline in its place.
+
+        If it cannot be read, queries wait: late weights are better than weights for the wrong channels.
+        """
+        try:
+            if active.run_id:
+                return self._run_channel_config(active.run_id)
+            return self._stack_channel_config(time.monotonic() // self._settings.active_model_cache_seconds)
+        except DistilleryError:
+            self._metrics.add_metric("ChannelConfigUnusable", MetricUnit.Count, 1)
+            raise
 
     def _answer(
         self,
-        text: str,
-        query_id: str,
+        query: Query,
+        text_key: bytes,
         channel_config: ChannelConfig,
         targets: Sequence[Target],
         config: IdempotencyConfig,
         context: LambdaContext,
-    ) -> Answered | DistilleryError:
-        def in_time(target: Target, query: str, unreadable: str | None) -> Reply:
-            require_time(context)
-            correction = (
-                None if unreadable is None else Correction(unreadable, correction_request(channel_config))
-            )
-            return self._converse.ask(target.model_id, target.system, query, correction=correction)
+    ) -> Answered:
+        """Return the answer to a query, or the stored answer to an equal one. Raises Transient."""
+
+        def in_time(target: Target, text: str, unreadable: str | None) -> Reply:
+            if unreadable is None:
+                require_time(context)
+                return self._converse.ask(target.model_id, target.system, text)
+            # The first call is billed already: without this one it would have been for nothing.
+            correction = Correction(unreadable, correction_request(channel_config))
+            return self._converse.ask(target.model_id, target.system, text, correction=correction)
 
         def ask() -> dict[str, Any]:
-            routed = route(text, targets, in_time, channel_config)
+            routed = route(query.query, targets, in_time, channel_config)
             if routed.source == "fallback":
                 raise _Fallback(routed)
-            return {"routed": asdict(routed), "query_id": query_id}
+            return {"routed": asdict(routed), "query_id": query.query_id}
 
-        key = {"models": [[t.model_id, text_digest(t.system)] for t in targets], "query": text}
+        require_time(context)  # before the idempotency record is written
+        models = [[target.model_id, text_digest(target.system)] for target in targets]
         try:
-            answer = self._calls.once(key, ask, config)
+            answer = self._calls.once({"models": models, "query": text_key.hex()}, ask, config)
         except _Fallback as fallback:
-            return Answered(fallback.routed, query_id)
-        except Transient as error:
-            return error
+            return Answered(fallback.routed, query.query_id)
         stored = answer["routed"]
         return Answered(
             Routed(**{**stored, "repairs": tuple(Repair(repair) for repair in stored["repairs"])}),
             answer["query_id"],
         )
 
-    def _report(self, answers: Iterable[Answered | DistilleryError]) -> None:
+    def _report(self, batch: Batch) -> None:
         """Emit metrics, and one log line per distinct reason instead of one per query."""
-        counts = dict.fromkeys(
-            ("QueriesAsked", "RepairedAnswers", "FallbackAnswers", "ActiveModelUnusable"), 0
-        )
-        reasons: set[str] = set()
-        for answer in answers:
-            if isinstance(answer, DistilleryError):
-                reasons.add(str(answer))
-                continue
-            routed = answer.routed
+        counts: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for answered in batch.answers.values():
+            routed = answered.routed
             counts["QueriesAsked"] += routed.source == "model"
             counts["RepairedAnswers"] += bool(routed.repairs)
             counts["FallbackAnswers"] += routed.source == "fallback"
             counts["ActiveModelUnusable"] += bool(routed.unusable)
             reasons.update(routed.unusable)
+        for failure in batch.failures.values():
+            counts["NoUsableModel"] += isinstance(failure, NoUsableModel)
+            reasons[str(failure)] += isinstance(failure, Transient)
         for name, count in counts.items():
             if count:
                 self._metrics.add_metric(name, MetricUnit.Count, count)
-        for reason in sorted(reasons):
-            logger.warning("model did not answer", reason=reason)
+        for reason, queries in sorted(reasons.items()):
+            if queries:
+                logger.warning("model did not answer", reason=reason, queries=queries)
 
 
-def _used_before(query: Query) -> str:
-    return f"the query_id {query.query_id!r} belongs to another query"
+def _key(query: Query) -> Key:
+    return query.query_id, query_key(query.query)
