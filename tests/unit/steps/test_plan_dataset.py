@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
 
 from distillery.aws.stack_config import PRICES_KEY
 from distillery.generation.states import GenerationState, generation_key
+from distillery.runs.events import GenerationWatch
 from distillery.runs.states import now
-from distillery.steps import plan_dataset
+from distillery.steps import plan_dataset, watch_generation
 from tests.specs import spec_text
 from tests.unit.steps.generation_flow import MODEL, PLANNED, SMALL, Died, GenerationFlow, before_first, die
-
-if TYPE_CHECKING:
-    from distillery.runs.events import GenerationWatch
 
 
 def test_the_bucket_keeps_spec_channel_config_and_plan(flow: GenerationFlow) -> None:
@@ -34,6 +32,20 @@ def test_an_invalid_spec_is_rejected_once_with_a_reason(flow: GenerationFlow) ->
     assert "records must be at least 100" in rejected.reasons[0]
     assert flow.cloud.published() == {"Generation Failed": 1}
     assert flow.teacher.calls == 0
+
+
+def test_an_invalid_spec_has_a_wait_so_that_it_ends_when_the_function_stops(
+    flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(flow.steps.generations, "move", die)
+        with pytest.raises(Died):
+            flow.plan(flow.drop("records: 5"))
+    monkeypatch.setattr(watch_generation, "PLANNING_TIME", timedelta())
+    (wait,) = flow.cloud.messages("WATCH_QUEUE_URL")
+    name = GenerationWatch.model_validate_json(wait["Body"]).generation_id
+    assert flow.poll(name) is True
+    assert flow.generation(name).state is GenerationState.FAILED
 
 
 @pytest.mark.parametrize(

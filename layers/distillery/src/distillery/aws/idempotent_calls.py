@@ -84,9 +84,9 @@ class IdempotentCalls:
         return answer
 
 
-def idempotency_config(context: LambdaContext, kept_seconds: int = RECORD_SECONDS) -> IdempotencyConfig:
-    """Records of calls in progress expire with the invocation's time limit, answers after `kept_seconds`."""
-    return IdempotencyConfig(expires_after_seconds=kept_seconds, lambda_context=context)
+def idempotency_config(context: LambdaContext, seconds: int = RECORD_SECONDS) -> IdempotencyConfig:
+    """Records of calls in progress expire with the time limit of the invocation, answers after `seconds`."""
+    return IdempotencyConfig(expires_after_seconds=seconds, lambda_context=context)
 
 
 def require_time(context: LambdaContext) -> None:

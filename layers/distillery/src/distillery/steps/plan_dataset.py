@@ -23,6 +23,7 @@ from distillery.generation.states import (
 )
 from distillery.runs.states import now
 from distillery.steps.generation_steps import PLAN, SPEC, progress
+from distillery.steps.watch_generation import PLANNING_TIME
 from distillery.task.channels import dump_channel_config
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def plan_dataset(
         check_channels(spec, channel_config)
     except BadInput as error:
         name = rejected_id(dataset, content)
+        steps.watch(name, now() + PLANNING_TIME)
         steps.generations.receive(name, source, step=STEP)
         steps.end(name, GenerationState.REJECTED, STEP, str(error))
         return steps.generations.get(name)
