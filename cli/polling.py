@@ -222,7 +222,9 @@ def poll_generation(
 
 
 def _published(generation: Generation) -> bool:
-    return generation.state in GENERATION_ENDED and generation.announced == generation.ending
+    """Whether the end of a generation is published, and it is not going to continue."""
+    published = generation.state in GENERATION_ENDED and generation.announced == generation.ending
+    return published and not generation.continues
 
 
 def _interval(stack: Stack) -> float:

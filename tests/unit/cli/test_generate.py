@@ -53,6 +53,7 @@ def ended(stack: Stack, spec: Path, state: GenerationState, **values: Any) -> Ge
     stack.generations.receive(name, source, step="plan_dataset", max_cost_usd=5, deadline=now().isoformat())
     if state not in {GenerationState.REJECTED, GenerationState.FAILED}:
         stack.generations.move(name, GenerationState.LABELLING, step="a", counts={"planned": 3})
+        stack.generations.move(name, GenerationState.ASSEMBLING, step="a")
     found = stack.generations.move(name, state, step="a", **values)
     assert found is not None
     stack.generations.note(name, announced=found.ending)
@@ -194,7 +195,20 @@ def test_end_before_a_new_upload_of_the_spec_does_not_count(
                 clock=lambda: next(ticks),
             )
         )
-    generator.generations.note(found.generation_id, versions=["1", "2"])
+    generator.generations.drop_again(found.generation_id, "2")
+    with pytest.raises(TimedOut, match="has not ended"):
+        list(
+            poll_generation(
+                generator,
+                found.generation_id,
+                timeout=10,
+                start_timeout=10,
+                version="2",
+                pause=lambda _: None,
+                clock=lambda: next(ticks),
+            )
+        )
+    generator.generations.note(found.generation_id, dropped_again=False)
     snapshots = list(
         poll_generation(generator, found.generation_id, timeout=50, start_timeout=10, version="2")
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from distillery.aws.generation_store import Labels
 from distillery.aws.tables import Entries
 from distillery.settings import StartSettings, ValidateSettings
 from distillery.steps.deploy_model import deploy_model
@@ -19,6 +20,8 @@ from tests.unit.steps.generation_flow import GenerationFlow
 from tests.unit.steps.run_helpers import GOOD_DATASET, deployments, drop, jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from distillery.steps.run_steps import RunSteps
     from tests.unit.fakes import CloudResources
 
@@ -43,12 +46,16 @@ def deployed(cloud: CloudResources, steps: RunSteps) -> str:
 @pytest.fixture
 def flow(cloud: CloudResources, monkeypatch: pytest.MonkeyPatch) -> GenerationFlow:
     # DynamoDB serializes the writes to one item; moto does not.
-    lock, write = threading.Lock(), Entries._write
+    lock = threading.Lock()
 
-    def one_by_one(self: Entries, *arguments: Any) -> Any:
-        with lock:
-            return write(self, *arguments)
+    def one_by_one(write: Callable[..., Any]) -> Callable[..., Any]:
+        def locked(*arguments: Any) -> Any:
+            with lock:
+                return write(*arguments)
 
-    monkeypatch.setattr(Entries, "_write", one_by_one)
+        return locked
+
+    monkeypatch.setattr(Entries, "_write", one_by_one(Entries._write))
+    monkeypatch.setattr(Labels, "store", one_by_one(Labels.store))
     boto3.client("s3").put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
     return GenerationFlow(cloud)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -32,6 +33,8 @@ from tests.unit.fakes import FakeContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from tests.unit.fakes import CloudResources
 
@@ -65,6 +68,28 @@ class FakeTeacher(Converse):
             raise scripted
         answer = self._teacher.answer(system, query)
         return Reply(scripted or answer.text, answer.input_tokens, answer.output_tokens, 1.0)
+
+
+class Died(Exception):
+    """The function's process ended."""
+
+
+def die(*_: object, **__: object) -> Any:
+    raise Died
+
+
+def before_first(
+    monkeypatch: pytest.MonkeyPatch, target: object, name: str, action: Callable[[], Any]
+) -> None:
+    """Let something happen just before the first call of a method."""
+    original, waiting = getattr(target, name), [action]
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if waiting:
+            waiting.pop()()
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(target, name, call)
 
 
 class GenerationFlow:
@@ -156,6 +181,10 @@ class GenerationFlow:
     def assemble(self, name: str) -> Generation:
         return assemble_dataset(name, self.steps)
 
+    def end_time(self, name: str) -> None:
+        """Let the deadline of a generation pass."""
+        self.steps.generations.note(name, deadline=(now() - timedelta(minutes=1)).isoformat())
+
     def datasets(self) -> list[str]:
         """The key of every version of every dataset."""
         answer = boto3.client("s3").list_object_versions(Bucket="data", Prefix="datasets/")
@@ -173,3 +202,8 @@ def summary(name: str) -> Any:
     """The summary.json of a generation."""
     response = boto3.client("s3").get_object(Bucket="data", Key=generation_key(name, "summary.json"))
     return json.loads(response["Body"].read())
+
+
+def spent(flow: GenerationFlow, name: str) -> float:
+    """The cost of the labels of a generation in USD."""
+    return sum(label.cost_usd for label in flow.steps.labels.all(name))

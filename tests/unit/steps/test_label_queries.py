@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from distillery.aws.clients import AccessDenied
+from distillery.aws.generation_store import Labels
 from distillery.errors import Permanent, Throttled, Transient
 from distillery.generation.states import GenerationState
+from tests.specs import spec_text
 from tests.unit.fakes import FakeContext
-from tests.unit.steps.generation_flow import PLANNED, SMALL, GenerationFlow, summary
+from tests.unit.steps.generation_flow import PLANNED, SMALL, Died, GenerationFlow, die, spent, summary
 
 
 def test_a_message_delivered_twice_costs_each_call_once(flow: GenerationFlow) -> None:
@@ -149,3 +151,76 @@ def test_a_teacher_that_cannot_be_called_stops_the_generation_until_it_can(flow:
     assert flow.assemble(name).state is GenerationState.ASSEMBLED
     assert len(flow.steps.labels.all(name)) == PLANNED
     assert flow.teacher.calls == PLANNED + refused - 40
+
+
+def test_a_call_is_counted_with_its_label_when_the_function_stops_between_them(
+    flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = flow.drop_and_plan(SMALL)
+    records = flow.receive(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Labels, "store", die)
+        with pytest.raises(Died):
+            flow.label(records)
+    calls = flow.teacher.calls
+    assert calls > 0
+    assert flow.generation(name).spent == 0
+    assert flow.label(records) == []
+    assert flow.teacher.calls == 10
+    assert flow.generation(name).spent > 0
+    assert flow.generation(name).spent == pytest.approx(spent(flow, name))
+
+
+def test_no_further_call_is_paid_while_its_cost_cannot_be_counted(
+    flow: GenerationFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.cloud.environment["LABEL_CONCURRENCY"] = "1"
+    name = flow.drop_and_plan(spec_text(records=100, oversample=0.1, max_cost_usd=0.02))
+    records = flow.receive()
+
+    def fail(*_: object) -> None:
+        raise Transient("Too many.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Labels, "store", fail)
+        for _ in range(3):
+            assert len(flow.label(records)) == len(records)
+    assert flow.teacher.calls == 1
+    flow.label(records)
+    capped = flow.generation(name)
+    assert capped.is_capped
+    assert capped.spent < 0.02 + 0.002
+    assert capped.spent == pytest.approx(spent(flow, name))
+    assert set(flow.teacher.asked.values()) == {1}
+
+
+def test_the_cost_of_an_answer_that_gave_no_label_is_counted(flow: GenerationFlow) -> None:
+    name = flow.drop_and_plan(SMALL)
+    flow.teacher.script = lambda _, n: "I'd rather not" if n == 1 else Transient("Too many.")
+    assert len(flow.label(flow.receive(1))) == 1
+    assert flow.steps.labels.count(name) == 0
+    assert flow.generation(name).spent > 0
+
+
+@pytest.mark.parametrize("why", ["halted", "capped", "overdue"])
+def test_a_drop_while_no_labels_are_taken_but_before_the_poll_continues_at_once(
+    flow: GenerationFlow, why: str
+) -> None:
+    name = flow.drop_and_plan(SMALL)
+    flow.label(flow.receive(1))
+    match why:
+        case "halted":
+            flow.teacher.script = lambda _, __: AccessDenied("You may not.")
+            flow.label(flow.receive(1))
+            flow.teacher.script = lambda _, __: None
+        case "capped":
+            flow.steps.generations.note(name, max_cost_usd=0.001)
+        case "overdue":
+            flow.end_time(name)
+    calls = flow.teacher.calls
+    assert flow.label() == []
+    assert flow.teacher.calls == calls
+    assert flow.plan(flow.drop(SMALL)).state is GenerationState.LABELLING
+    assert flow.label() == []
+    assert flow.steps.labels.count(name) == PLANNED
+    assert flow.assemble(name).state is GenerationState.ASSEMBLED

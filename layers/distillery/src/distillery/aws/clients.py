@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ MODEL_MISSING = ("The provided model identifier is invalid", "Invocation of mode
 takes no on-demand calls. Their code is ValidationException, as for a request that is not valid."""
 _sdk_throttling = ThrottledRetryableChecker()
 _sdk_transient = TransientRetryableChecker()
+CONFLICT_TRIES = 12
+LONGEST_CONFLICT_DELAY = 2.0
 
 
 class Missing(Unusable):
@@ -70,7 +73,29 @@ class AccessDenied(Unusable):
 @cache
 def client(service: str) -> Any:
     """Return the client of a service, with the package's time-outs and retries; one client per process."""
-    return boto3.client(service, config=CONFIG)  # type: ignore[call-overload]  # one factory for all services
+    made = boto3.client(service, config=CONFIG)  # type: ignore[call-overload]  # one factory for all services
+    if service == "dynamodb":
+        made.meta.events.register("needs-retry.dynamodb", _delay_after_conflict)
+    return made
+
+
+def _delay_after_conflict(
+    response: tuple[Any, dict[str, Any]] | None, attempts: int, **_: Any
+) -> float | None:
+    """Return the seconds until the SDK sends a write again that met an open transaction, else None.
+
+    DynamoDB refuses such a write at once, and the retry modes of the SDK do not include it. A transaction is
+    open for milliseconds, so exponential backoff with full jitter is short.
+    """
+    if response is None or attempts >= CONFLICT_TRIES:
+        return None
+    parsed = response[1]
+    codes = {parsed.get("Error", {}).get("Code")} | {
+        reason.get("Code") for reason in parsed.get("CancellationReasons", [])
+    }
+    if codes.isdisjoint({"TransactionConflictException", "TransactionConflict"}):
+        return None
+    return random.uniform(0, min(LONGEST_CONFLICT_DELAY, 0.02 * 2**attempts))  # noqa: S311 (spreads retries)
 
 
 def error_code(error: ClientError) -> str:

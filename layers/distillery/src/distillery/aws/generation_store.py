@@ -1,13 +1,14 @@
 """The generations table and the labels table (DynamoDB).
 
-A conditional write stores each label, so each query has exactly one.
+One transaction stores a label and counts its cost. Each query has exactly one label, a generation's cost is
+that of its labels, and a generation that is being assembled gets no label.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from distillery.aws import clients
@@ -25,13 +26,18 @@ from distillery.task.repairs import Repair
 from distillery.task.weights import Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 KEYS_PER_CALL = 100
 """DynamoDB's limit for BatchGetItem."""
+CONDITION_FAILED = "ConditionalCheckFailed"
+"""Code of the reason why a transaction was cancelled when a condition was not met."""
+TRANSIENT_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
+"""Codes of reasons after which a later retry can succeed."""
 
 
 class Label(BaseModel):
@@ -87,19 +93,40 @@ class Generations:
             raise clients.Missing(f"The generations table has no generation {generation_id}.")
         return found
 
-    def move(self, generation_id: str, to: GenerationState, *, step: str, **values: Any) -> Generation | None:
-        """Move a generation to the state `to`. Returns None when its state does not allow the move."""
+    def move(
+        self,
+        generation_id: str,
+        to: GenerationState,
+        *,
+        step: str,
+        since: GenerationState | None = None,
+        unchanged: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> Generation | None:
+        """Move a generation to the state `to`. Returns None when its state does not allow the move.
+
+        With `since`, only that state allows it. The attributes in `unchanged` must still have these values.
+        """
         at = now()
-        expected = [state for state, targets in GENERATION_MOVES.items() if to in targets]
+        expected = [since] if since else [state for state, moves in GENERATION_MOVES.items() if to in moves]
         changed = {"state": to, "updated_at": at.isoformat(), **values}
-        return _generation(self._entries.move(generation_id, expected, _move(to, at, step), **changed))
+        entry = _move(to, at, step)
+        return _generation(self._entries.move(generation_id, expected, entry, unchanged=unchanged, **changed))
+
+    def drop_again(self, generation_id: str, version: str, **limits: Any) -> Generation | None:
+        """Record another upload of the spec, and its limits, which count from now on.
+
+        Returns None when this upload is recorded already.
+        """
+        values = {"dropped_again": True, "halted": "", "updated_at": now().isoformat(), **limits}
+        return _generation(self._entries.append(generation_id, "versions", version, **values))
 
     def note(self, generation_id: str, **values: Any) -> Generation | None:
         """Set values without a move. Returns None when the generation does not exist."""
         return _generation(self._entries.note(generation_id, updated_at=now().isoformat(), **values))
 
     def add_spent(self, generation_id: str, usd: float) -> Generation | None:
-        """Add to the cost of the labels."""
+        """Add the cost of calls that gave no label."""
         return _generation(self._entries.add(generation_id, spent=usd))
 
 
@@ -117,20 +144,48 @@ class Labels:
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         self._table = table
         self._client: DynamoDBClient = client or clients.client("dynamodb")
+        self._storing = threading.Lock()
 
-    def store(self, label: Label) -> bool:
-        """Store a label. Returns False, and changes nothing, when the query already has one."""
-        with clients.explained("store the label"):
+    def store(self, label: Label, generations: str) -> bool:
+        """Store a label and add its cost to its generation, whose table is named.
+
+        Returns False, and changes nothing, when the query already has a label. Raises Transient while the
+        dataset is being assembled: what it contains must not change.
+        """
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table,
+                "Item": to_item(label.model_dump(mode="json", exclude_none=True)),
+                "ConditionExpression": "attribute_not_exists(generation_id)",
+            }
+        }
+        count: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": generations,
+                "Key": {"generation_id": {"S": label.generation_id}},
+                "UpdateExpression": "ADD spent :cost",
+                "ConditionExpression": "attribute_exists(generation_id) AND #state <> :assembling",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": to_item(
+                    {":cost": label.cost_usd, ":assembling": GenerationState.ASSEMBLING}
+                ),
+            }
+        }
+        # Transactions that count for the same generation refuse each other. One at a time is enough.
+        with clients.explained("store the label"), self._storing:
             try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=to_item(label.model_dump(mode="json", exclude_none=True)),
-                    ConditionExpression="attribute_not_exists(generation_id)",
+                self._client.transact_write_items(TransactItems=[put, count])
+            except self._client.exceptions.TransactionCanceledException as error:
+                has_label, is_closed = (
+                    reason.get("Code") for reason in error.response["CancellationReasons"]
                 )
-            except ClientError as error:
-                if clients.error_code(error) != "ConditionalCheckFailedException":
+                if has_label == CONDITION_FAILED:
+                    return False
+                if is_closed == CONDITION_FAILED:
+                    raise Transient("The dataset is being assembled and takes no label now.") from error
+                if TRANSIENT_REASONS.isdisjoint({has_label, is_closed}):
                     raise
-                return False
+                raise Transient(f"Could not store the label: {clients.error_message(error)}") from error
         return True
 
     def known(self, keys: Collection[tuple[str, int]]) -> set[tuple[str, int]]:

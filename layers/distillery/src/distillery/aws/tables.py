@@ -78,16 +78,35 @@ class Entries:
         return from_item(response["Item"]) if "Item" in response else None
 
     def move(
-        self, name: str, expected: Iterable[str], entry: Mapping[str, Any], *, once: str = "", **values: Any
+        self,
+        name: str,
+        expected: Iterable[str],
+        entry: Mapping[str, Any],
+        *,
+        once: str = "",
+        unchanged: Mapping[str, Any] | None = None,
+        **values: Any,
     ) -> dict[str, Any] | None:
         """Set values and append to the history, if the entry is in one of the expected states.
 
-        With `once` the entry must not have an attribute of that name yet.
+        With `once` the entry must not have an attribute of that name yet. The attributes in `unchanged` must
+        still have these values.
         """
-        condition, states = _expecting(expected, once)
-        return self._update(
-            name, values, condition=condition, extra=states | {":entry": [entry]}, history=True
-        )
+        condition, extra = _expecting(expected, once)
+        same = unchanged or {}
+        condition = " AND ".join([condition, *(f"#{field} = :same_{field}" for field in same)])
+        extra |= {f":same_{field}": value for field, value in same.items()} | {":entry": [entry]}
+        return self._update(name, values, condition=condition, extra=extra, history=True, others=same)
+
+    def append(self, name: str, field: str, value: str, **values: Any) -> dict[str, Any] | None:
+        """Append to a list of an existing entry and set values, unless the list contains the value."""
+        assignments = [
+            f"#{field} = list_append(#{field}, :appended)",
+            *(f"#{one} = :{one}" for one in values),
+        ]
+        bound = to_item(_bound(values) | {":appended": [value], ":value": value})
+        condition = f"attribute_exists({self._key}) AND NOT contains(#{field}, :value)"
+        return self._write(name, f"SET {', '.join(assignments)}", condition, [field, *values], bound)
 
     def note(
         self, name: str, *, expected: Iterable[str] = (), once: str = "", **values: Any
@@ -110,9 +129,16 @@ class Entries:
         )
 
     def _update(
-        self, name: str, values: Mapping[str, Any], *, condition: str, extra: Mapping[str, Any], history: bool
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        *,
+        condition: str,
+        extra: Mapping[str, Any],
+        history: bool,
+        others: Iterable[str] = (),
     ) -> dict[str, Any] | None:
-        names = list(values)
+        names = [*values, *others]
         assignments = [f"#{field} = :{field}" for field in values]
         if history:
             names.append("history")
@@ -143,9 +169,9 @@ class Entries:
         return from_item(response["Attributes"])
 
 
-def _expecting(states: Iterable[str], once: str) -> tuple[str, dict[str, str]]:
+def _expecting(states: Iterable[str], once: str) -> tuple[str, dict[str, Any]]:
     """Return the condition "in one of the states, without the attribute `once`", and its values."""
-    values = {f":from{at}": state for at, state in enumerate(sorted(states))}
+    values: dict[str, Any] = {f":from{at}": state for at, state in enumerate(sorted(states))}
     parts = [f"#state IN ({', '.join(values)})"] if values else []
     if once:
         parts.append(f"attribute_not_exists(#{once})")

@@ -1,6 +1,6 @@
 """A generation: its id, its states, the moves between them, and the keys of its objects in the bucket.
 
-PLANNING -> LABELLING -> ASSEMBLED | STOPPED; a generation can also end as REJECTED or FAILED.
+PLANNING -> LABELLING -> ASSEMBLING -> ASSEMBLED | STOPPED; a generation can also end as REJECTED or FAILED.
 A generation that is STOPPED or FAILED continues when its spec is dropped again.
 """
 
@@ -29,6 +29,7 @@ class GenerationState(StrEnum):
 
     PLANNING = "PLANNING"
     LABELLING = "LABELLING"
+    ASSEMBLING = "ASSEMBLING"
     ASSEMBLED = "ASSEMBLED"
     STOPPED = "STOPPED"
     REJECTED = "REJECTED"
@@ -39,7 +40,8 @@ GENERATION_MOVES: dict[GenerationState, frozenset[GenerationState]] = {
     GenerationState.PLANNING: frozenset(
         {GenerationState.LABELLING, GenerationState.REJECTED, GenerationState.FAILED}
     ),
-    GenerationState.LABELLING: frozenset(
+    GenerationState.LABELLING: frozenset({GenerationState.ASSEMBLING, GenerationState.FAILED}),
+    GenerationState.ASSEMBLING: frozenset(
         {GenerationState.ASSEMBLED, GenerationState.STOPPED, GenerationState.FAILED}
     ),
     GenerationState.STOPPED: frozenset({GenerationState.LABELLING}),
@@ -47,7 +49,11 @@ GENERATION_MOVES: dict[GenerationState, frozenset[GenerationState]] = {
     GenerationState.ASSEMBLED: frozenset(),
     GenerationState.REJECTED: frozenset(),
 }
-GENERATION_ENDED = frozenset(GenerationState) - {GenerationState.PLANNING, GenerationState.LABELLING}
+GENERATION_ENDED = frozenset(GenerationState) - {
+    GenerationState.PLANNING,
+    GenerationState.LABELLING,
+    GenerationState.ASSEMBLING,
+}
 
 
 class GenerationMove(BaseModel):
@@ -61,10 +67,12 @@ class GenerationMove(BaseModel):
 class Generation(BaseModel):
     """A generation's item in the generations table.
 
-    `spent` is the cost of the labels in USD, `invented_usd` that of the teacher-written queries. `price` is
-    the teacher's price in the stack's price list when the queries were planned. `halted` says why the teacher
-    cannot be called at all. `seen` is the number of labels at the poller's last look, and `progress_at` the
-    time at which that number last grew.
+    `versions` are the uploads of the spec, each once. `dropped_again` says that the generation has not yet
+    continued for one of them. `spent` is the cost of the labels in USD, `invented_usd` that of the
+    teacher-written queries. `price` is the teacher's price in the stack's price list when the queries were
+    planned. `halted` says why the teacher cannot be called at all. `closed_at` is the time at which labelling
+    last ended, and `closed_because` why, if queries were left. `seen` is the number of labels at the poller's
+    last look, and `progress_at` the time at which that number last grew.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -74,6 +82,7 @@ class Generation(BaseModel):
     source: Source
     dataset: str
     versions: list[str] = Field(default_factory=list)
+    dropped_again: bool = False
     history: list[GenerationMove] = Field(default_factory=list)
     updated_at: datetime | None = None
     announced: str | None = None
@@ -85,6 +94,8 @@ class Generation(BaseModel):
     spent: float = 0.0
     invented_usd: float = 0.0
     halted: str = ""
+    closed_at: str = ""
+    closed_because: str = ""
     seen: int = 0
     progress_at: AwareDatetime | None = None
     mix: dict[str, float] = Field(default_factory=dict)
@@ -111,6 +122,24 @@ class Generation(BaseModel):
     def is_capped(self) -> bool:
         """Whether the cost has reached the spec's limit."""
         return self.cost >= self.max_cost_usd
+
+    @property
+    def continues(self) -> bool:
+        """Whether the generation has ended, and an upload of its spec since then lets it continue."""
+        if not self.dropped_again:
+            return False
+        capped = self.state is GenerationState.STOPPED and self.is_capped
+        return self.state in {GenerationState.STOPPED, GenerationState.FAILED} and not capped
+
+    def why_closed(self, at: datetime) -> str:
+        """Return why the generation takes no more labels although queries are left; empty while it does."""
+        if self.halted:
+            return self.halted
+        if self.is_capped:
+            return f"The cost cap of ${self.max_cost_usd:g} was reached."
+        if self.deadline is not None and at >= self.deadline:
+            return f"The deadline, {self.deadline:%F %T} UTC, has passed."
+        return ""
 
     @property
     def ending(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
@@ -28,13 +28,7 @@ def why_complete(generation: Generation, settled: int) -> str | None:
     """
     if settled >= generation.planned:
         return ""
-    if generation.halted:
-        return generation.halted
-    if generation.is_capped:
-        return f"The cost cap of ${generation.max_cost_usd:g} was reached."
-    if generation.deadline is not None and now() >= generation.deadline:
-        return f"The deadline, {generation.deadline:%F %T} UTC, has passed."
-    return None
+    return generation.why_closed(now()) or None
 
 
 def assemble_dataset(generation_id: str, steps: GenerationSteps) -> Generation:
@@ -44,22 +38,43 @@ def assemble_dataset(generation_id: str, steps: GenerationSteps) -> Generation:
     """
     generation = steps.generations.get(generation_id)
     if generation.state is GenerationState.LABELLING:
-        why = why_complete(generation, steps.labels.count(generation_id))
-        if why is None:
-            logger.info("labelling continues", generation_id=generation_id)
-            return generation
+        generation = _close(generation, steps)
+    if generation.state is GenerationState.ASSEMBLING:
         with steps.fail_on_error(generation_id, STEP):
-            _assemble(generation, why, steps)
+            _assemble(generation, steps)
         generation = steps.generations.get(generation_id)
-    steps.finish_announcing(generation)
-    return generation
+    return steps.resume(generation, STEP)
 
 
-def _assemble(generation: Generation, why: str, steps: GenerationSteps) -> None:
+def _close(generation: Generation, steps: GenerationSteps) -> Generation:
+    """Move a generation whose labelling is over to ASSEMBLING, in which it takes no label.
+
+    Its labels, and so its dataset, are the same for every later try. If the spec was dropped since the
+    generation was read, the limits may have changed: the generation stays as it is until the next poll.
+    """
+    name = generation.generation_id
+    why = why_complete(generation, steps.labels.count(name))
+    if why is None:
+        logger.info("labelling continues", generation_id=name)
+        return generation
+    closed = steps.generations.move(
+        name,
+        GenerationState.ASSEMBLING,
+        step=STEP,
+        unchanged={"versions": generation.versions},
+        closed_at=now().isoformat(),
+        closed_because=why,
+        dropped_again=False,
+    )
+    return closed or steps.generations.get(name)
+
+
+def _assemble(generation: Generation, steps: GenerationSteps) -> None:
     """Write the dataset and the summary. Again, it writes the same: the key is derived from the content."""
     name = generation.generation_id
     spec, channel_config = steps.spec(name), steps.channel_config(name)
     planned, labels = steps.plan(name), steps.labels.all(name)
+    why = generation.closed_because if len(labels) < generation.planned else ""
     choice = choose(_labelled(planned, labels), spec, channel_config)
     enough = len(choice.chosen) >= MIN_RECORDS
     reasons = [*([why] if why else []), *choice.remarks]
@@ -71,7 +86,7 @@ def _assemble(generation: Generation, why: str, steps: GenerationSteps) -> None:
         run = run_id(steps.bucket.name, key, version)
     else:
         reasons.append(f"A dataset needs at least {MIN_RECORDS} records.")
-    results = {
+    results: dict[str, Any] = {
         "counts": generation.counts | _counts(planned, labels, choice),
         "mix": choice.mix,
         "dataset_key": key,
@@ -95,7 +110,9 @@ def _assemble(generation: Generation, why: str, steps: GenerationSteps) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False)
     steps.bucket.put(generation_key(name, SUMMARY), text.encode(), "application/json")
     state = GenerationState.STOPPED if why or not enough else GenerationState.ASSEMBLED
-    steps.generations.move(name, state, step=STEP, **results)
+    # A function that was delayed until the generation is assembled another time must not end that.
+    same_time = {"closed_at": generation.closed_at}
+    steps.generations.move(name, state, step=STEP, unchanged=same_time, **results)
 
 
 def _labelled(planned: list[Planned], labels: list[Label]) -> list[Labelled]:

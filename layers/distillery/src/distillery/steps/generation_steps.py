@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
@@ -23,6 +23,7 @@ from distillery.generation.planner import load_plan
 from distillery.generation.spec import parse_spec
 from distillery.generation.states import GENERATION_ENDED, Generation, GenerationState, generation_key
 from distillery.runs import events
+from distillery.runs.states import now
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -98,25 +99,61 @@ class GenerationSteps:
         )
 
     def watch(self, generation_id: str, deadline: datetime) -> None:
-        """Send a wait to the poller. Called before a move, so that no generation is without a wait."""
+        """Send a wait to the poller. Called before a move, so that no generation is without a wait.
+
+        The poller keeps a wait that it receives before the move: the generation does not exist yet, or it
+        is going to continue.
+        """
         self.watch_queue.watch(events.GenerationWatch(generation_id=generation_id, deadline=deadline))
 
-    def announce(self, generation: Generation) -> None:
-        """Publish the event for the generation's state, once, and record that it is published."""
-        if generation.announced == generation.ending or generation.state is GenerationState.PLANNING:
-            return
-        self.event_bus.publish(announcement(generation))
-        self.generations.note(generation.generation_id, announced=generation.ending)
-        logger.info("announced", generation_id=generation.generation_id, state=generation.state)
+    def announce(self, generation: Generation) -> Generation:
+        """Publish the event for the generation's state, once, and record that it is published.
 
-    def finish_announcing(self, generation: Generation) -> None:
+        Returns the generation as it is afterwards.
+        """
+        silent = {GenerationState.PLANNING, GenerationState.ASSEMBLING}
+        if generation.announced == generation.ending or generation.state in silent:
+            return generation
+        self.event_bus.publish(announcement(generation))
+        logger.info("announced", generation_id=generation.generation_id, state=generation.state)
+        return self.generations.note(generation.generation_id, announced=generation.ending) or generation
+
+    def finish_announcing(self, generation: Generation) -> Generation:
         """Announce an ended generation whose function stopped before it did."""
-        if generation.state in GENERATION_ENDED:
-            self.announce(generation)
+        return self.announce(generation) if generation.state in GENERATION_ENDED else generation
+
+    def resume(self, generation: Generation, step: str, *, watched: bool = False) -> Generation:
+        """Continue an ended generation, once it is announced, if its spec was dropped again since.
+
+        Whoever finds it in that state continues it: the function that received the spec, the poller, or the
+        function that ended it. One of them makes the move. Sends a wait to the poller, unless `watched` says
+        that there is one. Returns the generation as it is afterwards.
+        """
+        generation = self.finish_announcing(generation)
+        if not generation.continues:
+            return generation
+        name = generation.generation_id
+        if not watched:
+            self.watch(name, generation.deadline or now())
+        failed = generation.state is GenerationState.FAILED
+        moved = self.generations.move(
+            name,
+            GenerationState.PLANNING if failed else GenerationState.LABELLING,
+            step=step,
+            since=generation.state,
+            unchanged={"dropped_again": True},
+            dropped_again=False,
+            reasons=[],
+            **({} if failed else progress()),
+        )
+        if moved and not failed:
+            self.queue_missing(name, self.plan(name))
+            self.announce(moved)
+        return self.generations.get(name)
 
     def end(self, generation_id: str, state: GenerationState, step: str, *reasons: str) -> None:
         """Move a generation to REJECTED or FAILED and announce it. Does nothing to one that has ended."""
-        self.generations.move(generation_id, state, step=step, reasons=list(reasons))
+        self.generations.move(generation_id, state, step=step, reasons=list(reasons), dropped_again=False)
         self.finish_announcing(self.generations.get(generation_id))
 
     @contextmanager
@@ -150,6 +187,11 @@ class GenerationSteps:
             ]
         )
         return len(missing)
+
+
+def progress() -> dict[str, Any]:
+    """Return what the poller records, at the start of labelling."""
+    return {"seen": 0, "progress_at": now().isoformat()}
 
 
 def label_message(generation_id: str, planned: Collection[Planned]) -> str:

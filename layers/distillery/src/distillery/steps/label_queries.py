@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from distillery.settings import LabelSettings
     from distillery.task.channels import ChannelConfig
 
+ANSWER_SECONDS = 86_400
+"""How long an answer is kept that could not be stored as a label: longer than its message is tried again."""
 logger = Logger(child=True)
 
 
@@ -84,14 +86,19 @@ class _LabelledGeneration:
         self, generation: Generation, channel_config: ChannelConfig, generations: Generations
     ) -> None:
         self._generation, self._generations = generation, generations
+        self._not_stored: DistilleryError | None = None
         self.channel_config = channel_config
         self.target = Target(generation.teacher, teacher_prompt(channel_config))
 
     def require_open(self) -> None:
-        """Raise NoMoreLabels when the generation, as last read, takes no more labels."""
+        """Raise NoMoreLabels when the generation, as last read, takes no more labels.
+
+        Raises Transient once a label could not be stored: no call is paid whose cost cannot be counted.
+        """
+        if self._not_stored:
+            raise Transient(self._not_stored.message)
         found = self._generation
-        overdue = found.deadline is not None and now() >= found.deadline
-        if found.state is not GenerationState.LABELLING or found.halted or found.is_capped or overdue:
+        if found.state is not GenerationState.LABELLING or found.why_closed(now()):
             raise NoMoreLabels(f"The generation {found.generation_id} takes no more labels at present.")
 
     def cost(self, usage: Usage) -> float:
@@ -99,8 +106,18 @@ class _LabelledGeneration:
         price = self._generation.price
         return price.cost(usage.input_tokens, usage.output_tokens) if price else 0.0
 
+    def store(self, label: Label, labels: Labels, table: str) -> DistilleryError | None:
+        """Store a label with its cost, and read what other functions have added. Returns the error."""
+        try:
+            labels.store(label, table)
+            self._generation = self._generations.get(label.generation_id)
+        except DistilleryError as error:
+            self._not_stored = error
+            return error
+        return None
+
     def pay(self, usd: float) -> None:
-        """Add to the cost of the generation, and read what other functions have added."""
+        """Count the cost of calls that gave no label."""
         name = self._generation.generation_id
         self._generation = self._generations.add_spent(name, usd) or self._generation
 
@@ -149,7 +166,7 @@ class QueryLabeller:
         known = self._labels.known(queries)
         generations = {name: self._open(name) for name in sorted({name for name, _ in queries})}
         missing = [key for key in queries if key not in known]
-        config = idempotency_config(context)
+        config = idempotency_config(context, ANSWER_SECONDS)
         with ThreadPoolExecutor(self._settings.label_concurrency) as pool:
             outcomes = pool.map(
                 lambda key: self._settle_query(key, queries[key], generations[key[0]], config, context),
@@ -199,13 +216,13 @@ class QueryLabeller:
         if isinstance(generation, DistilleryError):
             return generation
         try:
-            self._labels.store(self._label(key, query, generation, config, context))
+            label = self._label(key, query, generation, config, context)
         except (AccessDenied, Missing) as error:
             generation.halt(f"The teacher cannot be called. {error}")
             return error
         except DistilleryError as error:
             return error
-        return None
+        return generation.store(label, self._labels, self._settings.generations_table)
 
     def _label(
         self,
@@ -215,8 +232,6 @@ class QueryLabeller:
         config: IdempotencyConfig,
         context: LambdaContext,
     ) -> Label:
-        paid = 0.0
-
         def ask(target: Target, text: str, unreadable: str | None) -> Reply:
             generation.require_open()
             require_time(context)
@@ -225,24 +240,21 @@ class QueryLabeller:
             return self._converse.ask(target.model_id, target.system, text, correction=correction)
 
         def call() -> dict[str, Any]:
-            nonlocal paid
             usage = Usage()
             try:
                 answer = _answer(query, generation, ask, usage)
-            finally:
-                paid = generation.cost(usage)
+            except DistilleryError:
+                if paid := generation.cost(usage):  # the first of two calls gave an unreadable answer
+                    generation.pay(paid)
+                raise
             return answer | {
                 "input_tokens": usage.input_tokens,
                 "output_tokens": usage.output_tokens,
-                "cost_usd": paid,
+                "cost_usd": generation.cost(usage),
             }
 
         generation_id, number = key
-        try:
-            answer = self._calls.once({"generation": generation_id, "number": number}, call, config)
-        finally:
-            if paid:
-                generation.pay(paid)
+        answer = self._calls.once({"generation": generation_id, "number": number}, call, config)
         return Label(generation_id=generation_id, number=number, query=query, labelled_at=now(), **answer)
 
     def _dead_letter(self, record: SQSRecord, reason: str) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-
 from distillery.aws.stack_config import COPY, stack_channel_config, stack_prices
 from distillery.errors import BadInput, Permanent
 from distillery.generation.planner import TEACHER, dump_plan, plan
@@ -24,7 +22,8 @@ from distillery.generation.states import (
     spec_dataset,
 )
 from distillery.runs.states import now
-from distillery.steps.generation_steps import PLAN, SPEC
+from distillery.steps.generation_steps import PLAN, SPEC, progress
+from distillery.steps.watch_generation import PLANNING_TIME
 from distillery.task.channels import dump_channel_config
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from distillery.task.channels import ChannelConfig
 
 STEP = "plan_dataset"
-logger = Logger(child=True)
 
 
 def plan_dataset(
@@ -51,6 +49,7 @@ def plan_dataset(
         check_channels(spec, channel_config)
     except BadInput as error:
         name = rejected_id(dataset, content)
+        steps.watch(name, now() + PLANNING_TIME)
         steps.generations.receive(name, source, step=STEP)
         steps.end(name, GenerationState.REJECTED, STEP, str(error))
         return steps.generations.get(name)
@@ -59,43 +58,30 @@ def plan_dataset(
     if generation.state is GenerationState.PLANNING:
         with steps.fail_on_error(name, STEP):
             _Planner(generation, spec, channel_config, steps).plan(content, query_writer)
-    generation = steps.generations.get(name)
-    steps.announce(generation)
-    return generation
+    return steps.announce(steps.generations.get(name))
 
 
 def _create_or_continue(
     name: str, source: Source, spec: Spec, teacher: str, steps: GenerationSteps
 ) -> Generation:
-    """Return the generation, moved to PLANNING or LABELLING where this drop of the spec requires it."""
+    """Return the generation, moved to PLANNING or LABELLING where this drop of the spec requires it.
+
+    The drop and its limits are recorded before anything is done about them. A later delivery of the event, or
+    another function, does what is left.
+    """
     deadline = now() + timedelta(minutes=spec.deadline_minutes)
-    known = steps.generations.find(name)
     limits: dict[str, Any] = {"max_cost_usd": spec.max_cost_usd, "deadline": deadline.isoformat()}
-    if known is None or known.state is GenerationState.PLANNING:
+    known = steps.generations.find(name)
+    if known is None:
         steps.watch(name, deadline)
-        return steps.generations.receive(name, source, step=STEP, teacher=teacher, **limits)
-    if source.version in known.versions:
-        return known
-    versions = {"versions": [*known.versions, source.version]}
-    if known.state is GenerationState.LABELLING:
-        return steps.generations.note(name, **limits, **versions) or known
-    capped = known.state is GenerationState.STOPPED and known.cost >= spec.max_cost_usd
-    if capped or known.state in {GenerationState.ASSEMBLED, GenerationState.REJECTED}:
-        logger.info("nothing to do", generation_id=name, state=known.state, capped=capped)
-        return steps.generations.note(name, **versions) or known
-    limits |= versions
-    steps.watch(name, deadline)
-    if known.state is GenerationState.FAILED:
-        steps.generations.move(name, GenerationState.PLANNING, step=STEP, reasons=[], halted="", **limits)
-    elif steps.generations.move(
-        name, GenerationState.LABELLING, step=STEP, reasons=[], halted="", **limits, **_progress()
-    ):
-        steps.queue_missing(name, steps.plan(name))
-    return steps.generations.get(name)
-
-
-def _progress() -> dict[str, Any]:
-    return {"seen": 0, "progress_at": now().isoformat()}
+        known = steps.generations.receive(name, source, step=STEP, teacher=teacher, **limits)
+    if source.version not in known.versions:
+        dropped = steps.generations.drop_again(name, source.version, **limits)
+        if dropped and dropped.state is GenerationState.LABELLING and known.why_closed(now()):
+            # The messages that were received while it took no labels are gone.
+            steps.queue_missing(name, steps.plan(name))
+        known = dropped or steps.generations.get(name)
+    return steps.resume(known, STEP)
 
 
 class _Planner:
@@ -125,9 +111,10 @@ class _Planner:
             self._name,
             GenerationState.LABELLING,
             step=STEP,
+            since=GenerationState.PLANNING,
             price=price.model_dump(),
             counts={"planned": len(planned), "invented": invented},
-            **_progress(),
+            **progress(),
         )
         if moved:
             self._steps.queue_missing(self._name, planned)

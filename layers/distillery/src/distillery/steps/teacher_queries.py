@@ -29,6 +29,8 @@ SURPLUS = 1.25
 """Factor by which more queries are requested than needed: some are repeated, too long, or near-duplicates."""
 LONGEST = 2_000
 """Limit of an answer, in tokens."""
+KEPT_SECONDS = 365 * 86_400
+"""How long an answer is kept, as long as somebody may drop the spec again after planning failed."""
 logger = Logger(child=True)
 
 
@@ -47,7 +49,7 @@ class TeacherQueryWriter:
         self, calls: IdempotentCalls, context: LambdaContext, converse: Converse | None = None
     ) -> None:
         self._calls, self._context = calls, context
-        self._config = idempotency_config(context)
+        self._config = idempotency_config(context, KEPT_SECONDS)
         self._converse = converse or Converse()
 
     def write(

@@ -35,6 +35,7 @@ def watch_generation(message: GenerationWatch, steps: GenerationSteps, dead_lett
             reason = f"The generations table has no generation {message.generation_id}."
             dead_letters.dead_letter(message.model_dump_json(), reason)
         return overdue
+    generation = steps.resume(generation, STEP, watched=True)
     if generation.state in GENERATION_ENDED:
         steps.finish_announcing(generation)
         return True
@@ -58,7 +59,8 @@ def _fail_overdue_planning(generation: Generation, steps: GenerationSteps) -> bo
 def _poll(generation: Generation, steps: GenerationSteps) -> None:
     name = generation.generation_id
     settled = steps.labels.count(name)
-    if why_complete(generation, settled) is not None:
+    assembling = generation.state is GenerationState.ASSEMBLING
+    if assembling or why_complete(generation, settled) is not None:
         message = f"{settled} of {generation.planned} queries of dataset {generation.dataset!r} are settled."
         steps.event_bus.publish(LabelsComplete(generation_id=name, message=message))
     elif settled > generation.seen:
