@@ -18,6 +18,7 @@ OUTPUTS = {
     "DeadLetterQueueUrl",
     "WatchQueueUrl",
     "RunsTableName",
+    "ClaimsTableName",
     "ResultsTableName",
     "LabelQueueUrl",
     "GenerationsTableName",
