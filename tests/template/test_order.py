@@ -52,7 +52,12 @@ SHARED = {
     "Layer": ["DistilleryLayer"],
 }
 OTHER_ALARMS = {
-    "route_queries": ["RouterFallbacksAlarm", "ActiveModelUnusableAlarm", "ChannelConfigUnusableAlarm"]
+    "route_queries": [
+        "RouterFallbacksAlarm",
+        "ActiveModelUnusableAlarm",
+        "ChannelConfigUnusableAlarm",
+        "QueriesWaitAlarm",
+    ]
 }
 """Alarms of a function besides the one on its errors."""
 
@@ -83,7 +88,7 @@ def test_every_resource_stands_in_its_section_in_the_order_of_the_flow() -> None
     expected = {
         **SHARED,
         **{folder_of(function): section_of(function) for function in FUNCTIONS},
-        "Stack-wide alarms": ["DeadLettersAlarm"],
+        "Stack-wide alarms": ["DeadLettersAlarm", "DeadLettersWaitingAlarm"],
     }
     assert list(sections().items()) == list(expected.items())
 
