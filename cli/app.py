@@ -24,6 +24,7 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "estimate": datasets.estimate,
         "generate": generation.generate,
         "drop": datasets.drop,
+        "forget-holdout": datasets.forget_holdout,
     },
     "Runs": {
         "runs": runs.runs,

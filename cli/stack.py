@@ -27,6 +27,7 @@ from botocore.exceptions import (
 from distillery.aws import clients
 from distillery.aws.bucket import Bucket
 from distillery.aws.generation_store import Generations, Labels
+from distillery.aws.holdout_store import Holdouts
 from distillery.aws.run_store import RunStore
 from distillery.aws.tables import from_item
 from distillery.errors import BadInput
@@ -121,6 +122,11 @@ class Stack:
     def labels(self) -> Labels:
         """The table of the labels of generations."""
         return Labels(self.output("LabelsTableName"), self.client("dynamodb"))
+
+    @cached_property
+    def holdouts(self) -> Holdouts:
+        """The queries that the versions of each dataset hold out."""
+        return Holdouts(self.output("ClaimsTableName"), self.client("dynamodb"))
 
     @cached_property
     def bucket(self) -> Bucket:

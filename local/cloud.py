@@ -177,6 +177,8 @@ def parameters_here() -> dict[str, str]:
         "FunctionRuntime": f"python3.{sys.version_info.minor}",
         "FunctionArchitecture": "arm64" if machine in {"arm64", "aarch64"} else "x86_64",
         "PollIntervalSeconds": "2",
+        # Nothing is billed here, and the tests start many runs a day.
+        "MaxDayCostUsd": "1000000",
     }
 
 

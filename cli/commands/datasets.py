@@ -1,4 +1,4 @@
-"""Commands for dataset files: doctor, estimate, drop."""
+"""Commands for datasets: doctor, estimate, drop, forget-holdout."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from cli.uploads import check_name, upload_dataset
 from cli.watching import WatchOptions, watch_run
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
+from distillery.messages import counted
 
 OutputFile = Annotated[
     Path | None,
@@ -143,4 +144,39 @@ def drop(
         print_json(dataclasses.asdict(uploaded))
     else:
         print_text(uploaded.run_id)
+    return SUCCESS
+
+
+@on_stack
+def forget_holdout(
+    stack: Stack,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset.", show_default=False)],
+    force: Annotated[
+        bool, typer.Option("--force", help="Forget them. Needed, as nothing restores them.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Forget which queries of a dataset were held out.
+
+    The next version is split as if it were the first, so it may train on queries that earlier versions were
+    evaluated with. Scores of earlier and later versions are then not comparable.
+    """
+    held = len(stack.holdouts.read(dataset).keys)
+    if not held:
+        raise BadInput(
+            f"No version of dataset {dataset!r} has held out queries.",
+            fix="Check the name: it is the folder under datasets/ in the data bucket.",
+        )
+    if not force:
+        raise BadInput(
+            f"Dataset {dataset!r} has {counted(held, 'query', 'queries')} held out; nothing was forgotten.",
+            fix="Add --force to let later versions train on them.",
+        )
+    forgotten = stack.holdouts.forget(dataset)
+    if as_json:
+        print_json({"dataset": dataset, "forgotten": forgotten})
+    else:
+        print_text(
+            f"Forgot {counted(forgotten, 'held-out query', 'held-out queries')} of dataset {dataset!r}."
+        )
     return SUCCESS

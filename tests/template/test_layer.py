@@ -12,12 +12,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tools import lock_layer, runtime_sdk
 from tools.translate import ROOT
 
 LAYER = ROOT / "layers/distillery"
 MAX_BYTES = 10_000_000
+RUNTIMES = ["3.11", "3.12", "3.13", "3.14"]
+"""Lambda's Python runtimes that the package can run in."""
 TRACED = """
 import sys
 sys.path[:0] = sys.argv[1:]
@@ -158,6 +161,73 @@ def test_the_layer_has_the_versions_that_the_tests_run_with() -> None:
     assert (LAYER / "requirements.txt").read_text("utf-8") == lock_layer.layer_requirements(
         requirements, lock
     )
+
+
+def selected(
+    version: str, requirements: Path = LAYER / "requirements.txt"
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "target_requirements.py", str(requirements), version],
+        cwd=LAYER,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("version", RUNTIMES)
+def test_a_layer_gets_the_packages_of_its_runtime_whatever_python_builds_it(version: str) -> None:
+    lock = lock_layer.pins((LAYER / "requirements.txt").read_text("utf-8"))
+    expected = {}
+    for pin in lock.values():
+        first, _, hashes = pin.partition(" \\\n")
+        requirement = Requirement(first)
+        if requirement.marker is None or requirement.marker.evaluate({"python_full_version": f"{version}.1"}):
+            expected[requirement.name] = f"{requirement.name}{requirement.specifier} \\\n{hashes}"
+    assert lock_layer.pins(selected(version).stdout) == expected
+    detector = {name for name in expected if name.startswith("fasttext-predict")}
+    assert detector == {"fasttext-predict-v2" if version == "3.14" else "fasttext-predict"}
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "sys_platform == 'linux'",
+        "python_full_version < '3.14' and os_name == 'nt'",
+        "python_version > '3.12'",
+    ],
+)
+def test_the_build_fails_when_a_marker_cannot_be_evaluated_for_another_version(
+    tmp_path: Path, marker: str
+) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"zipp==4.1.2 ; {marker} \\\n    --hash=sha256:00\n", "utf-8")
+    finished = selected("3.13", requirements)
+    assert finished.returncode == 1
+    assert f"cannot be evaluated: zipp==4.1.2 ; {marker}" in finished.stderr
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
+@pytest.mark.parametrize("version", RUNTIMES)
+def test_wheels_are_chosen_for_the_glibc_of_the_runtime(version: str, architecture: str) -> None:
+    # Lambda's Python 3.11 runs on Amazon Linux 2 with glibc 2.26. Wheels for glibc 2.28 fail there.
+    machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture]
+    variables = {"LAYER_PYTHON": version, "LAYER_ARCHITECTURE": architecture, "ARTIFACTS_DIR": "artifact"}
+    commands = {
+        tool: subprocess.run(
+            ["make", "--dry-run", "build-DistilleryLayer", f"UV={tool.removeprefix('pip')}"],
+            cwd=LAYER,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for tool in ("pip", "uv")
+    }
+    newest = "" if version == "3.11" else f"--platform manylinux_2_28_{machine} "
+    assert f"{newest}--platform manylinux2014_{machine} --python-version {version} " in commands["pip"]
+    newest = "manylinux2014" if version == "3.11" else "manylinux_2_28"
+    assert f"--python-platform {machine}-{newest} --python-version {version}" in commands["uv"]
 
 
 @pytest.fixture

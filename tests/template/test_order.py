@@ -57,6 +57,7 @@ OTHER_ALARMS = {
         "NoUsableModelAlarm",
         "ActiveModelUnusableAlarm",
         "ChannelConfigUnusableAlarm",
+        "QueriesWaitAlarm",
     ]
 }
 """Alarms of a function besides the one on its errors."""
@@ -88,7 +89,7 @@ def test_every_resource_stands_in_its_section_in_the_order_of_the_flow() -> None
     expected = {
         **SHARED,
         **{folder_of(function): section_of(function) for function in FUNCTIONS},
-        "Stack-wide alarms": ["DeadLettersAlarm"],
+        "Stack-wide alarms": ["DeadLettersAlarm", "DeadLettersWaitingAlarm"],
     }
     assert list(sections().items()) == list(expected.items())
 

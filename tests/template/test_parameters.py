@@ -18,6 +18,7 @@ OUTPUTS = {
     "DeadLetterQueueUrl",
     "WatchQueueUrl",
     "RunsTableName",
+    "ClaimsTableName",
     "ResultsTableName",
     "LabelQueueUrl",
     "GenerationsTableName",
@@ -25,6 +26,7 @@ OUTPUTS = {
     "TeacherModelId",
     "EventBusName",
     "NotificationTopicArn",
+    "NotificationWarning",
     "ActiveModelParameter",
 }
 NAME_PROPERTIES = {
@@ -84,6 +86,13 @@ def test_the_layer_is_built_for_the_default_runtime_and_architecture(parameters:
 
 def test_the_stack_has_the_outputs_that_callers_read(written: Template) -> None:
     assert set(written.content["Outputs"]) == OUTPUTS
+
+
+def test_a_deployment_without_an_email_address_says_that_nobody_is_notified(written: Template) -> None:
+    output = written.content["Outputs"]["NotificationWarning"]
+    condition = written.content["Conditions"][output["Condition"]]
+    assert condition == {"Fn::Equals": [{"Ref": "NotificationEmail"}, ""]}
+    assert "nobody learns that a run waits for approval" in output["Value"]
 
 
 def test_only_the_parameter_and_the_bus_have_a_physical_name(written: Template) -> None:

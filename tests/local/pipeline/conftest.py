@@ -99,7 +99,7 @@ def distillery(pipeline: DeployedPipeline, monkeypatch: pytest.MonkeyPatch) -> C
 
 @pytest.fixture
 def notification(pipeline: DeployedPipeline) -> Iterator[Callable[[str], str]]:
-    """Waits for a notification that contains a text and returns it."""
+    """Waits for a notification that contains a text and returns it. Every notification must be valid JSON."""
     sns, sqs = pipeline.cloud.client("sns"), pipeline.sqs
     url = sqs.create_queue(QueueName="notifications")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -123,7 +123,7 @@ def notification(pipeline: DeployedPipeline) -> Iterator[Callable[[str], str]]:
     def find(text: str) -> str:
         def look() -> str | None:
             messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-            received.extend(json.loads(message["Body"])["Message"] for message in messages)
+            received.extend(str(json.loads(json.loads(message["Body"])["Message"])) for message in messages)
             return next((message for message in received if text in message), None)
 
         return str(wait_for(look, f"a notification with {text!r}"))

@@ -75,9 +75,11 @@ def test_rejected_run_records_who_and_why_and_its_content_can_be_uploaded_again(
     distillery: Callable[..., int],
     notification: Callable[[str], str],
 ) -> None:
-    assert distillery("reject", waiting, "--reason", "Not this quarter") == 0
+    # The characters that JSON escapes must not keep the notification from its readers.
+    reason = r'Not "this" quarter, see R:\budget'
+    assert distillery("reject", waiting, "--reason", reason) == 0
     # The request for approval names the run as well.
-    assert waiting in notification("Not this quarter")
+    assert waiting in notification(reason)
     run = pipeline.reach(waiting, State.REJECTED)
     assert run.reasons[0].startswith("Cost not approved: rejected by arn:aws:")
     assert distillery("approve", waiting) == 1

@@ -29,6 +29,7 @@ def stack(resources: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterato
             "DataBucketName": "data",
             "QueryQueueUrl": boto3.client("sqs", REGION).create_queue(QueueName="queries")["QueueUrl"],
             "RunsTableName": create_table(resources, "RunsTable"),
+            "ClaimsTableName": create_table(resources, "ClaimsTable"),
             "ResultsTableName": create_table(resources, "ResultsTable"),
             "EventBusName": "bus",
         }

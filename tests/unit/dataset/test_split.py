@@ -95,7 +95,7 @@ def test_size_is_the_nearest_that_whole_clusters_add_up_to(sizes: list[int], wan
     # Each query has `size` records. The query with 500 records is too large to be held out.
     groups = {key(n): Group(size, size, Counter(a=size)) for n, size in enumerate(sizes)}
     groups[key(1_000)] = Group(500, 500, Counter(a=500))
-    split = plan(groups, [], share=0.01, least=wanted, most=wanted)
+    split = plan(groups, [], share=0.0001, least=wanted, most=2 * wanted)
     sums = {sum(chosen) for count in range(len(sizes) + 1) for chosen in combinations(sizes, count)} - {0}
     assert abs(split.held - wanted) == min(abs(total - wanted) for total in sums)
 
@@ -157,10 +157,29 @@ def test_later_version_counts_kept_records_of_one_channel_against_its_quota() ->
 def test_later_version_keeps_more_than_the_requested_size_and_adds_nothing() -> None:
     groups = dict(single(number, "a") for number in range(400))
     before = frozenset(list(groups)[:70])
-    split = plan(groups, [], held_before=before, least=40, most=40)
+    split = plan(groups, [], held_before=before, least=40, most=70)
     assert split.queries == before
     assert (split.aim, split.held, split.kept) == (40, 70, 70)
     assert split.strata == {"a": (40, 70)}
+
+
+def test_holdouts_of_earlier_versions_never_exceed_the_largest_holdout_and_are_not_trained_on() -> None:
+    groups = dict(single(number, CHANNELS[number % 2], records=1 + number % 2) for number in range(400))
+    before = frozenset(list(groups)[:70])
+    split = plan(groups, [], held_before=before, least=40, most=40)
+    assert split.held == sum(groups[query].records for query in split.queries) == 40
+    assert split.queries | split.left_out == before
+    assert not split.queries & split.left_out
+    # Which of them stay depends on their hashes only, so two versions with the same queries agree.
+    assert max(query for query in split.queries if groups[query].records == 2) < min(
+        query for query in split.left_out if groups[query].records == 2
+    )
+
+
+def test_prompts_of_earlier_versions_never_exceed_the_largest_holdout() -> None:
+    groups = {key(number): Group(1) for number in range(300)}
+    split = plan(groups, [], held_before=frozenset(list(groups)[:90]), least=10, most=40)
+    assert (len(split.queries), split.kept, split.set_aside) == (40, 40, False)
 
 
 def test_later_version_never_leaves_fewer_than_100_records_for_training() -> None:

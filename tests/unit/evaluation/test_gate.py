@@ -180,3 +180,46 @@ def test_a_better_model_is_promoted_whenever_a_worse_one_is(
     before = apply_gate({"distilled": distilled, "baseline": compared_with}, GateRules())
     after = apply_gate({"distilled": improved, "baseline": compared_with}, GateRules())
     assert after.promote or not before.promote
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"baseline": 1 / 150}, "the baseline gave readable answers to 0.7% of the queries; "),
+        ({"baseline": 0.949999}, "the baseline gave readable answers to 94.9999% of the queries; "),
+        ({"distilled": 0.9}, "the distilled model gave readable answers to 90.0% of the queries; "),
+        (
+            {"baseline": 0.0, "distilled": 0.5},
+            "0.0% of the queries and the distilled model gave readable answers to 50.0% of the queries; ",
+        ),
+    ],
+)
+def test_nothing_is_compared_while_a_model_hardly_answered(changed: dict[str, float], words: str) -> None:
+    shares = {"baseline": 1.0, "distilled": 1.0} | changed
+    baseline = metrics(weight_score_mean=1.03, cost_per_1000_usd=9.0, readable_rate=shares["baseline"])
+    distilled = metrics(readable_rate=shares["distilled"])
+    verdict = apply_gate({"distilled": distilled, "baseline": baseline}, GateRules())
+    missed = {str(check.rule): check.reason for check in verdict.checks if not check.met}
+    assert set(missed) == {"weight_score_loss", "cost"}
+    assert all(words in reason and "a comparison needs 95" in reason for reason in missed.values())
+
+
+def test_a_model_that_answered_just_enough_is_compared() -> None:
+    enough = metrics(readable_rate=0.95, cost_per_1000_usd=9.0)
+    assert apply_gate({"distilled": metrics(readable_rate=0.95), "baseline": enough}, GateRules()).promote
+
+
+def test_a_baseline_that_answered_in_prose_does_not_let_a_model_pass() -> None:
+    good, prose = accurate_answers(CHANNEL_CONFIG, 150), accurate_answers(CHANNEL_CONFIG, 150)
+    refused = [
+        answer.model_copy(update={"text": "I would look at the pictures first."}) for answer in prose[1:]
+    ]
+    verdict = apply_gate(
+        {
+            "distilled": metrics_of(good, CHANNEL_CONFIG, CHEAP),
+            "baseline": metrics_of([prose[0], *refused], CHANNEL_CONFIG, CHEAP),
+        },
+        GateRules(max_cost_share=None),
+    )
+    assert not verdict.promote
+    assert "the baseline gave readable answers to 0.7% of the queries" in verdict.reasons[1]

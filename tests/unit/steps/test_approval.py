@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from distillery.aws.queues import Queue
 from distillery.errors import Transient
+from distillery.messages import usd
 from distillery.runs.events import WatchMessage
 from distillery.runs.states import MOVES, Approval, Run, Stage, State, now
 from distillery.settings import StartSettings, ValidateSettings
@@ -324,3 +325,33 @@ def test_run_without_its_validation_report_fails_with_a_cause(steps: RunSteps, s
     run = start(steps, strict)
     assert run.failure is not None
     assert "validation.json" in run.failure.cause
+
+
+def test_datasets_dropped_at_once_wait_when_the_limit_of_the_day_is_reached(
+    steps: RunSteps, cloud: CloudResources
+) -> None:
+    runs = [create_validated(steps, cloud, number) for number in range(4)]
+    first = start(steps, StartSettings.load(cloud.environment), runs[0])
+    assert first.estimate is not None
+    limit = 2.5 * first.estimate.high
+    day = StartSettings.load(cloud.environment | {"MAX_DAY_COST_USD": str(limit)})
+    states = [start(steps, day, run_id).state for run_id in runs for _ in range(2)]
+    assert states == [State.TRAINING] * 4 + [State.AWAITING_APPROVAL] * 4
+    waiting = steps.run_store.get(runs[2])
+    assert waiting.estimate is not None
+    assert waiting.estimate.approval_reason == (
+        f"it may cost {usd(first.estimate.high)}, the runs started today may cost "
+        f"{usd(2 * first.estimate.high)}, and the stack's limit for a day is {usd(limit)}"
+    )
+    decide(steps, run_id=runs[2])
+    assert start(steps, day, runs[2]).state is State.TRAINING
+    assert sum(jobs(steps).created.values()) == 3
+    # The approved run counts as well.
+    more = StartSettings.load(cloud.environment | {"MAX_DAY_COST_USD": str(limit + first.estimate.high)})
+    assert start(steps, more, create_validated(steps, cloud, 4)).state is State.AWAITING_APPROVAL
+
+
+def create_validated(steps: RunSteps, cloud: CloudResources, number: int) -> str:
+    """Drop and validate a dataset. Returns its run."""
+    source = drop(f"datasets/many/{number}.jsonl", GOOD_DATASET.replace("roof", f"roof{number}"))
+    return validate_dataset(source, ValidateSettings.load(cloud.environment), steps).run_id

@@ -80,12 +80,12 @@ def test_another_dataset_is_split_independently(version: Any) -> None:
 def test_rejected_and_duplicate_versions_hold_nothing_out(version: Any) -> None:
     holdouts = Holdouts("ClaimsTable")
     assert version(["same"] * 120, "datasets/set/a.jsonl").state is State.REJECTED
-    assert holdouts.read("set") == frozenset()
+    assert holdouts.read("set").keys == frozenset()
     queries = [f"rain on roof {n}" for n in range(200)]
     assert version(queries, "datasets/other/a.jsonl").state is State.VALIDATED
     assert version(queries, "datasets/set/b.jsonl").state is State.DUPLICATE
-    assert holdouts.read("set") == frozenset()
-    assert len(holdouts.read("other")) == 50
+    assert holdouts.read("set").keys == frozenset()
+    assert len(holdouts.read("other").keys) == 50
 
 
 def test_version_whose_function_stopped_after_storing_its_holdout_is_split_the_same_again(
@@ -103,7 +103,7 @@ def test_version_whose_function_stopped_after_storing_its_holdout_is_split_the_s
         patched.setattr(steps.run_store, "move", fail)
         with pytest.raises(MemoryError):
             validate_dataset(source, settings, steps)
-    remembered = Holdouts("ClaimsTable").read("set")
+    remembered = Holdouts("ClaimsTable").read("set").keys
     run = validate_dataset(source, settings, steps)
     assert {query_key(query) for query in side(run, "holdout.jsonl")} == remembered
     assert len(remembered) == 50

@@ -68,6 +68,7 @@ class ValidateSettings(RunSettings):
 
 class StartSettings(RunSettings):
     data_bucket: str
+    claims_table: str
     bedrock_role_arn: str
     teacher_model: str
     student_model: str
@@ -75,6 +76,7 @@ class StartSettings(RunSettings):
     judge_model: str
     aws_region: str = Field(default="us-east-1", description="set by Lambda")
     max_run_cost_usd: float = Field(default=50.0, ge=0)
+    max_day_cost_usd: float = Field(default=200.0, ge=0)
     max_customization_jobs: int = Field(default=10, ge=1)
     max_custom_models: int = Field(default=100, ge=1)
     max_deployments: int = Field(default=10, ge=1)

@@ -44,8 +44,9 @@ class Split:
     answers. `set_aside` is False if the held-out queries are trained on as well. `wanted` is the size in
     records that the rules request, `aim` what remains of it when 100 records are kept for training, `held`
     the actual size. `strata` maps each dominant channel to its (requested, actual) records. `left_out` are
-    unlabelled near-duplicates of held-out queries, which are neither trained on nor held out. `kept` is the
-    number of queries that were held out before.
+    neither trained on nor held out: unlabelled near-duplicates of held-out queries, and queries held out
+    before that the largest holdout has no room for. `kept` is the number of held-out queries that were held
+    out before.
     """
 
     queries: frozenset[bytes]
@@ -108,26 +109,33 @@ def plan_split(
     If the holdout would take more than half of the labels, all records are trained on, and the holdout is a
     set of prompts (each query counts once) whose answers are compared with the teacher's.
 
-    The units of the queries in `held_before` are held out regardless of the size. Their unlabelled queries
-    are neither trained on nor held out.
+    The units of the queries in `held_before` are held out first, in the order of their hashes, up to `most`
+    records. The other such units, and the unlabelled queries of all of them, are neither trained on nor held
+    out.
     """
     before = frozenset(held_before) & groups.keys()
     labelled = sum(group.records for group in groups.values() if _complete(group))
     wanted = _clamp(round(share * labelled), least, most)
     if 2 * wanted > labelled:
         wanted = _clamp(round(share * len(groups)), least, most)
-        others = sorted(groups.keys() - before)[: max(wanted - len(before), 0)]
-        prompts = before.union(others)
-        return Split(prompts, "teacher", False, wanted, aim=wanted, held=len(prompts), kept=len(before))
+        kept_prompts = sorted(before)[:most]
+        others = sorted(groups.keys() - before)[: max(wanted - len(kept_prompts), 0)]
+        prompts = frozenset([*kept_prompts, *others])
+        return Split(prompts, "teacher", False, wanted, aim=wanted, held=len(prompts), kept=len(kept_prompts))
     units = _units(groups, clusters)
     kept = [unit for unit in units if not before.isdisjoint((*unit.measured, *unit.others))]
     names = {unit.key for unit in kept}
+    kept, beyond = _up_to(most, kept)
     free = [unit for unit in units if unit.key not in names and unit.measured and not unit.others]
-    left_out = frozenset(key for unit in kept for key in unit.others)
+    left_out = frozenset(key for unit in kept for key in unit.others).union(
+        key for unit in beyond for key in (*unit.measured, *unit.others)
+    )
     trained_at_most = sum(group.records for key, group in groups.items() if key not in left_out)
     available = trained_at_most - MIN_TRAINING_RECORDS
     aim = min(wanted, available)
-    strata, chosen = _chosen(kept, free, aim, available)
+    # A query with more records than `most` is better than an empty holdout.
+    largest_size = max(most, min((unit.size for unit in (*kept, *free)), default=0))
+    strata, chosen = _chosen(kept, free, aim, min(available, largest_size))
     set_aside = 0 < _size(chosen) <= available
     if not set_aside:
         aim, left_out = wanted, frozenset()
@@ -144,7 +152,7 @@ def plan_split(
         held=held.total(),
         strata={channel: (quota, held[channel]) for channel, quota in strata.items()},
         left_out=left_out,
-        kept=len(before),
+        kept=sum(not before.isdisjoint([key]) for unit in kept for key in unit.measured),
     )
 
 
@@ -240,6 +248,14 @@ def _adding_up(
             left -= unit.size
             chosen.append(unit)
     return chosen
+
+
+def _up_to(most: int, units: Iterable[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
+    """The first units that have at most `most` records together, and the others."""
+    first, others = list[_Unit](), list[_Unit]()
+    for unit in units:
+        (first if _size(first) + unit.size <= most else others).append(unit)
+    return first, others
 
 
 def _size(units: Iterable[_Unit]) -> int:

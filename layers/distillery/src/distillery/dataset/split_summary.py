@@ -26,8 +26,9 @@ class SplitReport(BaseModel):
 
     `wanted` is the size that the rules request, `aim` what remains of it when 100 records are kept for
     training, `held` the actual size. `strata` is by dominant channel, empty if the model is not measured
-    against labels. `kept` queries were held out in an earlier version of the dataset; `left_out` queries are
-    unlabelled near-duplicates of them, which are neither trained on nor held out.
+    against labels. `kept` queries were held out in an earlier version of the dataset. `left_out` queries are
+    neither trained on nor held out: unlabelled near-duplicates of them, and queries held out earlier that the
+    largest holdout has no room for.
     """
 
     wanted: int = 0

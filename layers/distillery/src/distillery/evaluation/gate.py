@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from distillery.runs.states import Candidate
 
 MAX_DECIMALS = 6
+MIN_COMPARED_SHARE = 0.95
+"""A comparison needs readable answers to this share of the holdout from both models. Below it, the missing
+answers and not the models would decide: unreadable answers score 1, so a baseline without answers loses to
+any model."""
 
 RuleName = Literal["weight_score", "weight_score_loss", "valid_json", "cost"]
 
@@ -79,7 +83,8 @@ def apply_gate(metrics: Mapping[Candidate, CandidateMetrics], rules: GateRules) 
     """Check the distilled model against the thresholds, and against the baseline where a rule compares.
 
     The rules compare means, because the thresholds leave a margin for chance. The sentences also give the
-    intervals. A figure that was not measured, or a cost without a known price, meets no rule.
+    intervals. A figure that was not measured, or a cost without a known price, meets no rule. Nor does a
+    comparison in which a model gave readable answers to less than `MIN_COMPARED_SHARE` of the holdout.
     """
     distilled, baseline = metrics.get("distilled"), metrics.get("baseline")
     checks = [
@@ -119,6 +124,10 @@ def _check_weight_score_loss(
             rule="weight_score_loss",
             met=False,
             reason="The weight score cannot be compared with the baseline's.",
+        )
+    if too_few := _too_few_answers(distilled, baseline):
+        return Check(
+            rule="weight_score_loss", met=False, reason=f"The weight scores are not compared: {too_few}"
         )
     loss = baseline_mean - distilled_mean
     met = loss <= maximum + TOLERANCE
@@ -160,6 +169,8 @@ def _check_cost(distilled: CandidateMetrics | None, baseline: CandidateMetrics |
         unknown = " or ".join(name for name, cost in costs.items() if cost is None)
         reason = f"The cost cannot be compared: the price list (prices.yaml) has no price for {unknown}."
         return Check(rule="cost", met=False, reason=reason)
+    if too_few := _too_few_answers(distilled, baseline):
+        return Check(rule="cost", met=False, reason=f"The costs are not compared: {too_few}")
     met = distilled_cost < baseline_cost * share
     limit = "the baseline's" if share == 1 else f"{share:.0%} of the baseline's"
     reason = (
@@ -167,6 +178,20 @@ def _check_cost(distilled: CandidateMetrics | None, baseline: CandidateMetrics |
         f"{limit} ${baseline_cost:.4f}."
     )
     return Check(rule="cost", met=met, reason=reason)
+
+
+def _too_few_answers(distilled: CandidateMetrics | None, baseline: CandidateMetrics | None) -> str:
+    """Say which models answered too little of the holdout for a comparison; empty if none did."""
+    models = {"the baseline": baseline, "the distilled model": distilled}
+    rates = {name: (metrics.readable_rate if metrics else None) or 0.0 for name, metrics in models.items()}
+    few = {name: rate for name, rate in rates.items() if rate < MIN_COMPARED_SHARE - TOLERANCE}
+    if not few:
+        return ""
+    shown = []
+    for name, rate in few.items():
+        share, required = _distinct_decimals(rate * 100, MIN_COMPARED_SHARE * 100, decimals=1)
+        shown.append(f"{name} gave readable answers to {share}% of the queries")
+    return f"{' and '.join(shown)}; a comparison needs {required}%."
 
 
 def _distinct_decimals(value: float, limit: float, decimals: int = 2) -> tuple[str, str]:

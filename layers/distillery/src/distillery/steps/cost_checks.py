@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distillery.aws.bedrock.models import FoundationModels
 from distillery.aws.bucket import Bucket, run_key, training_output_prefix
 from distillery.aws.clients import AccessDenied, Missing
+from distillery.aws.day_costs import DayCosts
 from distillery.aws.roles import Roles
 from distillery.aws.stack_config import run_channel_config, stack_prices
 from distillery.cost import preflight
@@ -16,13 +17,14 @@ from distillery.cost.estimate import Estimate, make_estimate
 from distillery.cost.preflight import Check, Preflight
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import BadInput
+from distillery.messages import usd
 from distillery.runs.states import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from distillery.cost.lifecycles import FoundationModel
-    from distillery.runs.states import Run
+    from distillery.runs.states import EstimatedCost, Run
     from distillery.settings import StartSettings
     from distillery.steps.run_steps import RunSteps
 
@@ -89,6 +91,23 @@ class CostChecks:
         )
         self._store(run.run_id, ESTIMATE_KEY, estimate)
         return estimate
+
+    def within_day(self, run: Run, estimate: EstimatedCost) -> EstimatedCost:
+        """Count the run among those that start today, by its high estimate.
+
+        An estimate that would exceed the stack's limit for a day is returned with the reason for approval,
+        and the run is not counted. A run that a person has approved is counted whatever the sum.
+        """
+        limit = self.settings.max_day_cost_usd
+        costs = DayCosts(self.settings.claims_table)
+        started = costs.add(now().date(), run.run_id, estimate.high, limit=None if run.is_approved else limit)
+        if started is None:
+            return estimate
+        reason = (
+            f"it may cost {usd(estimate.high)}, the runs started today may cost {usd(started)}, and the "
+            f"stack's limit for a day is {usd(limit)}"
+        )
+        return estimate.model_copy(update={"approval_reason": reason})
 
     def _store(self, run_id: str, name: str, document: Preflight | Estimate) -> None:
         content = document.model_dump_json(indent=2).encode()

@@ -60,7 +60,7 @@ def start_distillation(
 
 
 def _check_and_move(run: Run, cost_checks: CostChecks, steps: RunSteps) -> None:
-    """Move the run to TRAINING if its cost is within the limit or approved, else to AWAITING_APPROVAL.
+    """Move the run to TRAINING if its cost is within the limits or approved, else to AWAITING_APPROVAL.
 
     An approved run is checked again but not estimated again: the approval is for the estimate that it has.
     """
@@ -69,11 +69,15 @@ def _check_and_move(run: Run, cost_checks: CostChecks, steps: RunSteps) -> None:
         estimate = cost_checks.estimate(run)
         logger.info("estimated", run_id=run.run_id, estimate=estimate.sentence())
         short = estimate.short(cost_checks.settings.max_run_cost_usd)
+        if not short.approval_reason:
+            short = cost_checks.within_day(run, short)
         lineage["estimate"] = short.model_dump()
         if short.approval_reason:
             lineage["approve_by"] = steps.watch(run.run_id, Stage.APPROVAL)
             to = State.AWAITING_APPROVAL
             steps.run_store.move(run.run_id, to, since=State.VALIDATED, step=STEP, **lineage)
             return
+    elif run.estimate:
+        cost_checks.within_day(run, run.estimate)
     steps.watch(run.run_id, Stage.DISTILLATION)
     steps.run_store.move(run.run_id, State.TRAINING, since=run.state, step=STEP, **lineage)

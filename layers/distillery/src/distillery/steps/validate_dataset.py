@@ -66,7 +66,7 @@ def _validate(
     bucket = Bucket(settings.data_bucket)
     channel_config = pin_channel_config(bucket, run.run_id)
     before, held = holdouts.read(run.dataset), set[bytes]()
-    report = _check(run, settings, bucket, channel_config, before, held)
+    report = _check(run, settings, bucket, channel_config, before.keys, held)
     lineage = _lineage(report, channel_config)
     if not report.valid:
         steps.run_store.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)

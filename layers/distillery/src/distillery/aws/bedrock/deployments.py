@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from distillery.aws import clients
+from distillery.aws.bedrock.jobs import NAME_IN_USE
+from distillery.errors import Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -35,24 +37,29 @@ class Deployments:
             return str(self._client.get_custom_model(modelIdentifier=model_arn).get("modelStatus", "Active"))
 
     def start(self, name: str, model_arn: str) -> Deployment:
-        """Deploy a model under a name, or return the deployment that has the name."""
+        """Deploy a model under a name, or return the deployment that has the name.
+
+        Raises Transient when the name is in use but Bedrock does not find the deployment yet.
+        """
         with clients.explained("deploy the model"):
             try:
-                self._client.create_custom_model_deployment(
+                arn = self._client.create_custom_model_deployment(
                     modelDeploymentName=name,
                     modelArn=model_arn,
                     clientRequestToken=name,
                     tags=[{"key": "distillery:run", "value": name}],
-                )
+                )["customModelDeploymentArn"]
             except ClientError as failure:
                 # Bedrock documents no conflict error, so the existing deployment shows whether the name was
                 # in use.
                 existing = self.find(name)
-                if existing is None:
+                if existing is None and NAME_IN_USE in clients.error_message(failure):
+                    raise Transient(f"The deployment {name} exists but is not found yet.") from failure
+                if existing is None or existing.status == "Failed":
                     raise
-                if existing.status == "Failed":
-                    raise failure
-        return self.get(name)
+                return existing
+        # The deployment exists, so its ARN is kept even if a read does not find it yet.
+        return self.find(arn) or Deployment(arn, name, "Creating", failure="")
 
     def get(self, identifier: str) -> Deployment:
         """Return a deployment by name or ARN. Raises Missing."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from distillery.aws import clients
+from distillery.errors import Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock import BedrockClient
@@ -52,10 +53,13 @@ class CustomizationJobs:
         self._client: BedrockClient = client or clients.client("bedrock")
 
     def start(self, request: Distillation) -> Job:
-        """Start a distillation job, or return the one that has the name."""
+        """Start a distillation job, or return the one that has the name.
+
+        Raises Transient when the name is in use but Bedrock does not find the job yet.
+        """
         with clients.explained("start the distillation"):
             try:
-                self._client.create_model_customization_job(
+                arn = self._client.create_model_customization_job(
                     jobName=request.name,
                     customModelName=request.name,
                     roleArn=request.role_arn,
@@ -73,12 +77,16 @@ class CustomizationJobs:
                         }
                     },
                     jobTags=[{"key": "distillery:run", "value": request.name}],
-                )
+                )["jobArn"]
             except ClientError as error:
                 if NAME_IN_USE not in clients.error_message(error):
                     raise
-        # AWS does not document which ARN a repeated token returns, so the job is read by its name.
-        return self.get(request.name)
+                existing = self.find(request.name)
+                if existing is None:
+                    raise Transient(f"The job {request.name} exists but is not found yet.") from error
+                return existing
+        # The job exists and is billed, so its ARN is kept even if a read does not find it yet.
+        return self.find(arn) or Job(arn, request.name, "InProgress", failure="", model_arn="")
 
     def get(self, identifier: str) -> Job:
         """Return a job by name or ARN. Raises Missing."""
