@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from rich.text import Text
 from cli.approvals import cost, waiting
 from cli.console import duration, table
 from distillery.aws.bucket import run_key
+from distillery.reports.headlines import HEADLINES, cost_sentences
+from distillery.reports.page import score
 from distillery.runs.states import CANDIDATES, ENDED, Run, State, now
 
 if TYPE_CHECKING:
@@ -36,7 +37,17 @@ STATE_COLOURS = {
 OTHER_STATES = "cyan"
 FINDINGS_SHOWN = 20
 SEVERITIES = ("error", "warning", "note")
-SHOWN_ELSEWHERE = {"history", "scores", "reasons", "failure", "run_id", "state", "announced"}
+SHOWN_ELSEWHERE = {
+    "history",
+    "scores",
+    "measured_cost",
+    "reasons",
+    "warnings",
+    "failure",
+    "run_id",
+    "state",
+    "announced",
+}
 """Fields of a run that the timeline and the verdict show."""
 
 
@@ -59,6 +70,8 @@ def show_verdict(console: Console, stack: Stack, run: Run) -> None:
     """Print the outcome of a run: its scores and reasons, its findings, or the step that failed."""
     if run.scores:
         console.print(_scores_table(run))
+        for sentence in cost_sentences(run):
+            console.print(f"  {escape(sentence)}", soft_wrap=True)
     style = f"bold {STATE_COLOURS.get(run.state, OTHER_STATES)}"
     console.print(Text.assemble((run.state.value, style), f"  {run.run_id}"))
     for line in _outcome(run):
@@ -131,8 +144,8 @@ def runs_table(runs: Sequence[Run]) -> Table:
             state_text(run.state),
             f"{run.history[0].at.astimezone():%Y-%m-%d %H:%M:%S}",
             duration(sum(seconds_in_states(run))),
-            _figure(run.counts.get("accepted")),
-            _figure(run.scores.get("distilled", {}).get("weight_score")),
+            f"{run.counts['accepted']:,}" if "accepted" in run.counts else "-",
+            score(run.scores["distilled"].get("weight_score")) if "distilled" in run.scores else "-",
             cost(run),
         )
     return rows
@@ -154,25 +167,16 @@ def _field(value: Any) -> str:
 
 
 def _scores_table(run: Run) -> Table:
-    metrics = list(dict.fromkeys(metric for scores in run.scores.values() for metric in scores))
-    headings = [metric.replace("_", " ") for metric in metrics]
-    rows = table("candidate", *headings, numbers=headings)
-    for candidate in sorted(run.scores, key=_candidate_order):
-        rows.add_row(candidate, *(_figure(run.scores[candidate].get(metric)) for metric in metrics))
+    """The headline figures of the report, one row each."""
+    candidates = sorted(run.scores, key=_candidate_order)
+    rows = table("", *candidates, numbers=candidates)
+    for headline in HEADLINES:
+        rows.add_row(headline.label, *(headline.cell(run.scores[candidate]) for candidate in candidates))
     return rows
 
 
 def _candidate_order(candidate: str) -> int:
     return [*CANDIDATES, candidate].index(candidate)
-
-
-def _figure(value: Any) -> str:
-    if isinstance(value, float):
-        # Four significant digits, because one table has weight scores and costs of fractions of a cent.
-        return f"{value:.{max(2, 3 - math.floor(math.log10(abs(value))))}f}" if value else "0"
-    if isinstance(value, list):
-        return " to ".join(_figure(item) for item in value)
-    return "-" if value is None else escape(str(value))
 
 
 def _findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
