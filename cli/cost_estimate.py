@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING
 
-from cli.console import table
+from cli.console import print_table, table
 from cli.files import read_channel_config, read_text
 from distillery.cost.estimate import Estimate, Span, make_estimate
 from distillery.cost.prices import parse_prices, price_list
@@ -61,7 +61,12 @@ def show_estimate(console: Console, estimate: Estimate) -> None:
     """Print the estimate as a table, its sentence and how tokens are estimated."""
     numbers = ["calls", "tokens in", "tokens out", "low", "high"]
     rows = table(
-        "item", *numbers, "note", numbers=numbers, title=f"Prices in USD as of {estimate.prices_as_of:%F}"
+        "item",
+        *numbers,
+        "note",
+        numbers=numbers,
+        folded=["item", "note"],
+        title=f"Prices in USD as of {estimate.prices_as_of:%F}",
     )
     for line in estimate.lines:
         rows.add_row(
@@ -80,7 +85,7 @@ def show_estimate(console: Console, estimate: Estimate) -> None:
         "",
         style="bold",
     )
-    console.print(rows)
+    print_table(console, rows)
     console.print(estimate.sentence(), markup=False, soft_wrap=True)
     console.print(estimate.estimate, style="dim", markup=False, soft_wrap=True)
 

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
-from cli.console import table
+from cli.console import print_table, table
 from cli.exit_codes import FINDINGS, SUCCESS
 from distillery.dataset.findings import new_finding
 from distillery.dataset.formats import HEAD_BYTES, MAX_BYTES, NotConvertible, convert, form_of
@@ -130,9 +130,9 @@ def show_report(console: Console, report: DatasetReport, fix: Path | None) -> No
     """Print the findings by code, the first of each code, what the dataset covers and what was written."""
     found = found_by_code(report)
     if found:
-        console.print(_codes_table(found))
+        print_table(console, _codes_table(found))
         console.print()
-        console.print(_findings_table(found))
+        print_table(console, _findings_table(found))
         console.print()
     console.print(_coverage(report), markup=False, soft_wrap=True)
     for reason in report.reasons:
@@ -150,7 +150,7 @@ def show_report(console: Console, report: DatasetReport, fix: Path | None) -> No
 
 
 def _codes_table(found: list[Found]) -> Table:
-    rows = table("severity", "code", "count", "meaning", numbers=["count"])
+    rows = table("severity", "code", "count", "meaning", numbers=["count"], folded=["meaning"])
     for one in found:
         severity = one.kind.severity
         rows.add_row(
@@ -163,7 +163,7 @@ def _codes_table(found: list[Found]) -> Table:
 
 
 def _findings_table(found: list[Found]) -> Table:
-    rows = table("line", "code", "finding", "fix", numbers=["line"])
+    rows = table("line", "code", "finding", "fix", numbers=["line"], folded=["finding", "fix"])
     for one in found:
         for finding in one.first[:FINDINGS_PER_CODE]:
             line = "" if finding.line is None else f"{finding.line:,}"

@@ -26,7 +26,7 @@ def results_table(results: Sequence[Mapping[str, Any]], order: Sequence[str]) ->
     named = {channel for result in results for channel in result["weights"]}
     known = [channel for channel in order if channel in named]
     channels = known + sorted(named.difference(known))
-    rows = table("query", *channels, "dominant", "source", "ms", numbers=[*channels, "ms"])
+    rows = table("query", *channels, "dominant", "source", "ms", numbers=[*channels, "ms"], folded=["query"])
     for result in results:
         weights = result["weights"]
         largest = max(weights.values())

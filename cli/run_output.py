@@ -11,7 +11,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from cli.approvals import cost, waiting
-from cli.console import duration, table
+from cli.console import duration, print_table, table
 from distillery.aws.bucket import run_key
 from distillery.reports.headlines import HEADLINES, cost_sentences
 from distillery.reports.page import score
@@ -61,26 +61,26 @@ def run_document(stack: Stack, run: Run) -> dict[str, Any]:
 
 def show_run(console: Console, stack: Stack, run: Run) -> None:
     """Print the lineage of a run, its timeline and its verdict."""
-    console.print(lineage_table(run))
-    console.print(timeline(run))
+    print_table(console, lineage_table(run))
+    print_table(console, timeline(run))
     show_verdict(console, stack, run)
 
 
 def show_verdict(console: Console, stack: Stack, run: Run) -> None:
     """Print the outcome of a run: its scores and reasons, its findings, or the step that failed."""
     if run.scores:
-        console.print(_scores_table(run))
+        print_table(console, _scores_table(run))
         for sentence in cost_sentences(run):
             console.print(f"  {escape(sentence)}", soft_wrap=True)
     style = f"bold {STATE_COLOURS.get(run.state, OTHER_STATES)}"
-    console.print(Text.assemble((run.state.value, style), f"  {run.run_id}"))
+    console.print(Text.assemble((run.state.value, style), f"  {run.run_id}"), soft_wrap=True)
     for line in _outcome(run):
         console.print(f"  {escape(line)}", soft_wrap=True)
     reasons = " ".join(run.reasons)
     # A reason of a rejected run repeats the message of a finding for the whole file.
     findings = [finding for finding in _read_findings(stack, run) if finding["message"] not in reasons]
     if findings:
-        console.print(_findings_table(findings))
+        print_table(console, _findings_table(findings))
     if run.served_by:
         console.print(f"  served by: {escape('; '.join(run.served_by))}", soft_wrap=True)
     if report := _report_address(stack, run):
@@ -137,7 +137,15 @@ def state_text(state: State) -> Text:
 def runs_table(runs: Sequence[Run]) -> Table:
     """One row for each run."""
     numbers = ["duration", "records", "weight score"]
-    rows = table("run", "state", "started", *numbers, "cost estimate", numbers=numbers)
+    rows = table(
+        "run",
+        "state",
+        "started",
+        *numbers,
+        "cost estimate",
+        numbers=numbers,
+        folded=["started", "cost estimate"],
+    )
     for run in runs:
         rows.add_row(
             run.run_id,
@@ -180,7 +188,7 @@ def _candidate_order(candidate: str) -> int:
 
 
 def _findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
-    rows = table("line", "code", "finding", "fix", numbers=["line"])
+    rows = table("line", "code", "finding", "fix", numbers=["line"], folded=["finding", "fix"])
     for finding in findings[:FINDINGS_SHOWN]:
         line = finding["line"]
         rows.add_row(

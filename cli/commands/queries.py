@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import print_json, print_text, terminal
+from cli.console import print_json, print_table, print_text, terminal
 from cli.exit_codes import SUCCESS
 from cli.files import check_output_file, write_bytes
 from cli.options import AsJson, on_stack
@@ -69,7 +69,8 @@ def route(
     elif as_json:
         print_json({"results": routed.results, "unanswered": routed.unanswered})
     elif routed.results:
-        terminal().print(results_table(routed.results, stack_channel_config(stack.bucket).names))
+        names = stack_channel_config(stack.bucket).names
+        print_table(terminal(), results_table(routed.results, names))
         print_text(answering_models(routed.results))
     if routed.unanswered:
         raise TimedOut(

@@ -6,6 +6,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cli.app import main
 from distillery.aws.run_store import RunStore
 from distillery.reports.headlines import HEADLINES, cost_sentences
@@ -22,8 +24,6 @@ from tests.unit.sample_evaluations import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from cli.stack import Stack
 
@@ -150,3 +150,17 @@ def test_run_without_a_report_is_an_error(stack: Stack, capsys: pytest.CaptureFi
     ended_run(stack, State.FAILED)
     assert main(["report", RUN, *ON_AWS]) == 1
     assert "has no report: it is FAILED" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", ["10", "60", "80"])
+def test_ids_are_never_broken_over_two_lines(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:custom-model-deployment/{'a' * 60}"
+    ended_run(stack, State.NOT_PROMOTED, deployment_arn=arn, models={"baseline": f"us.{'b' * 50}"})
+    monkeypatch.setenv("COLUMNS", width)
+    assert main(["runs", *ON_AWS]) == 0
+    assert RUN in capsys.readouterr().out.split()
+    assert main(["show", RUN, *ON_AWS]) == 0
+    words = capsys.readouterr().out.split()
+    assert {RUN, arn, f"us.{'b' * 50}"} <= set(words)
