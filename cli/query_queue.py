@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import unicodedata
 import uuid
@@ -68,6 +69,10 @@ def check_query(query: object, place: str) -> str:
         written = cut(json.dumps(query))
         raise BadInput(f"{place}: the query is {written}, not a text.", fix="Put it in quotation marks.")
     text = query.strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{place}: the query is not valid Unicode text.", fix="Save it as UTF-8.") from error
     if not any(_is_visible(character) for character in text):
         raise BadInput(f"{place}: the query is empty.", fix="Remove it, or write a query.")
     if len(text) > MAX_QUERY_CHARACTERS:
@@ -75,11 +80,16 @@ def check_query(query: object, place: str) -> str:
             f"{place}: the query has {len(text):,} characters.",
             fix=f"Shorten it to at most {MAX_QUERY_CHARACTERS:,}.",
         )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise BadInput(f"{place}: the query is not valid Unicode text.", fix="Save it as UTF-8.") from error
     return text
+
+
+def decoded(argument: str) -> str:
+    """An argument of the command line as UTF-8, whatever the locale of the shell."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes that the locale's encoding does not have
+        return os.fsencode(argument).decode("utf-8", "surrogateescape")
+    return argument
 
 
 def _is_visible(character: str) -> bool:

@@ -13,7 +13,7 @@ from cli.files import check_output_file, write_bytes
 from cli.options import AsJson, on_stack
 from cli.polling import TimedOut
 from cli.query_output import answering_models, as_csv, as_jsonl, query_progress, results_table
-from cli.query_queue import QueryToSend, check_query, read_queries, route_queries
+from cli.query_queue import QueryToSend, check_query, decoded, read_queries, route_queries
 from cli.stack import Stack
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
@@ -32,7 +32,8 @@ def route(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help='A file with more queries, one a line: JSON objects with the key "query", or plain text.',
+            help='A file with more queries, one a line: JSON objects with the key "query", or plain text. '
+            "`-` is standard input.",
         ),
     ] = None,
     out: Annotated[
@@ -55,7 +56,7 @@ def route(
 
     Exit codes: 0 every query has a result, 6 the timeout expired before that.
     """
-    named = [QueryToSend(check_query(text, "the query")) for text in queries or []]
+    named = [QueryToSend(check_query(decoded(text), "the query")) for text in queries or []]
     to_send = [*named, *(read_queries(file) if file else [])][:limit]
     if not to_send:
         raise BadInput("No query was given.", fix=f'For example: distillery route "{EXAMPLE}"')
