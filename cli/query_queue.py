@@ -40,6 +40,13 @@ class QueryToSend:
     query: str
     fields: dict[str, Any] = field(default_factory=dict)
 
+    def with_result(self, result: dict[str, Any]) -> dict[str, Any]:
+        """The result with the fields of the line. Only the line's `query_id` replaces one of the result."""
+        kept = {
+            name: value for name, value in self.fields.items() if name not in result or name == "query_id"
+        }
+        return result | kept
+
 
 @dataclass(frozen=True, slots=True)
 class RoutedQueries:
@@ -138,7 +145,7 @@ def route_queries(
         progress(len(found))
         if len(found) == len(sent) or clock() >= deadline:
             return RoutedQueries(
-                [found[query_id] | query.fields for query_id, query in sent.items() if query_id in found],
+                [query.with_result(found[query_id]) for query_id, query in sent.items() if query_id in found],
                 [query.query for query_id, query in sent.items() if query_id not in found],
             )
         pause(POLL_SECONDS)
