@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # not marked as exported
 from typer.exceptions import Abort, TyperException
 
 from cli.commands import configuration, datasets, generation, queries, runs
@@ -36,8 +37,11 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
     },
     "Queries": {"route": queries.route},
     "Stack": {"channels": configuration.channels, "outputs": configuration.outputs},
+    "Shell": {"completion": configuration.completion},
 }
 """Every command by its name, grouped as the help shows them."""
+TAKES_TEXT = {"route": "queries"} | dict.fromkeys(("doctor", "drop", "estimate", "generate"), "file names")
+"""Commands whose arguments may begin with a hyphen, and what these are."""
 
 HELP = """Distillery learns query-aware channel weights for hybrid and multimodal search. It distills a large
 model into a small model on Amazon Bedrock, and the small model answers your queries.
@@ -92,6 +96,7 @@ def _application() -> typer.Typer:
 
 
 app = _application()
+completion_init()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,11 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        code = app(args=arguments, prog_name="distillery", standalone_mode=False)
+        code = app(args=arguments, prog_name=configuration.PROGRAM, standalone_mode=False)
     except TyperException as error:
         message = error.format_message().rstrip(".")
         # Without arguments the help is printed, and the message is empty.
-        print_error(f"{message}. {_usage_hint(arguments)}" if message else "")
+        print_error(f"{message}. {_usage_hint(message, arguments)}" if message else "")
         return USAGE_ERROR
     except Abort:
         print_error("Interrupted.")
@@ -130,8 +135,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     return int(code or 0)
 
 
-def _usage_hint(arguments: Sequence[str] | None) -> str:
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["route"] and any(word.startswith("-") for word in words[1:]):
-        return "Put -- before queries that begin with a hyphen. For usage, run `distillery route --help`."
-    return "For usage, run `distillery [COMMAND] --help`."
+def _usage_hint(message: str, arguments: Sequence[str] | None) -> str:
+    command = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    named = command if any(command in commands for commands in COMMANDS.values()) else "[COMMAND]"
+    advice = ""
+    if named in TAKES_TEXT and message.startswith("No such option"):
+        advice = f"Put -- before {TAKES_TEXT[named]} that begin with a hyphen. "
+    return f"{advice}For usage, run `distillery {named} --help`."

@@ -9,13 +9,22 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rich.console import JustifyMethod
+    from rich.table import Column
+
 PIPE_WIDTH = 120
+WIDEST = 10_000
+"""More columns than any cell has."""
+LONGEST_WORD = 64
+"""Columns of a word that is not broken in a folded cell. The IDs of runs and models are shorter."""
 """Columns of output to a file or a pipe, which has no width of its own."""
 
 
@@ -83,13 +92,48 @@ def _is_utf8() -> bool:
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf8")
 
 
-def table(*columns: str, numbers: Iterable[str] = (), title: str | None = None) -> Table:
-    """An empty table; the columns in `numbers` are aligned to the right."""
+def table(
+    *columns: str, numbers: Iterable[str] = (), folded: Iterable[str] = (), title: str | None = None
+) -> Table:
+    """An empty table for `print_table`.
+
+    The columns in `numbers` are aligned to the right. Only the columns in `folded` are broken over several
+    lines; the others have IDs and figures, which people copy.
+    """
     empty = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    right = set(numbers)
+    right, narrow = set(numbers), set(folded)
     for column in columns:
-        empty.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column in right else "left"
+        empty.add_column(column, justify=justify, overflow="fold", no_wrap=column not in narrow)
     return empty
+
+
+def print_table(console: Console, rows: Table) -> None:
+    """Print a table. A table that is wider than the terminal is not cut; the terminal wraps its lines."""
+    least, most = zip(*(_widths(console, column) for column in rows.columns), strict=True)
+    between = (rows.padding[1] + rows.padding[3]) * (len(least) - 1)
+    spare = max(console.width - between - sum(least), 0)
+    wanted = sum(most) - sum(least)
+    for column, low, high in zip(rows.columns, least, most, strict=True):
+        column.width = low + ((high - low) * min(spare, wanted) // wanted if wanted else 0)
+        column.no_wrap = False  # headings may be broken between words
+    used = between + sum(column.width or 0 for column in rows.columns)
+    for line in console.render_lines(rows, console.options.update(width=used), pad=False):
+        text = Text.assemble(*((part.text, part.style or "") for part in line))
+        text.rstrip()
+        console.print(text, soft_wrap=True)
+
+
+def _widths(console: Console, column: Column) -> tuple[int, int]:
+    """The smallest and the largest width of a column that make sense."""
+    options = console.options.update(width=WIDEST)
+    heading = Measurement.get(console, options, column.header)
+    sizes = [Measurement.get(console, options, cell) for cell in column.cells]
+    widest = max((size.maximum for size in sizes), default=0)
+    if column.no_wrap:
+        return max(widest, heading.minimum), max(widest, heading.maximum)
+    word = min(max((size.minimum for size in sizes), default=0), LONGEST_WORD)
+    return max(word, heading.minimum), max(widest, heading.maximum)
 
 
 def duration(seconds: float) -> str:

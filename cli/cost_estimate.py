@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import TYPE_CHECKING
 
-from cli.console import table
-from cli.files import read_channel_config, read_text
+from cli.console import print_table, table
+from cli.dataset_validation import validate_file
+from cli.files import UnreadableFile, read_channel_config, read_text
 from distillery.cost.estimate import Estimate, Span, make_estimate
 from distillery.cost.prices import parse_prices, price_list
-from distillery.dataset.validation import Rules, validate_dataset
 from distillery.errors import BadInput
 from distillery.messages import usd
 
@@ -33,7 +32,12 @@ class UnusableDataset(BadInput):
 
 
 def estimate_file(
-    file: Path, models: Mapping[str, str], *, channel_config: Path | None = None, prices: Path | None = None
+    file: Path,
+    models: Mapping[str, str],
+    console: Console,
+    *,
+    channel_config: Path | None = None,
+    prices: Path | None = None,
 ) -> Estimate:
     """Validate a dataset and estimate its cost.
 
@@ -42,16 +46,9 @@ def estimate_file(
     channels = read_channel_config(channel_config)
     price_table = parse_prices(read_text(prices)) if prices else price_list()
     try:
-        stream = file.open("rb")
-    except OSError as error:
-        raise UnusableDataset(f"{file} cannot be read: {error.strerror}.") from error
-    with stream, tempfile.TemporaryFile() as train, tempfile.TemporaryFile() as holdout:
-        try:
-            report = validate_dataset(
-                stream, channel_config=channels, rules=Rules(), train=train, holdout=holdout
-            )
-        except IsADirectoryError as error:
-            raise UnusableDataset(f"{file} cannot be read: {error.strerror}.") from error
+        report = validate_file(file, channels, console)
+    except UnreadableFile as error:
+        raise UnusableDataset(error.message, fix=error.fix) from error
     if not report.valid:
         raise UnusableDataset(f"The stack would reject {file}. {' '.join(report.reasons)}")
     return make_estimate(report, channels, {**MODELS, **models}, price_table)
@@ -61,7 +58,12 @@ def show_estimate(console: Console, estimate: Estimate) -> None:
     """Print the estimate as a table, its sentence and how tokens are estimated."""
     numbers = ["calls", "tokens in", "tokens out", "low", "high"]
     rows = table(
-        "item", *numbers, "note", numbers=numbers, title=f"Prices in USD as of {estimate.prices_as_of:%F}"
+        "item",
+        *numbers,
+        "note",
+        numbers=numbers,
+        folded=["note"],
+        title=f"Prices in USD as of {estimate.prices_as_of:%F}",
     )
     for line in estimate.lines:
         rows.add_row(
@@ -80,7 +82,7 @@ def show_estimate(console: Console, estimate: Estimate) -> None:
         "",
         style="bold",
     )
-    console.print(rows)
+    print_table(console, rows)
     console.print(estimate.sentence(), markup=False, soft_wrap=True)
     console.print(estimate.estimate, style="dim", markup=False, soft_wrap=True)
 

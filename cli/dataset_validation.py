@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
-from cli.console import table
+from cli.console import print_table, table
 from cli.exit_codes import FINDINGS, SUCCESS
+from cli.files import STANDARD_INPUT, UnreadableFile, check_output_file, open_file
+from cli.progress import with_progress
 from distillery.dataset.findings import new_finding
 from distillery.dataset.formats import HEAD_BYTES, MAX_BYTES, NotConvertible, convert, form_of
 from distillery.dataset.validation import DatasetReport, Rules, validate_dataset
@@ -36,10 +36,6 @@ FINDINGS_PER_CODE = 3
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
 
-class UnreadableFile(BadInput):
-    """The file cannot be read as lines of text."""
-
-
 def validate_file(
     file: Path, channel_config: ChannelConfig, console: Console, fix: Path | None = None
 ) -> DatasetReport:
@@ -48,27 +44,20 @@ def validate_file(
     With `fix`, a file in another tool's format is converted first; no changes are written then, because every
     line changes. Raises UnreadableFile if the file has no lines of text. Nothing is written in that case.
     """
-    if fix is not None and fix.resolve() == file.resolve():
-        raise BadInput(f"{fix} is the dataset itself.", fix="Set --fix to another file.")
     with contextlib.ExitStack() as stack:
-        try:
-            source: IO[bytes] = stack.enter_context(file.open("rb"))
-            size = file.stat().st_size
-            form = form_of(source.read(HEAD_BYTES), channel_config.names) if fix else None
-            source.seek(0)
-        except OSError as error:
-            raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
+        source = stack.enter_context(open_file(file))
+        head = source.read(HEAD_BYTES) if fix else b""
+        form = form_of(head, channel_config.names) if fix else None
         if form is not None and form.convert is not None:
-            source = stack.enter_context(_converted(file, size, source, channel_config))
-            size = source.seek(0, io.SEEK_END)
-            source.seek(0)
+            source, head = stack.enter_context(_converted(file, head, source, channel_config)), b""
         else:
             form = None
         fixed = stack.enter_context(_written(fix)) if fix else None
         diff = stack.enter_context(_written(diff_of(fix))) if fix and form is None else None
-        progress = stack.enter_context(_progress(console))
         report = validate_dataset(
-            _WithProgress(source, progress, size, file),
+            stack.enter_context(
+                with_progress(source, file, console, "reading", afterwards="comparing queries", head=head)
+            ),
             channel_config=channel_config,
             rules=Rules(),
             train=stack.enter_context(tempfile.TemporaryFile()),
@@ -81,17 +70,27 @@ def validate_file(
             raise UnreadableFile(f"{file}: {reason}")
     if form is not None:
         report = _with_conversion(report, form)
-    return report.model_copy(update={"dataset": file.name})
+    name = "standard input" if str(file) == STANDARD_INPUT else file.name
+    return report.model_copy(update={"dataset": name})
+
+
+def check_outputs(file: Path, fix: Path | None, html: Path | None, *, force: bool) -> None:
+    """Raise BadInput for an output file that exists, is in no folder, or is the dataset itself."""
+    for out in (*((fix, diff_of(fix)) if fix else ()), *((html,) if html else ())):
+        if out.resolve() == file.resolve():
+            raise BadInput(f"{out} is the dataset itself.", fix="Choose another file.")
+        check_output_file(out, force=force)
 
 
 @contextlib.contextmanager
-def _converted(file: Path, size: int, source: IO[bytes], config: ChannelConfig) -> Iterator[IO[bytes]]:
+def _converted(file: Path, head: bytes, source: IO[bytes], config: ChannelConfig) -> Iterator[IO[bytes]]:
     """The records of a file in another tool's format, as lines in conversation form."""
-    if size > MAX_BYTES:
-        raise UnreadableFile(f"{file} has {size:,} bytes; up to {MAX_BYTES:,} can be converted. Split it.")
+    content = head + source.read(MAX_BYTES)
+    if len(content) > MAX_BYTES:
+        raise UnreadableFile(f"{file} has more than {MAX_BYTES:,} bytes and cannot be converted. Split it.")
     with tempfile.TemporaryFile() as lines:
         try:
-            lines.writelines(convert(source.read(), config.names))
+            lines.writelines(convert(content, config.names))
         except NotConvertible as error:
             raise UnreadableFile(f"{file} cannot be converted: {error}. Correct the file.") from error
         lines.seek(0)
@@ -130,9 +129,9 @@ def show_report(console: Console, report: DatasetReport, fix: Path | None) -> No
     """Print the findings by code, the first of each code, what the dataset covers and what was written."""
     found = found_by_code(report)
     if found:
-        console.print(_codes_table(found))
+        print_table(console, _codes_table(found))
         console.print()
-        console.print(_findings_table(found))
+        print_table(console, _findings_table(found))
         console.print()
     console.print(_coverage(report), markup=False, soft_wrap=True)
     for reason in report.reasons:
@@ -150,7 +149,7 @@ def show_report(console: Console, report: DatasetReport, fix: Path | None) -> No
 
 
 def _codes_table(found: list[Found]) -> Table:
-    rows = table("severity", "code", "count", "meaning", numbers=["count"])
+    rows = table("severity", "code", "count", "meaning", numbers=["count"], folded=["meaning"])
     for one in found:
         severity = one.kind.severity
         rows.add_row(
@@ -163,7 +162,7 @@ def _codes_table(found: list[Found]) -> Table:
 
 
 def _findings_table(found: list[Found]) -> Table:
-    rows = table("line", "code", "finding", "fix", numbers=["line"])
+    rows = table("line", "code", "finding", "fix", numbers=["line"], folded=["finding", "fix"])
     for one in found:
         for finding in one.first[:FINDINGS_PER_CODE]:
             line = "" if finding.line is None else f"{finding.line:,}"
@@ -206,8 +205,10 @@ def _why_unreadable(report: DatasetReport) -> str:
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[IO[bytes]]:
     """A temporary file that replaces `path` when the block ends, and is removed if the block raises."""
+    path = path.resolve()  # a link stays, and the file that it points to is replaced
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path} is not a regular file.", fix="Choose another file.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
     except OSError as error:
         raise BadInput(f"{path} cannot be written: {error.strerror}.") from error
@@ -221,25 +222,3 @@ def _written(path: Path) -> Iterator[IO[bytes]]:
         raise BadInput(f"{path} cannot be written: {error.strerror}.") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-class _WithProgress:
-    """A stream that updates a progress bar as it is read."""
-
-    def __init__(self, source: IO[bytes], progress: Progress, size: int, path: Path) -> None:
-        self._source, self._progress, self._path = source, progress, path
-        self._task = progress.add_task("reading", total=size)
-
-    def read(self, amt: int, /) -> bytes:
-        try:
-            chunk = self._source.read(amt)
-        except OSError as error:
-            raise UnreadableFile(f"{self._path} cannot be read: {error.strerror}.") from error
-        activity = "reading" if chunk else "comparing queries"
-        self._progress.update(self._task, advance=len(chunk), description=activity)
-        return chunk

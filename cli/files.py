@@ -1,25 +1,52 @@
-"""Reading files that are named on the command line."""
+"""Reading and writing files that are named on the command line. The name `-` is standard input."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import sys
+from typing import IO, TYPE_CHECKING
 
 from distillery.errors import BadInput
 from distillery.generation.spec import parse_spec
 from distillery.task.channels import ChannelConfig, default_channel_config, parse_channel_config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from distillery.generation.spec import Spec
 
 
-def read_bytes(file: Path) -> bytes:
-    """The content of a file; BadInput if it cannot be read."""
+STANDARD_INPUT = "-"
+
+
+class UnreadableFile(BadInput):
+    """The file cannot be read, or not as lines of text."""
+
+
+@contextlib.contextmanager
+def open_file(file: Path) -> Iterator[IO[bytes]]:
+    """A file, a pipe or standard input, to be read once; UnreadableFile if it cannot be opened."""
+    if str(file) == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise UnreadableFile("Standard input is closed.", fix="Name a file.")
+        yield sys.stdin.buffer
+        return
     try:
-        return file.read_bytes()
+        source = file.open("rb")
     except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
+        raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
+    with source:
+        yield source
+
+
+def read_bytes(file: Path) -> bytes:
+    """The content of a file; UnreadableFile if it cannot be read."""
+    with open_file(file) as source:
+        try:
+            return source.read()
+        except OSError as error:
+            raise UnreadableFile(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def read_text(file: Path) -> str:

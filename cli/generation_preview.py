@@ -44,7 +44,7 @@ def preview(spec: Spec, channel_config: ChannelConfig, count: int) -> dict[str, 
 
 def preview_table(content: dict[str, Any]) -> Table:
     """The queries of a preview."""
-    rows = table("query", "channel", "template group", "hard case")
+    rows = table("query", "channel", "template group", "hard case", folded=["query"])
     for one in content["queries"]:
         rows.add_row(escape(one["query"]), one["channel"], one["template_group"], one["hard"] or "")
     return rows

@@ -20,7 +20,10 @@ START_TIMEOUT = 60.0
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="ID of a run.", show_default=False)]
 DatasetFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A dataset, in JSON Lines format.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A dataset, in JSON Lines format. `-` is standard input.", show_default=False
+    ),
 ]
 DatasetName = Annotated[
     str | None,

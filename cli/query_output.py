@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+def in_order(results: Sequence[Mapping[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:
+    """The results with their weights in the order of the channels."""
+    return [
+        {**result, "weights": {channel: result["weights"][channel] for channel in _channels([result], order)}}
+        for result in results
+    ]
+
+
 def results_table(results: Sequence[Mapping[str, Any]], order: Sequence[str]) -> Table:
     """Queries with their channel weights, the channels in the given order. The largest weight is bold."""
-    named = {channel for result in results for channel in result["weights"]}
-    known = [channel for channel in order if channel in named]
-    channels = known + sorted(named.difference(known))
-    rows = table("query", *channels, "dominant", "source", "ms", numbers=[*channels, "ms"])
+    channels = _channels(results, order)
+    rows = table("query", *channels, "dominant", "source", "ms", numbers=[*channels, "ms"], folded=["query"])
     for result in results:
         weights = result["weights"]
         largest = max(weights.values())
@@ -51,9 +57,9 @@ def as_jsonl(results: Sequence[Mapping[str, Any]]) -> bytes:
     return "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results).encode()
 
 
-def as_csv(results: Sequence[Mapping[str, Any]]) -> bytes:
-    """One row a result, with a column for each weight; lists and objects as JSON."""
-    channels = list(dict.fromkeys(channel for result in results for channel in result["weights"]))
+def as_csv(results: Sequence[Mapping[str, Any]], order: Sequence[str]) -> bytes:
+    """One row a result, with a column for each weight in the given order; lists and objects as JSON."""
+    channels = _channels(results, order)
     columns = list(dict.fromkeys(name for result in results for name in result if name != "weights"))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -73,6 +79,13 @@ def query_progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("queries answered", total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def _channels(results: Sequence[Mapping[str, Any]], order: Sequence[str]) -> list[str]:
+    """The channels of the results in the given order; channels of an earlier configuration come last."""
+    named = {channel for result in results for channel in result["weights"]}
+    known = [channel for channel in order if channel in named]
+    return known + sorted(named.difference(known))
 
 
 def _weight(weight: float | None, largest: float) -> Text:

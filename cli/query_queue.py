@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import unicodedata
 import uuid
@@ -39,6 +40,13 @@ class QueryToSend:
     query: str
     fields: dict[str, Any] = field(default_factory=dict)
 
+    def with_result(self, result: dict[str, Any]) -> dict[str, Any]:
+        """The result with the fields of the line. Only the line's `query_id` replaces one of the result."""
+        kept = {
+            name: value for name, value in self.fields.items() if name not in result or name == "query_id"
+        }
+        return result | kept
+
 
 @dataclass(frozen=True, slots=True)
 class RoutedQueries:
@@ -68,6 +76,10 @@ def check_query(query: object, place: str) -> str:
         written = cut(json.dumps(query))
         raise BadInput(f"{place}: the query is {written}, not a text.", fix="Put it in quotation marks.")
     text = query.strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{place}: the query is not valid Unicode text.", fix="Save it as UTF-8.") from error
     if not any(_is_visible(character) for character in text):
         raise BadInput(f"{place}: the query is empty.", fix="Remove it, or write a query.")
     if len(text) > MAX_QUERY_CHARACTERS:
@@ -75,11 +87,16 @@ def check_query(query: object, place: str) -> str:
             f"{place}: the query has {len(text):,} characters.",
             fix=f"Shorten it to at most {MAX_QUERY_CHARACTERS:,}.",
         )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise BadInput(f"{place}: the query is not valid Unicode text.", fix="Save it as UTF-8.") from error
     return text
+
+
+def decoded(argument: str) -> str:
+    """An argument of the command line as UTF-8, whatever the locale of the shell."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes that the locale's encoding does not have
+        return os.fsencode(argument).decode("utf-8", "surrogateescape")
+    return argument
 
 
 def _is_visible(character: str) -> bool:
@@ -128,7 +145,7 @@ def route_queries(
         progress(len(found))
         if len(found) == len(sent) or clock() >= deadline:
             return RoutedQueries(
-                [found[query_id] | query.fields for query_id, query in sent.items() if query_id in found],
+                [query.with_result(found[query_id]) for query_id, query in sent.items() if query_id in found],
                 [query.query for query_id, query in sent.items() if query_id not in found],
             )
         pause(POLL_SECONDS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,10 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from cli.approvals import cost, waiting
-from cli.console import duration, table
+from cli.console import duration, print_table, table
 from distillery.aws.bucket import run_key
+from distillery.reports.headlines import HEADLINES, cost_sentences
+from distillery.reports.page import score
 from distillery.runs.states import CANDIDATES, ENDED, Run, State, now
 
 if TYPE_CHECKING:
@@ -36,7 +37,17 @@ STATE_COLOURS = {
 OTHER_STATES = "cyan"
 FINDINGS_SHOWN = 20
 SEVERITIES = ("error", "warning", "note")
-SHOWN_ELSEWHERE = {"history", "scores", "reasons", "failure", "run_id", "state", "announced"}
+SHOWN_ELSEWHERE = {
+    "history",
+    "scores",
+    "measured_cost",
+    "reasons",
+    "warnings",
+    "failure",
+    "run_id",
+    "state",
+    "announced",
+}
 """Fields of a run that the timeline and the verdict show."""
 
 
@@ -50,24 +61,26 @@ def run_document(stack: Stack, run: Run) -> dict[str, Any]:
 
 def show_run(console: Console, stack: Stack, run: Run) -> None:
     """Print the lineage of a run, its timeline and its verdict."""
-    console.print(lineage_table(run))
-    console.print(timeline(run))
+    print_table(console, lineage_table(run))
+    print_table(console, timeline(run))
     show_verdict(console, stack, run)
 
 
 def show_verdict(console: Console, stack: Stack, run: Run) -> None:
     """Print the outcome of a run: its scores and reasons, its findings, or the step that failed."""
     if run.scores:
-        console.print(_scores_table(run))
+        print_table(console, _scores_table(run))
+        for sentence in cost_sentences(run):
+            console.print(f"  {escape(sentence)}", soft_wrap=True)
     style = f"bold {STATE_COLOURS.get(run.state, OTHER_STATES)}"
-    console.print(Text.assemble((run.state.value, style), f"  {run.run_id}"))
+    console.print(Text.assemble((run.state.value, style), f"  {run.run_id}"), soft_wrap=True)
     for line in _outcome(run):
         console.print(f"  {escape(line)}", soft_wrap=True)
     reasons = " ".join(run.reasons)
     # A reason of a rejected run repeats the message of a finding for the whole file.
     findings = [finding for finding in _read_findings(stack, run) if finding["message"] not in reasons]
     if findings:
-        console.print(_findings_table(findings))
+        print_table(console, _findings_table(findings))
     if run.served_by:
         console.print(f"  served by: {escape('; '.join(run.served_by))}", soft_wrap=True)
     if report := _report_address(stack, run):
@@ -124,15 +137,23 @@ def state_text(state: State) -> Text:
 def runs_table(runs: Sequence[Run]) -> Table:
     """One row for each run."""
     numbers = ["duration", "records", "weight score"]
-    rows = table("run", "state", "started", *numbers, "cost estimate", numbers=numbers)
+    rows = table(
+        "run",
+        "state",
+        "started",
+        *numbers,
+        "cost estimate",
+        numbers=numbers,
+        folded=["started", "cost estimate"],
+    )
     for run in runs:
         rows.add_row(
             run.run_id,
             state_text(run.state),
             f"{run.history[0].at.astimezone():%Y-%m-%d %H:%M:%S}",
             duration(sum(seconds_in_states(run))),
-            _figure(run.counts.get("accepted")),
-            _figure(run.scores.get("distilled", {}).get("weight_score")),
+            f"{run.counts['accepted']:,}" if "accepted" in run.counts else "-",
+            score(run.scores["distilled"].get("weight_score")) if "distilled" in run.scores else "-",
             cost(run),
         )
     return rows
@@ -154,11 +175,11 @@ def _field(value: Any) -> str:
 
 
 def _scores_table(run: Run) -> Table:
-    metrics = list(dict.fromkeys(metric for scores in run.scores.values() for metric in scores))
-    headings = [metric.replace("_", " ") for metric in metrics]
-    rows = table("candidate", *headings, numbers=headings)
-    for candidate in sorted(run.scores, key=_candidate_order):
-        rows.add_row(candidate, *(_figure(run.scores[candidate].get(metric)) for metric in metrics))
+    """The headline figures of the report, one row each."""
+    candidates = sorted(run.scores, key=_candidate_order)
+    rows = table("", *candidates, numbers=candidates)
+    for headline in HEADLINES:
+        rows.add_row(headline.label, *(headline.cell(run.scores[candidate]) for candidate in candidates))
     return rows
 
 
@@ -166,17 +187,8 @@ def _candidate_order(candidate: str) -> int:
     return [*CANDIDATES, candidate].index(candidate)
 
 
-def _figure(value: Any) -> str:
-    if isinstance(value, float):
-        # Four significant digits, because one table has weight scores and costs of fractions of a cent.
-        return f"{value:.{max(2, 3 - math.floor(math.log10(abs(value))))}f}" if value else "0"
-    if isinstance(value, list):
-        return " to ".join(_figure(item) for item in value)
-    return "-" if value is None else escape(str(value))
-
-
 def _findings_table(findings: Sequence[Mapping[str, Any]]) -> Table:
-    rows = table("line", "code", "finding", "fix", numbers=["line"])
+    rows = table("line", "code", "finding", "fix", numbers=["line"], folded=["finding", "fix"])
     for finding in findings[:FINDINGS_SHOWN]:
         line = finding["line"]
         rows.add_row(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from cli.files import read_spec
+from cli.files import STANDARD_INPUT, open_file, read_spec
+from cli.progress import size_of, with_progress
 from distillery.aws import clients
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
@@ -16,6 +17,9 @@ from distillery.runs.states import run_id, slug
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import Console
+
+    from cli.progress import StreamWithProgress
     from cli.stack import Stack
 
 SUFFIX = ".jsonl"
@@ -44,8 +48,13 @@ class UploadedSpec:
     version_id: str
 
 
-def check_name(file: Path) -> None:
-    """Raise BadInput for a file whose name does not start a run."""
+def check_dataset_file(file: Path) -> None:
+    """Raise BadInput for a file whose name does not start a run, and for a pipe, whose size is not known."""
+    if str(file) == STANDARD_INPUT or file.is_fifo():
+        raise BadInput(
+            f"{file} is a pipe, and an upload needs a file.",
+            fix=f"Write the data to a file that ends in {SUFFIX}, and drop that.",
+        )
     if file.suffix != SUFFIX:
         raise BadInput(
             f"{file} does not end in {SUFFIX}, so it would not start a run.",
@@ -53,16 +62,10 @@ def check_name(file: Path) -> None:
         )
 
 
-def upload_dataset(stack: Stack, file: Path, dataset: str | None = None) -> UploadedDataset:
+def upload_dataset(stack: Stack, file: Path, dataset: str | None, console: Console) -> UploadedDataset:
     """Upload a dataset file. The default for the name of the dataset is the name of the file."""
-    check_name(file)
-    try:
-        size = file.stat().st_size
-        body = file.open("rb")
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}.") from error
-    with body:
-        if size > MAX_BYTES:
+    with open_file(file) as source, with_progress(source, file, console, "uploading") as body:
+        if (size_of(source) or 0) > MAX_BYTES:
             raise BadInput(
                 f"{file} is larger than 5 GB, the limit for one upload.",
                 fix="Split it into several datasets.",
@@ -86,7 +89,9 @@ def upload_spec(stack: Stack, file: Path, dataset: str | None = None) -> Uploade
     return UploadedSpec(generation_id(name, spec, channel_config, teacher), name, bucket, key, version)
 
 
-def _put(stack: Stack, file: Path, bucket: str, key: str, body: bytes | IO[bytes], content_type: str) -> str:
+def _put(
+    stack: Stack, file: Path, bucket: str, key: str, body: bytes | StreamWithProgress, content_type: str
+) -> str:
     """Write one object and return its version.
 
     PutObject and not a multipart upload: its response has the version, which the ID of the run is made from.

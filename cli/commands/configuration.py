@@ -1,12 +1,14 @@
-"""Commands for the configuration of the stack: channels, outputs."""
+"""Commands for the configuration of the stack and of the shell: channels, outputs, completion."""
 
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.completion import get_completion_script  # type: ignore[attr-defined]  # not marked as exported
 
 from cli.console import print_json, print_text
 from cli.exit_codes import SUCCESS
@@ -15,6 +17,10 @@ from cli.options import AsJson, on_stack
 from cli.stack import Stack
 from distillery.aws.stack_config import CHANNEL_CONFIG_KEY, stack_channel_config
 from distillery.task.channels import ChannelConfig, dump_channel_config, parse_channel_config
+
+PROGRAM = "distillery"
+COMPLETE_VARIABLE = "_DISTILLERY_COMPLETE"
+"""The environment variable in which the shell asks for completions."""
 
 ChannelsFile = Annotated[
     Path | None,
@@ -57,6 +63,27 @@ def outputs(stack: Stack, export: Export = False, as_json: AsJson = False) -> in
     width = max(map(len, stack.outputs), default=0)
     for name, value in sorted(stack.outputs.items()):
         print_text(f"{name:<{width}}  {value}")
+    return SUCCESS
+
+
+class Shell(StrEnum):
+    """A shell that can complete commands and options."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)],
+) -> int:
+    """Print the script with which a shell completes commands and options.
+
+    For bash, add `source <(distillery completion bash)` to `~/.bashrc`. For zsh, add
+    `source <(distillery completion zsh)` to `~/.zshrc`, after `compinit`. For fish, write the script to
+    `~/.config/fish/completions/distillery.fish`.
+    """
+    print_text(get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, shell=shell.value))
     return SUCCESS
 
 

@@ -25,7 +25,7 @@ from cli.options import (
     on_stack,
 )
 from cli.stack import Stack
-from cli.uploads import check_name, upload_dataset
+from cli.uploads import check_dataset_file, upload_dataset
 from cli.watching import WatchOptions, watch_run
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
@@ -51,6 +51,7 @@ def doctor(
     fix: OutputFile = None,
     channels: ChannelsFile = None,
     html: HtmlFile = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the files of --fix and --html.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Validate a dataset offline.
@@ -62,6 +63,7 @@ def doctor(
     """
     console = terminal(stderr=as_json, quiet=as_json)
     try:
+        dataset_validation.check_outputs(file, fix, html, force=force)
         channel_config = read_channel_config(channels)
         report = dataset_validation.validate_file(file, channel_config, console, fix)
         if html is not None:
@@ -94,7 +96,9 @@ def estimate(
     """
     models = {"teacher": teacher, "student": student, "baseline": baseline, "judge": judge}
     try:
-        made = cost_estimate.estimate_file(file, models, channel_config=channels, prices=prices)
+        made = cost_estimate.estimate_file(
+            file, models, terminal(stderr=True, quiet=as_json), channel_config=channels, prices=prices
+        )
     except cost_estimate.UnusableDataset as error:
         print_error(str(error))
         return REJECTED
@@ -125,9 +129,9 @@ def drop(
 
     Exit codes: 0 uploaded, 1 the file cannot be read, 2 the dataset would be rejected.
     """
-    check_name(file)
+    check_dataset_file(file)
+    progress = terminal(stderr=True, quiet=as_json)
     if check:
-        progress = terminal(stderr=True, quiet=as_json)
         report = dataset_validation.validate_file(file, stack_channel_config(stack.bucket), progress)
         if not report.valid:
             reasons = " ".join(report.reasons)
@@ -135,7 +139,7 @@ def drop(
                 f"{file} was not uploaded. {reasons} Run `distillery doctor {file}` for all findings."
             )
             return REJECTED
-    uploaded = upload_dataset(stack, file, dataset)
+    uploaded = upload_dataset(stack, file, dataset, progress)
     if watch:
         if not as_json:
             print_text(f"Uploaded s3://{uploaded.bucket}/{uploaded.key}; the run is {uploaded.run_id}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import print_json, print_text, terminal
+from cli.console import print_json, print_table, print_text, terminal
 from cli.exit_codes import SUCCESS
 from cli.files import read_channel_config, read_spec
 from cli.generation_preview import preview as make_preview
@@ -67,7 +67,7 @@ def generate(
         if as_json:
             print_json(content)
         else:
-            terminal().print(preview_table(content))
+            print_table(terminal(), preview_table(content))
             print_text(preview_summary(content))
         return SUCCESS
     stack = find_stack(target)

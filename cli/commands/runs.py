@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import approvals
-from cli.console import print_json, print_text, terminal
+from cli.console import print_json, print_table, print_text, terminal
 from cli.exit_codes import SUCCESS
 from cli.files import check_output_file, write_bytes
 from cli.options import (
@@ -42,7 +42,7 @@ def runs(
     if as_json:
         print_json([run.model_dump(mode="json") for run in latest])
     elif latest:
-        terminal().print(runs_table(latest))
+        print_table(terminal(), runs_table(latest))
     else:
         print_text("There are no runs. Start one with `distillery drop FILE`.")
     return SUCCESS

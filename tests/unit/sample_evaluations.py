@@ -28,6 +28,7 @@ RUN = "harbour-0123456789ab"
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MICRO = "amazon.nova-micro-v1:0:128k"
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+NOVA_PRO = "amazon.nova-pro-v1:0"
 SERVED_BY = "Emulated (local stand-in for Amazon; proves the pipeline, not the model)"
 EMULATED = (SERVED_BY, SERVED_BY)
 
@@ -95,6 +96,7 @@ def evaluation_of(
     *,
     student: str = MICRO,
     rules: GateRules | None = None,
+    teacher: Sequence[Answer] = (),
 ) -> Evaluation:
     """An evaluation of candidates with these answers."""
     prices = price_list()
@@ -117,6 +119,7 @@ def evaluation_of(
         reference="labels",
         prices_as_of=prices.as_of,
         at=START + timedelta(seconds=30),
+        teacher=CandidateInput(NOVA_PRO, teacher, prices.find(NOVA_PRO)) if teacher else None,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.markup import escape
 
 from cli import console
 from cli.app import main
@@ -92,3 +93,57 @@ def test_reader_that_closes_early_gets_no_traceback() -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     process.wait()
+
+
+WIDTHS = [1, 20, 40, 80, 120, 400]
+ARN = "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-micro-v1:0:128k/iaigsznlw5ct"
+MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+SENTENCE = f"The model {MODEL} answered none of the queries; " * 3
+
+
+def printed_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = console.table("id", "weight score", "reason", numbers=["weight score"], folded=["reason"])
+    rows.add_row(ARN, "4.34", SENTENCE)
+    console.print_table(console.terminal(), rows)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_ids_and_figures_of_a_table_are_never_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    words = printed_table(monkeypatch, capsys, width).split()
+    assert [ARN in words, "4.34" in words, words.count(MODEL)] == [True, True, 3]
+    assert "".join(SENTENCE.split()) == "".join(
+        word for word in words if word in SENTENCE.split() and word not in {ARN, "4.34"}
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_lines_of_a_table_are_not_filled_with_blanks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    lines = printed_table(monkeypatch, capsys, width).splitlines()
+    assert lines == [line.rstrip() for line in lines]
+
+
+def test_a_table_that_fits_fills_the_terminal_and_not_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed_table(monkeypatch, capsys, 200).splitlines()
+    assert 160 < max(map(len, lines)) <= 200
+
+
+def test_a_table_without_rows_has_its_headings(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_table(console.terminal(), console.table("a", "b", folded=["b"]))
+    assert capsys.readouterr().out.split() == ["a", "b"]
+
+
+def test_brackets_and_control_characters_in_a_table_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = console.table("query", folded=["query"])
+    rows.add_row(escape(f"[bold]{ATTACK}"))
+    console.print_table(console.terminal(), rows)
+    text = capsys.readouterr().out
+    assert "[bold]rain\\x1b" in text
+    assert "\x1b" not in text

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import sys
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,6 +118,96 @@ def test_missing_file_folder_and_dataset_as_its_own_output_are_exit_code_2(
     assert main(["doctor", str(path), "--fix", str(path / "below.jsonl")]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 5
     assert path.read_bytes() == SAMPLE
+
+
+def piped(folder: Path, content: bytes) -> Path:
+    """A pipe from which the content can be read once."""
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True).start()
+    return pipe
+
+
+@pytest.mark.parametrize("fix", [False, True], ids=["", "with --fix"])
+def test_a_pipe_is_examined_like_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fix: bool
+) -> None:
+    out = tmp_path / "fixed.jsonl"
+    assert (
+        main(["doctor", str(piped(tmp_path, SAMPLE)), "--json", *(["--fix", str(out)] if fix else [])]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["lines"] == 1_500
+    assert not fix or out.read_bytes() == SAMPLE
+
+
+def test_a_pipe_in_the_form_of_another_tool_is_converted(tmp_path: Path) -> None:
+    chat = b"".join(
+        json.dumps({"messages": [{"role": "user", "content": f"rain on roof {number}"}]}).encode() + b"\n"
+        for number in range(150)
+    )
+    out = tmp_path / "fixed.jsonl"
+    assert main(["doctor", str(piped(tmp_path, chat)), "--fix", str(out)]) == 1
+    assert len(out.read_bytes().splitlines()) == 150
+
+
+@pytest.mark.parametrize("command", ["doctor", "estimate"])
+def test_a_hyphen_is_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SAMPLE)))
+    assert main([command, "-"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_standard_input_that_is_closed_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["doctor", "-"]) == 2
+    assert capsys.readouterr().err == "Standard input is closed. Name a file.\n"
+
+
+@pytest.mark.parametrize("taken", ["fixed.jsonl", "fixed.jsonl.diff", "page.html"])
+def test_output_is_not_overwritten_without_force(
+    file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str], taken: str
+) -> None:
+    path = file(SAMPLE)
+    path.with_name(taken).write_text("mine")
+    outputs = ["--fix", str(path.with_name("fixed.jsonl")), "--html", str(path.with_name("page.html"))]
+    assert main(["doctor", str(path), *outputs]) == 2
+    assert f"{taken} exists. Set --force" in capsys.readouterr().err
+    assert path.with_name(taken).read_text() == "mine"
+    assert sorted(entry.name for entry in path.parent.iterdir()) == sorted(["set.jsonl", taken])
+    assert main(["doctor", str(path), *outputs, "--force"]) == 0
+    assert path.with_name(taken).read_text() != "mine"
+
+
+def test_output_in_a_folder_that_does_not_exist_is_an_error(
+    file: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file(SAMPLE)
+    assert main(["doctor", str(path), "--html", str(path.parent / "none" / "page.html")]) == 2
+    assert "does not exist. Create it first." in capsys.readouterr().err
+
+
+def test_fix_through_a_link_writes_where_the_link_points(file: Callable[[bytes], Path]) -> None:
+    path = file(SAMPLE)
+    real, link = path.with_name("real.jsonl"), path.with_name("link.jsonl")
+    real.touch()
+    link.symlink_to(real)
+    assert main(["doctor", str(path), "--fix", str(link), "--force"]) == 0
+    assert link.is_symlink()
+    assert real.read_bytes() == SAMPLE
+
+
+def test_a_device_is_not_replaced(
+    file: Callable[[bytes], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    assert main(["doctor", str(file(SAMPLE)), "--fix", str(device), "--force"]) == 2
+    assert "is not a regular file" in capsys.readouterr().err
+    assert device.is_fifo()
 
 
 def test_fix_writes_the_fixed_dataset_and_the_changes(file: Callable[[bytes], Path]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from cli.app import main
+from cli.uploads import upload_dataset
 from distillery.runs.states import run_id
 from tests.unit.cli.stacks import ON_AWS, printed
 
@@ -48,6 +52,36 @@ def test_file_that_cannot_be_uploaded_is_an_error(
 ) -> None:
     assert main(["drop", str(tmp_path / name), *ON_AWS]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_pipe_is_not_uploaded(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "a.jsonl"
+    os.mkfifo(pipe)
+    for name in (str(pipe), "-"):
+        assert main(["drop", name, *ON_AWS]) == 1
+        assert "is a pipe, and an upload needs a file" in capsys.readouterr().err
+
+
+def test_file_that_begins_with_a_hyphen_is_named_after_two_hyphens(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-films.jsonl").write_text("{}\n")
+    assert main(["drop", "-films.jsonl", *ON_AWS]) == 2
+    assert "Put -- before file names that begin with a hyphen." in capsys.readouterr().err
+    assert main(["drop", "--no-check", *ON_AWS, "--", "-films.jsonl"]) == 0
+
+
+def test_upload_has_a_progress_bar_on_a_terminal(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "films.jsonl"
+    file.write_bytes(b"x" * 1_000_000)
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    uploaded = upload_dataset(stack, file, None, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "uploading" in shown
+    assert "1.0/1.0 MB" in shown
+    stored = stack.client("s3").get_object(Bucket="data", Key=uploaded.key)["Body"].read()
+    assert stored == file.read_bytes()
 
 
 def test_dataset_that_would_be_rejected_is_not_uploaded(

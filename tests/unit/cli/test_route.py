@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from cli import query_queue
 from cli.app import main
 from distillery.aws.tables import to_item
+from distillery.task.channels import Channel, ChannelConfig
 from tests.unit.cli.stacks import ON_AWS, RUN, printed
 
 if TYPE_CHECKING:
@@ -143,6 +145,66 @@ def test_fields_of_a_line_are_kept_in_its_result(
     assert main(["route", "--file", str(file), "--json", *ON_AWS]) == 0
     (result,) = printed(capsys)["results"]
     assert (result["query_id"], result["customer"], result["query"]) == ("mine-1", 7, "rain")
+
+
+def test_results_that_are_routed_again_get_new_weights(
+    answering: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "out.jsonl"
+    file.write_text('{"query": "rain", "weights": "none", "dominant": "a", "source": "fallback"}\n')
+    assert main(["route", "--file", str(file), "--json", *ON_AWS]) == 0
+    (result,) = printed(capsys)["results"]
+    assert (result["weights"], result["dominant"], result["source"]) == ({"a": 0.2, "b": 0.8}, "b", "model")
+
+
+def test_weights_are_in_the_order_of_the_channels_in_every_output(
+    answering: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = ChannelConfig(
+        subject="sounds",
+        channels=(Channel(name="b", description="b"), Channel(name="a", description="a")),
+        fallback={"b": 0.5, "a": 0.5},
+        label_grid=0.1,
+    )
+    monkeypatch.setattr("cli.commands.queries.stack_channel_config", lambda _: channels)
+    assert main(["route", "rain", "--json", *ON_AWS]) == 0
+    assert list(printed(capsys)["results"][0]["weights"]) == ["b", "a"]
+    assert main(["route", "rain", *ON_AWS]) == 0
+    assert capsys.readouterr().out.split()[:3] == ["query", "b", "a"]
+    for name in ("out.csv", "out.jsonl"):
+        assert main(["route", "rain", "--out", str(tmp_path / name), *ON_AWS]) == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[0].endswith(",b,a")
+    assert '"weights": {"b": 0.8, "a": 0.2}' in (tmp_path / "out.jsonl").read_text()
+
+
+def test_queries_come_through_standard_input(
+    answering: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"query": "rain"}\nhail\n')))
+    assert main(["route", "--file", "-", "--json", *ON_AWS]) == 0
+    assert [result["query"] for result in printed(capsys)["results"]] == ["rain", "hail"]
+
+
+def test_json_with_an_output_file_is_one_document(
+    answering: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.csv"
+    assert main(["route", "rain", "--out", str(out), "--json", *ON_AWS]) == 0
+    assert printed(capsys) == {"file": str(out), "written": 1, "unanswered": []}
+
+
+def test_query_that_the_locale_could_not_decode_is_read_as_utf8(
+    answering: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What Python gives for the bytes of an argument in the C locale.
+    argument = "猫".encode().decode("ascii", "surrogateescape")
+    assert main(["route", argument, "--json", *ON_AWS]) == 0
+    assert printed(capsys)["results"][0]["query"] == "猫"
+
+
+def test_query_that_is_not_utf8_is_refused(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["route", b"\xff\xfe".decode("utf-8", "surrogateescape"), *ON_AWS]) == 1
+    assert "not valid Unicode text" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import TYPE_CHECKING
+
+import pytest
 
 from cli.app import main
 from distillery.aws.run_store import RunStore
+from distillery.reports.headlines import HEADLINES, cost_sentences
+from distillery.reports.run_report import render_run_report
 from distillery.runs.states import Source, State
+from distillery.task.channels import default_channel_config
 from tests.unit.cli.stacks import ON_AWS, RUN, ended_run, printed, put
+from tests.unit.sample_evaluations import (
+    accurate_answers,
+    evaluation_of,
+    unreadable_answers,
+    validation_report,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from cli.stack import Stack
 
@@ -46,15 +57,47 @@ def test_failed_run_shows_step_and_cause(stack: Stack, capsys: pytest.CaptureFix
 
 def test_scores_of_all_candidates_are_in_one_table(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     scores = {
-        "untuned": {"weight_score": 1.5, "cost": None},
-        "distilled": {"weight_score": 4.31, "weight_score_ci95": [4.2, 4.4], "cost": 0.00875},
+        "untuned": {"weight_score": 1.5},
+        "distilled": {"weight_score": 4.31, "cost_per_1000_usd": 0.00875},
     }
     ended_run(stack, State.PROMOTED, scores=scores, reasons=["It is good enough."])
     assert main(["show", RUN, *ON_AWS]) == 0
     text = capsys.readouterr().out
     assert text.index("distilled") < text.index("untuned")
-    assert "0.00875" in text
+    assert "$0.0088" in text
     assert "It is good enough." in text
+
+
+def test_show_and_the_report_have_the_same_figures(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    config = default_channel_config()
+    answers = accurate_answers(config)
+    evaluation = evaluation_of(
+        config, {"distilled": answers, "untuned": unreadable_answers(config), "baseline": answers}
+    )
+    measured = evaluation.measured_cost()
+    assert measured is not None
+    ended_run(
+        stack,
+        State.PROMOTED,
+        scores=evaluation.scores(),
+        reasons=evaluation.verdict.reasons,
+        warnings=evaluation.caveats(trained_on_holdout=False),
+        measured_cost=measured.model_dump(),
+    )
+    run = stack.run_store.get(RUN)
+    page = render_run_report(evaluation, run, validation_report(config), config)
+    on_page = html.unescape(re.sub(r"<[^>]+>", "\n", page))
+    assert main(["show", RUN, *ON_AWS]) == 0
+    printed_lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    for headline in HEADLINES:
+        cells = [headline.cell(evaluation.scores()[name]) for name in ("distilled", "untuned", "baseline")]
+        row = next(line for line in printed_lines if line.startswith(headline.label))
+        assert row.removeprefix(headline.label).split() == " ".join(cells).split()
+        assert f"\n{cells[0]}\n" in on_page
+        assert f"\nbaseline {cells[2]}" in on_page
+    for sentence in [*run.reasons, *cost_sentences(run), *(f"warning: {text}" for text in run.warnings)]:
+        assert sentence in printed_lines
+        assert sentence.removeprefix("warning: ") in on_page
 
 
 def test_run_that_does_not_exist_is_an_error(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,3 +150,17 @@ def test_run_without_a_report_is_an_error(stack: Stack, capsys: pytest.CaptureFi
     ended_run(stack, State.FAILED)
     assert main(["report", RUN, *ON_AWS]) == 1
     assert "has no report: it is FAILED" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", ["10", "60", "80"])
+def test_ids_are_never_broken_over_two_lines(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:custom-model-deployment/{'a' * 60}"
+    ended_run(stack, State.NOT_PROMOTED, deployment_arn=arn, models={"baseline": f"us.{'b' * 50}"})
+    monkeypatch.setenv("COLUMNS", width)
+    assert main(["runs", *ON_AWS]) == 0
+    assert RUN in capsys.readouterr().out.split()
+    assert main(["show", RUN, *ON_AWS]) == 0
+    words = capsys.readouterr().out.split()
+    assert {RUN, arn, f"us.{'b' * 50}"} <= set(words)

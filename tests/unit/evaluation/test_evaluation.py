@@ -125,7 +125,7 @@ def test_a_worst_query_without_an_answer_gives_the_error_or_an_empty_text() -> N
     assert [(query.query, query.text) for query in worst] == [("qNone", ""), ("qthrottled", "throttled")]
 
 
-def test_the_run_table_gets_five_scores_for_each_candidate() -> None:
+def test_the_run_table_gets_the_headline_figures_of_each_candidate() -> None:
     found = evaluation_of(
         CHANNEL_CONFIG,
         {"distilled": accurate_answers(CHANNEL_CONFIG, 4)},
@@ -136,6 +136,7 @@ def test_the_run_table_gets_five_scores_for_each_candidate() -> None:
     assert found.scores() == {
         "distilled": {
             "weight_score": 4.0,
+            "dominant_agreement": 0.75,
             "judge": 4.5,
             "valid_json": 1.0,
             "latency_p50_ms": 101.0,
@@ -148,7 +149,63 @@ def test_scores_that_were_not_measured_are_not_written_to_the_run_table() -> Non
     found = evaluation_of(
         CHANNEL_CONFIG, {"distilled": accurate_answers(CHANNEL_CONFIG)}, student="somebody.unpriced-v1:0"
     )
-    assert set(found.scores()["distilled"]) == {"weight_score", "valid_json", "latency_p50_ms"}
+    assert set(found.scores()["distilled"]) == {
+        "weight_score",
+        "dominant_agreement",
+        "valid_json",
+        "latency_p50_ms",
+    }
+
+
+def test_answers_of_a_model_without_a_price_are_named_and_left_out_of_the_measured_cost() -> None:
+    answers = accurate_answers(CHANNEL_CONFIG, 10)
+    found = evaluation_of(
+        CHANNEL_CONFIG, {"distilled": answers, "baseline": answers}, student="somebody.unpriced-v1:0"
+    )
+    cost = found.measured_cost()
+    assert cost is not None
+    assert cost.usd == pytest.approx((500 * 1.1 + 1_000 * 5.5) / 1e6)
+    assert cost.unknown == ["evaluation of the distilled model"]
+
+
+def test_queries_without_an_answer_use_no_tokens() -> None:
+    failed = Answer(query="q", reference=label(CHANNEL_CONFIG, 0.6), text=None, error="throttled")
+    (usage,) = evaluation_of(CHANNEL_CONFIG, {"distilled": [answer(CHANNEL_CONFIG, 1), failed]}).usage
+    assert (usage.calls, usage.input_tokens, usage.output_tokens) == (1, 50, 100)
+
+
+def test_the_teacher_is_part_of_the_cost_when_its_answers_are_the_reference() -> None:
+    answers = accurate_answers(CHANNEL_CONFIG, 10)
+    found = evaluation_of(CHANNEL_CONFIG, {"distilled": answers}, teacher=answers)
+    assert [usage.name for usage in found.usage] == [
+        "evaluation of the distilled model",
+        "evaluation of the teacher model",
+    ]
+
+
+def test_an_evaluation_of_an_earlier_version_has_no_measured_cost() -> None:
+    found = evaluation_of(CHANNEL_CONFIG, {"distilled": accurate_answers(CHANNEL_CONFIG)})
+    assert Evaluation.model_validate(found.model_dump(exclude={"usage"})).measured_cost() is None
+
+
+@pytest.mark.parametrize(("compared", "small"), [(0, False), (1, True), (99, True), (100, False)])
+def test_a_holdout_of_fewer_than_a_hundred_answers_is_a_caveat(compared: int, small: bool) -> None:
+    found = evaluation_of(CHANNEL_CONFIG, {"distilled": accurate_answers(CHANNEL_CONFIG, compared)})
+    caveats = found.caveats(trained_on_holdout=False)
+    assert [caveat.startswith("The holdout is small") for caveat in caveats] == [True] * small
+
+
+def test_a_small_holdout_is_described_by_what_one_answer_changes_and_by_the_interval() -> None:
+    found = evaluation_of(CHANNEL_CONFIG, {"distilled": accurate_answers(CHANNEL_CONFIG, 60)})
+    (caveat,) = found.caveats(trained_on_holdout=False)
+    assert "60 answers of the distilled model were compared, so one answer changes a share by 1.7%" in caveat
+    assert caveat.endswith("the mean weight score is known to within 0.31.")
+
+
+def test_a_student_that_was_trained_on_the_holdout_is_a_caveat() -> None:
+    found = evaluation_of(CHANNEL_CONFIG, {"distilled": accurate_answers(CHANNEL_CONFIG, 200)})
+    (caveat,) = found.caveats(trained_on_holdout=True)
+    assert "too high" in caveat
 
 
 @pytest.mark.parametrize("channels", [2, 4, 6])

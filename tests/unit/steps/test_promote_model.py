@@ -54,6 +54,35 @@ def test_promotion_changes_the_active_model_once_and_writes_the_report(
     assert deployed.encode() in page
 
 
+def test_verdict_comes_with_the_measured_cost_and_a_warning_about_a_small_holdout(
+    cloud: CloudResources, steps: RunSteps, deployed: str
+) -> None:
+    finish_evaluation(cloud, steps, deployed)
+    before = steps.run_store.get(deployed).warnings
+    run = promote(cloud, steps, deployed)
+    assert run.measured_cost is not None
+    assert run.measured_cost.usd > 0
+    added = run.warnings[len(before) :]
+    assert run.warnings[: len(before)] == before
+    assert any(warning.startswith("The holdout is small") for warning in added)
+
+
+def test_cost_includes_the_teacher_that_answered_a_holdout_without_labels(
+    cloud: CloudResources, steps: RunSteps, deployed: str
+) -> None:
+    finish_evaluation(cloud, steps, deployed)
+    s3 = boto3.client("s3")
+    key = f"runs/{deployed}/validation.json"
+    validation = json.loads(s3.get_object(Bucket="data", Key=key)["Body"].read())
+    s3.put_object(Bucket="data", Key=key, Body=json.dumps(validation | {"reference": "teacher"}).encode())
+    answers = s3.get_object(Bucket="data", Key=f"runs/{deployed}/predictions/baseline.jsonl")["Body"].read()
+    s3.put_object(Bucket="data", Key=f"runs/{deployed}/predictions/teacher.jsonl", Body=answers)
+    run = promote(cloud, steps, deployed)
+    content = s3.get_object(Bucket="data", Key=f"runs/{deployed}/evaluation.json")["Body"].read()
+    assert "evaluation of the teacher model" in [item["name"] for item in json.loads(content)["usage"]]
+    assert any("trained on the queries" in warning for warning in run.warnings)
+
+
 @pytest.mark.parametrize("status", ["Failed", "Stopped"])
 def test_evaluation_job_that_failed_or_was_stopped_fails_the_run_and_leaves_nothing_deployed(
     cloud: CloudResources, steps: RunSteps, deployed: str, status: str

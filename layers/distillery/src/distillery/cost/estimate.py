@@ -163,6 +163,11 @@ class Estimate(BaseModel):
         return ""
 
 
+def evaluation_item(model: str) -> str:
+    """The name of the line for a model's answers to the holdout."""
+    return f"evaluation of the {model} model"
+
+
 def dollars(span: Span) -> str:
     """The range as text, such as `$0.61 to $17.20`."""
     low, high = usd(span.low), usd(span.high)
@@ -285,7 +290,7 @@ class _Estimator:
             teacher = self._models["teacher"]
             candidates["teacher"] = (teacher, self._prices.find(teacher), self._teacher_prompt)
         for name, (model_id, price, prompt) in candidates.items():
-            yield _calls(f"evaluation of the {name} model", calls, prompt, self._answer, price, model_id)
+            yield _calls(evaluation_item(name), calls, prompt, self._answer, price, model_id)
 
     def _judging(self) -> Line:
         calls = Span.exactly(self._report.holdout * len(self._candidates))

@@ -91,6 +91,11 @@ class DatasetReport(BaseModel):
     split: SplitReport = SplitReport()
     statistics: Statistics
 
+    @property
+    def trained_on_holdout(self) -> bool:
+        """Whether the student is trained on the queries that it is evaluated with."""
+        return self.reference == "teacher" or "holdout_in_training" in self.finding_counts
+
     @model_validator(mode="before")
     @classmethod
     def _read_earlier_names(cls, content: Any) -> Any:

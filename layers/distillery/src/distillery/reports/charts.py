@@ -8,6 +8,8 @@ are shown as the browser's tooltips.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from statistics import median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pygal
@@ -15,20 +17,29 @@ from markupsafe import Markup
 from pygal.style import Style
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from distillery.evaluation.metrics import Interval
 
-LABEL_PIXELS = 12
+LABEL_PIXELS = 13
 """Font size of labels; report.css sets the same size."""
+WIDTH = 320
+"""Width of a chart in pixels, so that labels are readable on a phone; the page shows charts side by side."""
 ROW_PIXELS = 30
 EXTRA_BAR_ROWS = 0.6
 """Rows that each bar of a group needs after the first."""
 AXIS_PIXELS = 34
-LEGEND_PIXELS = 26
 HISTOGRAM_WIDTH = 230
 HISTOGRAM_LABELS = 6
 """Labels that fit side by side."""
+TICKS = 4
+"""Steps of an axis, at most."""
+AXIS_CHARACTERS = 16
+"""Characters of all numbers of an axis, at most."""
+NICE_FACTORS = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
+TOLERANCE = 1e-9
+DWARFED = 20
+"""An axis is logarithmic if the largest value is more than this many times the median."""
 REMOVED_TAGS = frozenset({"script", "style", "defs"})
 REMOVED_CLASSES = frozenset({"plot tooltip-overlay", "x centered", "y centered", "x", "y", "x_label"})
 
@@ -40,7 +51,7 @@ _STYLE = Style(
     label_font_size=LABEL_PIXELS,
     major_label_font_size=LABEL_PIXELS,
     value_font_size=LABEL_PIXELS,
-    legend_font_size=LABEL_PIXELS,
+    title_font_size=LABEL_PIXELS,
     colors=("none",) * 12,
     value_colors=("none",) * 12,
 )
@@ -51,11 +62,10 @@ _COMMON: dict[str, Any] = {
     "margin": 4,
     "show_legend": False,
     "truncate_label": -1,
-    "truncate_legend": -1,
-    "legend_at_bottom": True,
-    "legend_box_size": 10,
     "spacing": 8,
 }
+
+Formatter = Callable[[float], str]
 
 
 class Bar(NamedTuple):
@@ -67,18 +77,81 @@ class Bar(NamedTuple):
     interval: Interval | None = None
 
 
+class Axis(NamedTuple):
+    """Where values are drawn, and the numbers on the axis.
+
+    A linear axis starts at 0. A logarithmic axis starts below the smallest value above 0; no bar is drawn
+    for 0.
+    """
+
+    top: float
+    ticks: tuple[float, ...]
+    start: float | None = None
+
+    def place(self, value: float) -> float:
+        """The length of the bar for a value."""
+        if self.start is None:
+            return value
+        return math.log10(value / self.start) if value > self.start else 0.0
+
+    @property
+    def note(self) -> str:
+        """What a reader must know about the axis."""
+        return "" if self.start is None else "logarithmic axis"
+
+    def options(self) -> dict[str, Any]:
+        """The options of a pygal chart."""
+        return {
+            "range": (0, self.place(self.top)),
+            "y_labels": [{"label": _number(tick), "value": self.place(tick)} for tick in self.ticks],
+        }
+
+
+def axis_for(values: Iterable[float], maximum: float | None = None, *, logarithmic: bool = True) -> Axis:
+    """The axis for values of 0 and more: logarithmic where one value would dwarf the others.
+
+    `maximum` fixes the end of a linear axis. `logarithmic` permits a logarithmic axis. Whole numbers have
+    whole numbers on their axis.
+    """
+    positive = sorted(value for value in values if value > 0)
+    largest = maximum or (positive[-1] if positive else 1.0)
+    if logarithmic and maximum is None and positive and largest > DWARFED * median_low(positive):
+        start = positive[0] / math.sqrt(10)
+        exponents = range(math.ceil(math.log10(start)), math.ceil(math.log10(largest)) + 1)
+        every = math.ceil(len(exponents) / TICKS)
+        ticks = tuple(10.0**exponent for exponent in exponents[::every])
+        return Axis(max(largest, ticks[-1]), ticks, start)
+    whole = maximum is None and all(value == int(value) for value in positive)
+    smallest = 10.0 ** math.floor(math.log10(largest / TICKS))
+    for factor in NICE_FACTORS:
+        step = smallest * factor
+        steps = math.ceil(largest / step - TOLERANCE)
+        ticks = tuple(round(step * number, 12) for number in range(steps + 1))
+        if (
+            steps <= TICKS
+            and sum(len(_number(tick)) for tick in ticks) <= AXIS_CHARACTERS
+            and (not whole or step == int(step))
+            and (maximum is None or abs(ticks[-1] - maximum) < TOLERANCE)
+        ):
+            return Axis(max(largest, ticks[-1]), ticks)
+    return Axis(largest, (0.0, largest))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.10g}"
+
+
 def bar_chart(
-    description: str,
-    bars: Sequence[Bar],
-    *,
-    maximum: float | None = None,
-    formatter: Callable[[float], str],
+    description: str, bars: Sequence[Bar], *, maximum: float | None = None, formatter: Formatter
 ) -> Markup:
     """Draw horizontal bars from top to bottom."""
-    chart = _horizontal(pygal.HorizontalBar, len(bars), formatter, maximum)
+    axis = axis_for(_known(bar.value for bar in bars), maximum)
+    chart = _horizontal(pygal.HorizontalBar, len(bars), axis)
     chart.x_labels = [bar.label for bar in reversed(bars)]
-    chart.add(description, [_value(bar.colour, bar.value, bar.interval) for bar in reversed(bars)])
-    return _svg(chart, description)
+    chart.add(
+        description, [_value(axis, formatter, bar.colour, bar.value, bar.interval) for bar in reversed(bars)]
+    )
+    return _svg(chart, _sentence(description, [bar.label for bar in bars], axis))
 
 
 def grouped_bar_chart(
@@ -87,19 +160,16 @@ def grouped_bar_chart(
     series: Mapping[str, Sequence[float | None]],
     *,
     colours: Mapping[str, str],
-    formatter: Callable[[float], str],
+    formatter: Formatter,
     maximum: float | None = None,
-    wide: bool = False,
-    legend: bool = True,
+    logarithmic: bool = True,
 ) -> Markup:
     """Draw one group of horizontal bars for each label, from top to bottom, with one bar for each series."""
     rows = len(labels) * (1 + (len(series) - 1) * EXTRA_BAR_ROWS)
-    chart = _horizontal(pygal.HorizontalBar, rows, formatter, maximum, legend=legend, wide=wide)
-    chart.config(show_legend=legend, legend_at_bottom_columns=len(series))
-    chart.x_labels = list(reversed(labels))
-    for name, values in series.items():
-        chart.add(name, [_value(colours[name], value) for value in reversed(values)])
-    return _svg(chart, description, legend=[colours[name] for name in series])
+    known = [value for values in series.values() for value in _known(values)]
+    axis = axis_for(known, maximum, logarithmic=logarithmic)
+    chart = _horizontal(pygal.HorizontalBar, rows, axis)
+    return _grouped(chart, description, labels, series, colours, formatter, axis)
 
 
 def stacked_bar_chart(
@@ -108,76 +178,96 @@ def stacked_bar_chart(
     series: Mapping[str, Sequence[float]],
     *,
     colours: Mapping[str, str],
-    formatter: Callable[[float], str],
-    legend: bool = True,
-    maximum: float | None = None,
+    formatter: Formatter,
+    maximum: float,
 ) -> Markup:
     """Draw one horizontal bar for each label, in which the values of the series follow each other."""
-    chart = _horizontal(pygal.HorizontalStackedBar, len(labels), formatter, maximum, legend=legend, wide=True)
-    chart.config(show_legend=legend, legend_at_bottom_columns=len(series))
-    chart.x_labels = list(reversed(labels))
-    for name, values in series.items():
-        chart.add(name, [_value(colours[name], value) for value in reversed(values)])
-    return _svg(chart, description, legend=[colours[name] for name in series])
+    axis = axis_for((), maximum)
+    chart = _horizontal(pygal.HorizontalStackedBar, len(labels), axis)
+    return _grouped(chart, description, labels, series, colours, formatter, axis)
 
 
 def histogram(description: str, labels: Sequence[str], counts: Sequence[int]) -> Markup:
     """Draw vertical bars; the counts are tooltips."""
-    chart = pygal.Bar(
-        **_COMMON,
-        width=HISTOGRAM_WIDTH,
-        height=140,
-        value_formatter=lambda count: f"{count:,.0f}",
-        max_scale=4,
-    )
-    every = math.ceil(len(labels) / HISTOGRAM_LABELS)
-    chart.x_labels = [label if index % every == 0 else "" for index, label in enumerate(labels)]
-    chart.add(
-        description,
-        [
-            {"value": count, "label": label, "color": "var(--distilled)"}
-            for label, count in zip(labels, counts, strict=True)
-        ],
-    )
-    return _svg(chart, description)
+
+    def formatter(count: float) -> str:
+        return f"{count:,.0f}"
+
+    axis = axis_for(counts)
+    chart = pygal.Bar(**_COMMON, **axis.options(), width=HISTOGRAM_WIDTH, height=140)
+    chart.x_title = axis.note or None
+    chart.x_labels = labels
+    chart.x_labels_major = labels[:: math.ceil(len(labels) / HISTOGRAM_LABELS)]
+    chart.show_minor_x_labels = False
+    chart.add(description, [_value(axis, formatter, "distilled", count) for count in counts])
+    figures = [f"{label}: {formatter(count)}" for label, count in zip(labels, counts, strict=True)]
+    return _svg(chart, _sentence(description, figures, axis))
 
 
-def _horizontal(
-    kind: Callable[..., Any],
-    rows: float,
-    formatter: Callable[[float], str],
-    maximum: float | None,
-    *,
-    legend: bool = False,
-    wide: bool = False,
-) -> Any:
-    height = round(rows * ROW_PIXELS) + AXIS_PIXELS + (LEGEND_PIXELS if legend else 0)
-    scale = {"range": (0, maximum)} if maximum else {"include_x_axis": True}
-    return kind(
-        **_COMMON, width=900 if wide else 430, height=height, value_formatter=formatter, max_scale=5, **scale
-    )
+def _grouped(
+    chart: Any,
+    description: str,
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    colours: Mapping[str, str],
+    formatter: Formatter,
+    axis: Axis,
+) -> Markup:
+    chart.x_labels = list(reversed(labels))
+    for name, values in series.items():
+        chart.add(name, [_value(axis, formatter, colours[name], value) for value in reversed(values)])
+    figures = [
+        f"{label}: "
+        + ", ".join(
+            f"{name} {'unknown' if value is None else formatter(value)}"
+            for name, value in ((name, values[place]) for name, values in series.items())
+        )
+        for place, label in enumerate(labels)
+    ]
+    return _svg(chart, _sentence(description, figures, axis))
 
 
-def _value(colour: str, value: float | None, interval: Interval | None = None) -> dict[str, Any] | None:
+def _horizontal(kind: Callable[..., Any], rows: float, axis: Axis) -> Any:
+    height = round(rows * ROW_PIXELS) + AXIS_PIXELS
+    if axis.note:
+        height += LABEL_PIXELS + 4
+    chart = kind(**_COMMON, **axis.options(), width=WIDTH, height=height)
+    chart.x_title = axis.note or None
+    return chart
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _sentence(description: str, figures: Sequence[str], axis: Axis) -> str:
+    """The text alternative of a chart: what it shows, and every figure in it."""
+    shown = "; ".join(" ".join(figure.split()) for figure in figures)
+    return f"{description}{axis.note and f', {axis.note}'}: {shown}"
+
+
+def _value(
+    axis: Axis, formatter: Formatter, colour: str, value: float | None, interval: Interval | None = None
+) -> dict[str, Any] | None:
     """A value as pygal takes it."""
     if value is None:
         return None
-    entry: dict[str, Any] = {"value": value, "color": f"var(--{colour})"}
+    entry: dict[str, Any] = {
+        "value": axis.place(value),
+        "formatter": lambda _: formatter(value),
+        "color": f"var(--{colour})",
+    }
     if interval is not None:
-        entry["ci"] = {"low": interval.low, "high": interval.high}
+        entry["ci"] = {"low": axis.place(interval.low), "high": axis.place(interval.high)}
     return entry
 
 
-def _svg(chart: Any, description: str, legend: Sequence[str] = ()) -> Markup:
+def _svg(chart: Any, description: str) -> Markup:
     def clean(root: Any) -> Any:
         _clean_children(root)
         root.attrib.pop("id", None)
         root.set("role", "img")
         root.set("aria-label", description)
-        swatches = [entry for entry in root.iter("g") if "legend" in entry.get("class", "").split()]
-        for entry, colour in zip(swatches, legend, strict=False):
-            for box in entry.iter("rect"):
-                box.set("style", f"fill: var(--{colour})")
         return root
 
     chart.add_xml_filter(clean)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from distillery.reports import charts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from markupsafe import Markup
@@ -27,11 +29,15 @@ UNKNOWN = "unknown"
 
 
 class Chart(NamedTuple):
-    """A chart with its heading and a note on how to read it. `svg` is None when nothing was measured."""
+    """A chart with its heading and a note on how to read it. `svg` is None when nothing was measured.
+
+    `legend` names what each colour of report.css stands for, where the chart has more than one.
+    """
 
     title: str
     svg: Markup | None
     note: str = ""
+    legend: Mapping[str, str] = MappingProxyType({})
 
 
 class Tile(NamedTuple):
@@ -40,6 +46,8 @@ class Tile(NamedTuple):
     value: str
     label: str
     note: str
+    behind: bool = False
+    """Whether the note names a better figure."""
 
 
 def weight_histograms(statistics: Statistics, channel_config: ChannelConfig) -> list[Chart]:

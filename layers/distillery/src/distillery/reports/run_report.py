@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from distillery.cost.estimate import dollars as dollars_span
 from distillery.evaluation.metrics import MAX_SCORE, WEIGHT_SCORE_SCALE
 from distillery.reports import charts
 from distillery.reports.charts import Bar
+from distillery.reports.headlines import HEADLINES, cost_sentences
 from distillery.reports.page import (
     UNKNOWN,
     Chart,
@@ -18,6 +20,7 @@ from distillery.reports.page import (
     percent,
     score,
     template_environment,
+    timestamp,
     weight_histograms,
 )
 from distillery.runs.states import CANDIDATES, ENDED
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
+    from distillery.cost.estimate import Estimate
     from distillery.dataset.validation import DatasetReport
     from distillery.evaluation.evaluation import Evaluation, WorstQuery
     from distillery.evaluation.metrics import CandidateMetrics, Interval
@@ -96,12 +100,15 @@ class StateSpan(NamedTuple):
     state: str
     step: str
     entered: datetime
-    offset: float
     lasted: float | None
 
 
 def render_run_report(
-    evaluation: Evaluation, run: Run, validation: DatasetReport, channel_config: ChannelConfig
+    evaluation: Evaluation,
+    run: Run,
+    validation: DatasetReport,
+    channel_config: ChannelConfig,
+    estimate: Estimate | None = None,
 ) -> str:
     """Return the page. The timeline of a run that has not ended yet ends with the evaluation."""
     measured = {name: evaluation.candidates[name] for name in CANDIDATES if name in evaluation.candidates}
@@ -116,11 +123,19 @@ def render_run_report(
             comparison_basis=comparison_basis(evaluation, validation),
             measured=measured,
             descriptions=DESCRIPTIONS,
-            tiles=_tiles(measured),
+            tiles=_tiles(evaluation.scores()),
+            cost_sentences=cost_sentences(run),
+            costs=_costs(evaluation, estimate),
             weight_histograms=weight_histograms(validation.statistics, channel_config),
             candidate_charts=_candidate_charts(measured),
-            channel_errors=_channel_error_chart(measured, channel_config.names),
-            score_shares=_score_share_chart(measured),
+            error_charts=[
+                chart
+                for chart in (
+                    _channel_error_chart(measured, channel_config.names),
+                    _score_share_chart(measured),
+                )
+                if chart
+            ],
             worst=[(query, _worst_query_chart(query, channel_config.names)) for query in evaluation.worst],
             spans=spans,
             timeline=_timeline_chart(spans),
@@ -157,37 +172,50 @@ def timeline(run: Run, until: datetime) -> list[StateSpan]:
     moves = sorted(run.history, key=lambda move: move.at)
     if not moves:
         return []
-    start = moves[0].at
     spans = [
         StateSpan(
             move.state,
             move.step,
             move.at,
-            (move.at - start).total_seconds(),
             (following.at - move.at).total_seconds(),
         )
         for move, following in pairwise(moves)
     ]
     last = moves[-1]
     lasted = None if last.state in ENDED else max((until - last.at).total_seconds(), 0.0)
-    return [*spans, StateSpan(last.state, last.step, last.at, (last.at - start).total_seconds(), lasted)]
+    return [*spans, StateSpan(last.state, last.step, last.at, lasted)]
 
 
-def _tiles(measured: Measured) -> list[Tile]:
-    """The distilled model's main figures, each with the baseline's."""
-    distilled, baseline = measured.get("distilled"), measured.get("baseline")
-    if distilled is None:
+def _tiles(scores: Mapping[str, Mapping[str, Any]]) -> list[Tile]:
+    """The distilled model's headline figures, each with the baseline's."""
+    if "distilled" not in scores:
         return []
-    formats: tuple[tuple[str, Callable[[float | None], str], str], ...] = (
-        ("mean weight score (1 to 5)", score, "weight_score_mean"),
-        ("valid JSON", percent, "valid_json_rate"),
-        ("median latency", milliseconds, "latency_p50_ms"),
-        ("per 1,000 queries", dollars, "cost_per_1000_usd"),
-    )
-    return [
-        Tile(shown(getattr(distilled, field)), label, f"baseline {shown(getattr(baseline, field, None))}")
-        for label, shown, field in formats
-    ]
+    distilled, baseline = scores["distilled"], scores.get("baseline", {})
+    tiles = []
+    for headline in HEADLINES:
+        behind = headline.is_better(baseline, distilled)
+        note = f"baseline {headline.cell(baseline)}{', which is better' if behind else ''}"
+        tiles.append(Tile(headline.cell(distilled), headline.label, note, behind))
+    return tiles
+
+
+def _costs(evaluation: Evaluation, estimate: Estimate | None) -> list[tuple[str, str, str, str]]:
+    """The items of the run's cost: name, estimate, tokens used, and cost by the tokens used."""
+    estimated = {line.name: line.usd for line in estimate.lines} if estimate else {}
+    used = {usage.name: usage for usage in evaluation.usage}
+    rows = []
+    for name in dict.fromkeys([*estimated, *used]):
+        span, usage = estimated.get(name), used.get(name)
+        tokens = f"{usage.input_tokens:,} input, {usage.output_tokens:,} output" if usage else "not reported"
+        rows.append(
+            (
+                name,
+                dollars_span(span) if span else UNKNOWN,
+                tokens,
+                dollars(usage.usd) if usage else "not reported",
+            )
+        )
+    return rows
 
 
 def _candidate_charts(measured: Measured) -> list[Chart]:
@@ -211,6 +239,22 @@ def _candidate_charts(measured: Measured) -> list[Chart]:
             "1 to 5, given by a model that compares the answer with the reference; higher is better. "
             f"Lines: 95% interval{missing and f'. Missing grades: {missing}'}",
             MAX_SCORE,
+        ),
+        _candidate_chart(
+            "Dominant-channel agreement",
+            measured,
+            lambda m: (m.dominant_agreement, None),
+            percent,
+            "share of the answers with the same channel of largest weight as the reference; higher is better",
+            1.0,
+        ),
+        _candidate_chart(
+            "Valid JSON",
+            measured,
+            lambda m: (m.valid_json_rate, None),
+            percent,
+            "share of the answers that are one JSON object with weights; higher is better",
+            1.0,
         ),
         _latency_chart(measured),
         _candidate_chart(
@@ -238,11 +282,12 @@ def _candidate_chart(
         bars.append(Bar(f"{name}  {shown(value)}", name, value, interval))
     if all(bar.value is None for bar in bars):
         return Chart(title, None, "Not measured for any candidate.")
-    svg = charts.bar_chart(title, bars, maximum=maximum, formatter=lambda value: f"{value:g}")
+    svg = charts.bar_chart(title, bars, maximum=maximum, formatter=shown)
     return Chart(title, svg, note)
 
 
 def _latency_chart(measured: Measured) -> Chart:
+    legend = {"median": "strong", "95th percentile": "soft"}
     series = {
         "median": [metrics.latency_p50_ms for metrics in measured.values()],
         "95th percentile": [metrics.latency_p95_ms for metrics in measured.values()],
@@ -253,35 +298,37 @@ def _latency_chart(measured: Measured) -> Chart:
         "Latency in milliseconds",
         [f"{name}  {milliseconds(metrics.latency_p50_ms)}" for name, metrics in measured.items()],
         series,
-        colours={"median": "strong", "95th percentile": "soft"},
-        formatter=lambda value: f"{value:,.0f}",
+        colours=legend,
+        formatter=milliseconds,
     )
-    return Chart(
-        "Latency", svg, "milliseconds, as Bedrock reports them, without the network; lower is better"
-    )
+    note = "milliseconds, as Bedrock reports them, without the network; lower is better"
+    return Chart("Latency", svg, note, legend)
 
 
-def _channel_error_chart(measured: Measured, channels: Sequence[str]) -> Markup | None:
+def _channel_error_chart(measured: Measured, channels: Sequence[str]) -> Chart | None:
     if not any(metrics.mae_per_channel for metrics in measured.values()):
         return None
-    return charts.grouped_bar_chart(
+    legend: dict[str, str] = {name: name for name in measured}
+    svg = charts.grouped_bar_chart(
         "Mean absolute error per channel",
         channels,
         {
             name: [metrics.mae_per_channel.get(channel) for channel in channels]
             for name, metrics in measured.items()
         },
-        colours={name: name for name in measured},
-        formatter=lambda value: f"{value:.2f}",
-        wide=True,
+        colours=legend,
+        formatter=lambda value: f"{value:.3f}",
+        logarithmic=False,
     )
+    note = "difference between predicted and reference weight, over readable answers; lower is better"
+    return Chart("Mean absolute error per channel", svg, note, legend)
 
 
-def _score_share_chart(measured: Measured) -> Markup | None:
+def _score_share_chart(measured: Measured) -> Chart | None:
     compared = {name: metrics for name, metrics in measured.items() if metrics.compared}
     if not compared:
         return None
-    return charts.stacked_bar_chart(
+    svg = charts.stacked_bar_chart(
         "Share of answers by weight score",
         list(compared),
         {
@@ -292,6 +339,12 @@ def _score_share_chart(measured: Measured) -> Markup | None:
         formatter=lambda value: f"{value:.0f}%",
         maximum=100,
     )
+    note = (
+        "percent of the answers. 5: no channel is off by more than 0.05. 4: none by more than 0.10. 1: a "
+        "channel is off by more than 0.30, or the answer is unreadable or lacks a channel. Otherwise 3 if "
+        "the dominant channel (that of the largest weight) is right and the mean error is below 0.15, else 2."
+    )
+    return Chart("Answers by weight score", svg, note, SCORE_COLOURS)
 
 
 def _worst_query_chart(query: WorstQuery, channels: Sequence[str]) -> Markup:
@@ -307,25 +360,19 @@ def _worst_query_chart(query: WorstQuery, channels: Sequence[str]) -> Markup:
         colours={"reference": "reference", "distilled": "distilled"},
         formatter=lambda value: f"{value:g}",
         maximum=1.0,
-        legend=False,
     )
 
 
-def _timeline_chart(spans: list[StateSpan]) -> Markup | None:
-    timed = [span for span in spans if span.lasted is not None]
-    if not timed:
+def _timeline_chart(spans: list[StateSpan]) -> Chart | None:
+    bars = [
+        Bar(f"{span.state.lower()}  {duration(span.lasted)}", "distilled", span.lasted)
+        for span in spans
+        if span.lasted is not None
+    ]
+    if not bars:
         return None
-    return charts.stacked_bar_chart(
-        "Time spent in each state",
-        [f"{span.state.lower()}  {duration(span.lasted)}" for span in timed],
-        {
-            "before": [span.offset for span in timed],
-            "in the state": [span.lasted or 0.0 for span in timed],
-        },
-        colours={"before": "nothing", "in the state": "distilled"},
-        formatter=duration,
-        legend=False,
-    )
+    svg = charts.bar_chart("Time spent in each state", bars, formatter=duration)
+    return Chart("Time spent in each state", svg, f"seconds, since {timestamp(spans[0].entered)}")
 
 
 def _lineage(evaluation: Evaluation, run: Run, validation: DatasetReport) -> list[tuple[str, str]]:

@@ -109,14 +109,14 @@ def _counts_chart(description: str, counts: Mapping[str, int]) -> Markup:
     return charts.bar_chart(description, bars, formatter=lambda value: f"{value:,.0f}")
 
 
-def _shorten(name: str, length: int = 34) -> str:
+def _shorten(name: str, length: int = 24) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
-def _codes_chart(found: list[Found]) -> Markup | None:
+def _codes_chart(found: list[Found]) -> Chart | None:
     if not found:
         return None
-    return charts.bar_chart(
+    svg = charts.bar_chart(
         "Findings by code",
         [
             Bar(f"{one.code}  {one.times:,}", SEVERITY_COLOURS[one.kind.severity], float(one.times))
@@ -124,19 +124,23 @@ def _codes_chart(found: list[Found]) -> Markup | None:
         ],
         formatter=lambda value: f"{value:,.0f}",
     )
+    legend = {f"{severity}s": colour for severity, colour in SEVERITY_COLOURS.items()}
+    return Chart("Findings by code", svg, legend=legend)
 
 
-def _strata_chart(report: DatasetReport) -> Markup | None:
+def _strata_chart(report: DatasetReport) -> Chart | None:
     if not report.split.strata or not report.holdout:
         return None
-    return charts.grouped_bar_chart(
+    legend = {"target": "reference", "held out": "distilled"}
+    svg = charts.grouped_bar_chart(
         "Holdout records by dominant channel",
         list(report.split.strata),
         {
             "target": [float(part.wanted) for part in report.split.strata.values()],
             "held out": [float(part.held) for part in report.split.strata.values()],
         },
-        colours={"target": "reference", "held out": "distilled"},
+        colours=legend,
         formatter=lambda value: f"{value:,.0f}",
-        wide=True,
     )
+    note = "the channel with the largest weight"
+    return Chart("Holdout records by dominant channel", svg, note, legend)

@@ -135,6 +135,13 @@ class EstimatedCost(BaseModel):
         return renamed(content, earlier_names.ESTIMATED_COST)
 
 
+class MeasuredCost(BaseModel):
+    """What a run's answers to the holdout cost by the tokens used, in USD, and the items of unknown price."""
+
+    usd: float
+    unknown: list[str] = Field(default_factory=list)
+
+
 class Approval(BaseModel):
     """The approval or rejection of a run: by whom (an ARN), when, and why."""
 
@@ -182,6 +189,7 @@ class Run(BaseModel):
     evaluation_jobs: dict[str, str] = Field(default_factory=dict)
     superseded: bool = False
     scores: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    measured_cost: MeasuredCost | None = None
     reasons: list[str] = Field(default_factory=list)
     active_model_version_before: int | None = None
     active_model_version_after: int | None = None

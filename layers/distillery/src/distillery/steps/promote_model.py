@@ -11,6 +11,7 @@ from distillery.aws.bedrock.evaluations import METRIC
 from distillery.aws.bedrock.models import on_demand_id
 from distillery.aws.bucket import Bucket, judge_output_prefix, predictions_key, run_key
 from distillery.aws.stack_config import run_channel_config, stack_prices
+from distillery.cost.estimate import Estimate
 from distillery.dataset.validation import DatasetReport
 from distillery.errors import Permanent, Transient
 from distillery.evaluation.answers import load_answers
@@ -19,9 +20,11 @@ from distillery.evaluation.gate import GateRules
 from distillery.evaluation.judging import is_judge_output, read_judge_outputs
 from distillery.reports.run_report import render_run_report
 from distillery.runs.states import CANDIDATES, Candidate, Run, State, now
+from distillery.steps.cost_checks import ESTIMATE_KEY
+from distillery.steps.evaluate_model import TEACHER
 
 if TYPE_CHECKING:
-    from distillery.cost.prices import Price
+    from distillery.cost.prices import Price, PriceList
     from distillery.settings import PromoteSettings
     from distillery.steps.run_steps import RunSteps
 
@@ -80,7 +83,8 @@ def _decide(
             raise Permanent(
                 f"The evaluation job of {candidate} ended with status {job.status}. {job.failure}".strip()
             )
-    evaluation = _evaluate(run, settings, bucket)
+    validation = _validation(run, bucket)
+    evaluation = _evaluate(run, settings, bucket, validation)
     document = evaluation.model_dump_json(indent=2).encode()
     bucket.put(run_key(run.run_id, EVALUATION), document, "application/json")
     _, version = parameter.read()
@@ -89,13 +93,18 @@ def _decide(
         State.PROMOTED if evaluation.verdict.promote else State.NOT_PROMOTED,
         step=STEP,
         scores=evaluation.scores(),
+        measured_cost=measured.model_dump() if (measured := evaluation.measured_cost()) else None,
+        warnings=[
+            *run.warnings,
+            *evaluation.caveats(trained_on_holdout=validation.trained_on_holdout),
+        ],
         reasons=evaluation.verdict.reasons,
         active_model_version_before=version,
         report_key=run_key(run.run_id, REPORT),
     )
 
 
-def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation:
+def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket, validation: DatasetReport) -> Evaluation:
     prices = stack_prices(bucket)
     student, baseline = run.models["student"], run.models["baseline"]
     models: dict[Candidate, tuple[str, Price | None]] = {
@@ -126,10 +135,18 @@ def _evaluate(run: Run, settings: PromoteSettings, bucket: Bucket) -> Evaluation
             max_cost_share=settings.max_cost_share,
         ),
         served_by=run.served_by,
-        reference=_validation(run, bucket).reference,
+        reference=validation.reference,
         prices_as_of=prices.as_of,
         at=now(),
+        teacher=_teacher(run, bucket, prices) if validation.reference == "teacher" else None,
     )
+
+
+def _teacher(run: Run, bucket: Bucket, prices: PriceList) -> CandidateInput:
+    """The teacher's answers to a holdout without labels."""
+    model = run.models["teacher"]
+    answers = load_answers(bucket.read(predictions_key(run.run_id, TEACHER)))
+    return CandidateInput(model, answers, prices.find(model))
 
 
 def _judge_output(run_id: str, candidate: str, bucket: Bucket) -> list[bytes]:
@@ -165,7 +182,12 @@ def _apply_verdict(run: Run, steps: RunSteps, parameter: ActiveModelParameter) -
 
 def _write_report(run: Run, bucket: Bucket) -> None:
     evaluation = Evaluation.model_validate_json(bucket.read(run_key(run.run_id, EVALUATION)))
+    key = run_key(run.run_id, ESTIMATE_KEY)
     page = render_run_report(
-        evaluation, run, _validation(run, bucket), run_channel_config(bucket, run.run_id)
+        evaluation,
+        run,
+        _validation(run, bucket),
+        run_channel_config(bucket, run.run_id),
+        Estimate.model_validate_json(bucket.read(key)) if bucket.has(key) else None,
     )
     bucket.put(run_key(run.run_id, REPORT), page.encode(), "text/html; charset=utf-8")
