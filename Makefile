@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # sam, cfn-lint and the layer's build find the tools of .venv before those of the machine.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install check test demo up deploy down bench lock clean
+.PHONY: help install check test explore demo up deploy down bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,10 @@ check: install ## run the gate: format, lint, types, import directions, retired 
 
 test: install ## run all tests
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+explore: install ## run every schedule of faults and interleavings, and new examples of the property tests; takes an hour
+	@EXPLORE=1 $(BIN)/pytest tests/races tests/unit --numprocesses 2 --timeout 7200 -m "races or hypothesis" \
+	    --hypothesis-profile explore
 
 demo: install ## run the whole chain on a local cloud, from build to answers; FROM=spec generates the dataset first
 	@$(BIN)/python -m local demo $(FROM)

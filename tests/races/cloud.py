@@ -51,6 +51,8 @@ class Invocation:
 
     faults: dict[int, FaultKind] = field(default_factory=dict)
     pause_at: int | None = None
+    dies_at: str = ""
+    """The name of the call at which the process ends, whatever its number."""
     calls: list[str] = field(default_factory=list)
     died: bool = False
     paused: threading.Event = field(default_factory=threading.Event)
@@ -128,7 +130,7 @@ class Cloud:
             invocation.paused.set()
             assert invocation.resumed.wait(60)
         fault = invocation.faults.get(number)
-        if fault == "die before":
+        if fault == "die before" or name == invocation.dies_at:
             invocation.died = True
             raise Died
         if fault == "throttle" or name in self.outages:

@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+FOLDER = Path(__file__).parent
 START = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 ENVIRONMENT = {
     "RUNS_TABLE": "RunsTable",
@@ -47,6 +49,13 @@ ENVIRONMENT = {
     "HOLDOUT_MAX": "3",
     "POLL_INTERVAL_SECONDS": "600",
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, so that `make explore` finds them."""
+    for item in items:
+        if item.path.is_relative_to(FOLDER):
+            item.add_marker(pytest.mark.races)
 
 
 @pytest.fixture(autouse=True)

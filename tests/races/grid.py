@@ -77,12 +77,3 @@ def until(pipeline: Pipeline, target: str) -> Delivery:
             pipeline.pending.remove(due[0])
             return due[0]
         pipeline.next_step()
-
-
-def calls_of(world: World, drop: Callable[[Pipeline], object], target: str) -> int:
-    """How many calls the first delivery to a function makes."""
-    with world() as pipeline:
-        drop(pipeline)
-        invocation = Invocation()
-        pipeline.invoke(until(pipeline, target), invocation)
-        return len(invocation.calls)
