@@ -12,7 +12,7 @@ from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
 from distillery.generation.spec import check_channels
 from distillery.generation.states import generation_id, spec_dataset, spec_key
-from distillery.runs.states import run_id, slug
+from distillery.runs.states import AGAIN, run_id, slug
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +62,13 @@ def check_dataset_file(file: Path) -> None:
         )
 
 
-def upload_dataset(stack: Stack, file: Path, dataset: str | None, console: Console) -> UploadedDataset:
-    """Upload a dataset file. The default for the name of the dataset is the name of the file."""
+def upload_dataset(
+    stack: Stack, file: Path, dataset: str | None, console: Console, *, again: bool = False
+) -> UploadedDataset:
+    """Upload a dataset file. The default for the name of the dataset is the name of the file.
+
+    With `again` the run trains a model even if an earlier run did so with the same data and models.
+    """
     with open_file(file) as source, with_progress(source, file, console, "uploading") as body:
         if (size_of(source) or 0) > MAX_BYTES:
             raise BadInput(
@@ -72,7 +77,8 @@ def upload_dataset(stack: Stack, file: Path, dataset: str | None, console: Conso
             )
         bucket = stack.output("DataBucketName")
         key = f"datasets/{slug(dataset or file.stem)}/{slug(file.stem)}{SUFFIX}"
-        version = _put(stack, file, bucket, key, body, "application/jsonl")
+        metadata = {AGAIN: "true"} if again else {}
+        version = _put(stack, file, bucket, key, body, "application/jsonl", metadata)
     return UploadedDataset(run_id(bucket, key, version), bucket, key, version)
 
 
@@ -85,17 +91,25 @@ def upload_spec(stack: Stack, file: Path, dataset: str | None = None) -> Uploade
     name = spec_dataset(key)
     teacher = stack.output("TeacherModelId")
     bucket = stack.output("DataBucketName")
-    version = _put(stack, file, bucket, key, content, "application/yaml")
+    version = _put(stack, file, bucket, key, content, "application/yaml", {})
     return UploadedSpec(generation_id(name, spec, channel_config, teacher), name, bucket, key, version)
 
 
 def _put(
-    stack: Stack, file: Path, bucket: str, key: str, body: bytes | StreamWithProgress, content_type: str
+    stack: Stack,
+    file: Path,
+    bucket: str,
+    key: str,
+    body: bytes | StreamWithProgress,
+    content_type: str,
+    metadata: dict[str, str],
 ) -> str:
     """Write one object and return its version.
 
     PutObject and not a multipart upload: its response has the version, which the ID of the run is made from.
     """
     with clients.explained(f"upload {file.name}"):
-        response = stack.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        response = stack.client("s3").put_object(
+            Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata
+        )
     return str(response.get("VersionId") or response["ETag"].strip('"'))

@@ -120,6 +120,10 @@ def drop(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Validate the file before the upload.")
     ] = True,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Train a model even if an earlier run trained it with the same data."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Upload a dataset and start a run.
@@ -139,7 +143,7 @@ def drop(
                 f"{file} was not uploaded. {reasons} Run `distillery doctor {file}` for all findings."
             )
             return REJECTED
-    uploaded = upload_dataset(stack, file, dataset, progress)
+    uploaded = upload_dataset(stack, file, dataset, progress, again=again)
     if watch:
         if not as_json:
             print_text(f"Uploaded s3://{uploaded.bucket}/{uploaded.key}; the run is {uploaded.run_id}")

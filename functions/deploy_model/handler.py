@@ -24,6 +24,6 @@ steps = RunSteps.from_settings(RunSettings.load())
 @event_parser(model=JobWakeUp)
 def handler(event: JobWakeUp, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's signature)
     """Deploy the model of a completed customization job. Jobs that this stack did not start are ignored."""
-    run = deploy_model(event.job_arn, steps)
+    run = deploy_model(event.job_arn, steps, event.run_id)
     if run is not None:
         logger.info("run state", run_id=run.run_id, state=run.state)

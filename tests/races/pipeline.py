@@ -160,7 +160,8 @@ class Pipeline:
                 settings = StartSettings.load(env)
                 return lambda: start_distillation(subject, settings, self.steps, FakeModels(), FakeRoles())
             case "deploy":
-                return lambda: deploy_model(subject, self.steps)
+                job_arn, _, run_id = subject.partition(" ")
+                return lambda: deploy_model(job_arn, self.steps, run_id or None)
             case "evaluate":
                 return lambda: self._evaluate(subject)
             case "promote":
@@ -288,7 +289,9 @@ class Pipeline:
         if detail_type in self.lost_events or detail_type not in TARGETS:
             return
         target = TARGETS[detail_type]
-        subject = detail["job_arn"] if target == "deploy" else detail["run_id"]
+        subject = detail["run_id"]
+        if target == "deploy":
+            subject = f"{detail['job_arn']} {subject}"
         self.deliver(target, subject, timedelta(seconds=1))
 
     def _job_will_end(self, arn: str) -> None:

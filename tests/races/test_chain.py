@@ -145,3 +145,19 @@ def test_run_keeps_its_models_when_those_of_the_stack_change(world: World, at: s
         assert job.details["baseModelIdentifier"] == run.models["student"] == "amazon.nova-micro-v1:0:128k"
         assert run.state is State.PROMOTED
         assert not any("nova-lite" in call for call in pipeline.cloud.billed)
+
+
+def test_run_that_failed_after_its_training_is_continued_by_the_next_one(world: World) -> None:
+    with world() as pipeline:
+        drop(pipeline)
+        pipeline.cloud.outages["bedrock-runtime.converse"] = "AccessDeniedException"
+        pipeline.settle()
+        (failed,) = pipeline.runs()
+        assert failed.state is State.FAILED
+        pipeline.cloud.outages.clear()
+        pipeline.drop("datasets/set/b.jsonl", GOOD_DATASET)
+        pipeline.settle()
+        _, run = pipeline.runs()
+        assert (run.state, run.adopted_from) == (State.PROMOTED, failed.run_id)
+        assert len(pipeline.cloud.bedrock.jobs) == 1
+        assert pipeline.violations() == []

@@ -92,7 +92,8 @@ def bring_to(state: State, steps: RunSteps, run_id: str = RUN) -> None:
     create_run(steps, run_id)
     path = [State.VALIDATED, State.TRAINING, State.DEPLOYING, State.EVALUATING]
     for step in path[: path.index(state) + 1]:
-        steps.run_store.move(run_id, step, step="test", models=MODELS)
+        models = {} if step is State.VALIDATED else MODELS  # those of the stack count until the job starts
+        steps.run_store.move(run_id, step, step="test", models=models)
         if step is State.TRAINING:
             arn = jobs(steps).start(Distillation(run_id, "t", "s", "r", "i", "o")).arn
             steps.run_store.note(run_id, job_arn=arn)

@@ -57,7 +57,40 @@ class RunSettings(Settings):
         return timedelta(seconds=getattr(self, f"{stage.value}_deadline_seconds"))
 
 
-class ValidateSettings(RunSettings):
+class ModelSettings(Settings):
+    """The stack's models."""
+
+    teacher_model: str
+    student_model: str
+    baseline_model: str
+    judge_model: str
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The model ids by role."""
+        return {
+            "teacher": self.teacher_model,
+            "student": self.student_model,
+            "baseline": self.baseline_model,
+            "judge": self.judge_model,
+        }
+
+
+class GateSettings(Settings):
+    """The rules of the quality gate."""
+
+    min_weight_score: float = Field(default=3.5, ge=1, le=5)
+    max_weight_score_loss: float = Field(default=0.2, ge=0, le=4)
+    min_valid_json: float = Field(default=0.98, ge=0, le=1)
+    max_cost_share: float = Field(default=1.0, gt=0)
+
+    @property
+    def gate(self) -> dict[str, float]:
+        """The rules by name."""
+        return {name: getattr(self, name) for name in GateSettings.model_fields}
+
+
+class ValidateSettings(ModelSettings, GateSettings, RunSettings):
     data_bucket: str
     claims_table: str
     holdout_share: float = Field(default=0.1, gt=0, lt=1)
@@ -66,14 +99,10 @@ class ValidateSettings(RunSettings):
     error_tolerance: float = Field(default=0.01, ge=0, le=1)
 
 
-class StartSettings(RunSettings):
+class StartSettings(ModelSettings, RunSettings):
     data_bucket: str
     claims_table: str
     bedrock_role_arn: str
-    teacher_model: str
-    student_model: str
-    baseline_model: str
-    judge_model: str
     aws_region: str = Field(default="us-east-1", description="set by Lambda")
     max_run_cost_usd: float = Field(default=50.0, ge=0)
     max_day_cost_usd: float = Field(default=200.0, ge=0)
@@ -89,14 +118,10 @@ class EvaluateSettings(RunSettings):
     evaluation_concurrency: int = Field(default=8, ge=1, le=64)
 
 
-class PromoteSettings(RunSettings):
+class PromoteSettings(GateSettings, RunSettings):
     data_bucket: str
     active_model_parameter: str
     idempotency_table: str
-    min_weight_score: float = Field(default=3.5, ge=1, le=5)
-    max_weight_score_loss: float = Field(default=0.2, ge=0, le=4)
-    min_valid_json: float = Field(default=0.98, ge=0, le=1)
-    max_cost_share: float = Field(default=1.0, gt=0)
 
 
 class WatchSettings(RunSettings):

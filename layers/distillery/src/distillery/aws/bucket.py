@@ -71,6 +71,19 @@ class Bucket:
         with clients.explained(f"read s3://{self.name}/{key}"):
             return bytes(body.read())
 
+    def metadata(self, key: str, version_id: str | None = None) -> dict[str, str]:
+        """Return the user-defined metadata of an object. Raises Missing when the object does not exist."""
+        request: dict[str, Any] = {"Bucket": self.name, "Key": key}
+        if version_id:
+            request["VersionId"] = version_id
+        with clients.explained(f"read the metadata of s3://{self.name}/{key}"):
+            return self._client.head_object(**request)["Metadata"]
+
+    def copy(self, key: str, to: str) -> None:
+        """Copy an object of at most 5 GB within the bucket. Raises Missing when it does not exist."""
+        with clients.explained(f"copy s3://{self.name}/{key}"):
+            self._client.copy_object(Bucket=self.name, Key=to, CopySource={"Bucket": self.name, "Key": key})
+
     def has(self, key: str) -> bool:
         """Whether the object exists."""
         return key in self.keys(key)

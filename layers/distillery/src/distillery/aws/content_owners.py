@@ -1,4 +1,4 @@
-"""Which run owns a dataset's content (DynamoDB, claims table)."""
+"""Which run owns a training or a verdict, by fingerprint (DynamoDB, claims table)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
 
 
 class ContentOwners:
-    """The owners of contents, by fingerprint. Each content has one owner, so it is distilled once."""
+    """The owners of trainings and verdicts, by fingerprint. Each has one owner, so it is paid for once."""
 
     def __init__(self, table: str, client: DynamoDBClient | None = None) -> None:
         self._table = table
         self._client: DynamoDBClient = client or clients.client("dynamodb")
+
+    def find(self, content: str) -> str | None:
+        """Return the owner (a consistent read), or None."""
+        with clients.explained("read the owner of the dataset's content"):
+            response = self._client.get_item(
+                TableName=self._table, Key={"claim": {"S": content}}, ConsistentRead=True
+            )
+        return str(response["Item"]["holder"]["S"]) if "Item" in response else None
 
     def acquire(self, content: str, run_id: str, *, instead_of: str | None = None) -> str:
         """Make the run the owner of the content unless another run is. Returns the owner.
@@ -41,8 +49,5 @@ class ContentOwners:
             if not condition_failed(error):
                 with clients.explained("write the owner of the dataset's content"):
                     raise
-            response = self._client.get_item(
-                TableName=self._table, Key={"claim": {"S": content}}, ConsistentRead=True
-            )
-            return str(response["Item"]["holder"]["S"])
+            return self.find(content) or run_id
         return run_id

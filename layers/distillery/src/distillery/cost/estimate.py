@@ -188,10 +188,18 @@ def text_tokens(text: str) -> Span:
 
 
 def make_estimate(
-    report: DatasetReport, channel_config: ChannelConfig, models: Mapping[str, str], prices: PriceList
+    report: DatasetReport,
+    channel_config: ChannelConfig,
+    models: Mapping[str, str],
+    prices: PriceList,
+    *,
+    trained: bool = False,
 ) -> Estimate:
-    """The estimate for a validated dataset; `models` has the ids of teacher, student, baseline and judge."""
-    return _Estimator(report, channel_config, models, prices).estimate()
+    """The estimate for a validated dataset; `models` has the ids of teacher, student, baseline and judge.
+
+    With `trained` the run uses a model that an earlier run trained, so no training is counted.
+    """
+    return _Estimator(report, channel_config, models, prices).estimate(trained=trained)
 
 
 class _Estimator:
@@ -227,14 +235,9 @@ class _Estimator:
             "baseline": (baseline, prices.find(baseline), self._teacher_prompt),
         }
 
-    def estimate(self) -> Estimate:
-        lines = [
-            self._teacher_labels(),
-            self._training(),
-            self._storage(),
-            *self._evaluation(),
-            self._judging(),
-        ]
+    def estimate(self, *, trained: bool) -> Estimate:
+        training = [] if trained else [self._teacher_labels(), self._training(), self._storage()]
+        lines = [*training, *self._evaluation(), self._judging()]
         priced = [line.usd for line in lines if line.usd is not None]
         known = sum(priced, start=ZERO).rounded(USD_DIGITS)
         per_thousand = {

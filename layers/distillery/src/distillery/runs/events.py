@@ -60,7 +60,7 @@ class DistillationStarted(OwnEvent):
 
 
 class DistillationFinished(OwnEvent):
-    """Wake-up event of the poller for a customization job that ended, in case Bedrock's event was lost."""
+    """Wake-up event for a job that has ended: Bedrock's event was lost, or the run uses its model."""
 
     detail_type: ClassVar[str] = "Distillation Finished"
     job_arn: str
@@ -181,6 +181,11 @@ class BedrockJobEvent(BaseModel):
     def job_arn(self) -> str:
         return self.detail.job_arn
 
+    @property
+    def run_id(self) -> str | None:
+        """Bedrock names no run: the job's name is the ID of the run that started it."""
+        return None
+
 
 class DistillationFinishedEvent(BaseModel):
     """The poller's event about a customization job."""
@@ -191,6 +196,10 @@ class DistillationFinishedEvent(BaseModel):
     @property
     def job_arn(self) -> str:
         return self.detail.job_arn
+
+    @property
+    def run_id(self) -> str | None:
+        return self.detail.run_id
 
 
 JobWakeUp = Annotated[BedrockJobEvent | DistillationFinishedEvent, Field(discriminator="source")]

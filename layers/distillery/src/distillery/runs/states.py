@@ -21,6 +21,10 @@ SLUG_LENGTH = 40
 """Leaves room for `-<12 hex>` and `-<candidate>` within Bedrock's limit of 63 characters for a name."""
 
 
+AGAIN = "again"
+"""User-defined metadata of a dataset object. With the value `true`, the run trains a model in any case."""
+
+
 class State(StrEnum):
     """The state of a run."""
 
@@ -50,8 +54,9 @@ class Stage(StrEnum):
 
 MOVES: dict[State, frozenset[State]] = {
     State.RECEIVED: frozenset({State.VALIDATED, State.REJECTED, State.DUPLICATE, State.FAILED}),
-    State.VALIDATED: frozenset({State.AWAITING_APPROVAL, State.TRAINING, State.FAILED}),
-    State.AWAITING_APPROVAL: frozenset({State.TRAINING, State.REJECTED, State.FAILED}),
+    # A run that uses the model of an earlier run goes to DEPLOYING at once.
+    State.VALIDATED: frozenset({State.AWAITING_APPROVAL, State.TRAINING, State.DEPLOYING, State.FAILED}),
+    State.AWAITING_APPROVAL: frozenset({State.TRAINING, State.DEPLOYING, State.REJECTED, State.FAILED}),
     State.TRAINING: frozenset({State.DEPLOYING, State.FAILED}),
     State.DEPLOYING: frozenset({State.EVALUATING, State.FAILED}),
     State.EVALUATING: frozenset({State.PROMOTED, State.NOT_PROMOTED, State.FAILED}),
@@ -173,6 +178,12 @@ class Run(BaseModel):
     updated_at: datetime | None = None
     announced: State | None = None
     fingerprint: str | None = None
+    training_fingerprint: str | None = None
+    verdict_fingerprint: str | None = None
+    again: bool = False
+    """Whether the dataset was dropped with the request to train again whatever was trained before."""
+    adopted_from: str | None = None
+    """The run that trained this run's model."""
     duplicate_of: str | None = None
     counts: dict[str, int] = Field(default_factory=dict)
     channel_config_digest: str | None = None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from distillery.steps.run_steps import RunSteps
 
 PREFLIGHT, ESTIMATE_KEY = "preflight.json", "estimate.json"
+TRAINING_QUOTAS = frozenset({"quota of customization jobs", "quota of custom models"})
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,23 @@ class CostChecks:
     @property
     def model_ids(self) -> dict[str, str]:
         """The model ids of the stack, by role."""
-        return {
-            "teacher": self.settings.teacher_model,
-            "student": self.settings.student_model,
-            "baseline": self.settings.baseline_model,
-            "judge": self.settings.judge_model,
-        }
+        return self.settings.models
 
-    def check(self, run: Run) -> dict[str, Any]:
+    def check(self, run: Run, *, trained: bool = False) -> dict[str, Any]:
         """Run the preflight checks and store their results. Returns lineage for the run table.
 
-        Raises BadInput with every failed check, or when the stack's models are not those that were approved.
+        With `trained` no job is started, so room for a job and a model is not checked. Raises BadInput with
+        every failed check, or when the stack's models are not those of the approval or of the validation.
         """
-        if run.is_approved and run.models != self.model_ids:
+        if run.models and run.models != self.model_ids:
+            of = "of the approved estimate" if run.is_approved else "that the dataset was validated for"
             raise BadInput(
-                "The stack's models are no longer those of the approved estimate.",
+                f"The stack's models are no longer those {of}.",
                 fix="Drop the dataset again for a new estimate.",
             )
         found: dict[str, FoundationModel] = {}
-        checks = [*self._check_models(found), *self._check_role(run.run_id), *self._check_quotas()]
+        quotas = [check for check in self._check_quotas() if not (trained and check.name in TRAINING_QUOTAS)]
+        checks = [*self._check_models(found), *self._check_role(run.run_id), *quotas]
         result = Preflight(run_id=run.run_id, at=now(), checks=checks)
         self._store(run.run_id, PREFLIGHT, result)
         result.require()
@@ -82,12 +81,16 @@ class CostChecks:
             "warnings": result.warnings,
         }
 
-    def estimate(self, run: Run) -> Estimate:
-        """Estimate the cost of a run and store the estimate."""
+    def estimate(self, run: Run, *, trained: bool = False) -> Estimate:
+        """Estimate the cost of a run, without a training if its model is trained; store the estimate."""
         bucket = Bucket(self.settings.data_bucket)
         report = DatasetReport.model_validate_json(bucket.read(run_key(run.run_id, "validation.json")))
         estimate = make_estimate(
-            report, run_channel_config(bucket, run.run_id), self.model_ids, stack_prices(bucket)
+            report,
+            run_channel_config(bucket, run.run_id),
+            self.model_ids,
+            stack_prices(bucket),
+            trained=trained,
         )
         self._store(run.run_id, ESTIMATE_KEY, estimate)
         return estimate

@@ -17,14 +17,15 @@ STEP = "deploy_model"
 logger = Logger(child=True)
 
 
-def deploy_model(job_arn: str, steps: RunSteps) -> Run | None:
+def deploy_model(job_arn: str, steps: RunSteps, run_id: str | None = None) -> Run | None:
     """Deploy the model of a job. Returns the run, or None when the job is not one of this stack.
 
+    The run is the one that started the job, or `run_id`, which uses the model that another run trained.
     The event only names the job; its status and its model are read from Bedrock. A job that is still running
     is left to the poller.
     """
     job = steps.jobs.find(job_arn)
-    run = steps.run_store.find(job.name) if job else None
+    run = steps.run_store.find(run_id or job.name) if job else None
     if job is None or run is None or run.job_arn not in {None, job.arn}:
         logger.info("not a job of this stack", job_arn=job_arn)
         return None
@@ -50,4 +51,5 @@ def _move_to_deploying(run: Run, job: Job, steps: RunSteps) -> None:
         logger.info("model not active yet", model_arn=job.model_arn, status=model)
         return
     steps.watch(run.run_id, Stage.DEPLOYMENT)
-    steps.run_store.move(run.run_id, State.DEPLOYING, step=STEP, job_arn=job.arn, model_arn=job.model_arn)
+    lineage = {"job_arn": job.arn, "model_arn": job.model_arn}
+    steps.run_store.move(run.run_id, State.DEPLOYING, step=STEP, since=State.TRAINING, **lineage)

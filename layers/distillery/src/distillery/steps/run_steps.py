@@ -54,8 +54,8 @@ def announcement(run: Run) -> events.OwnEvent:
             return events.DatasetRejected(
                 run_id=run_id,
                 duplicate_of=run.duplicate_of,
-                message=f"Dataset {dataset} has the same content as run {run.duplicate_of}. "
-                "No job was started.",
+                message=f"Dataset {dataset} has the same content, models and rules as run "
+                f"{run.duplicate_of}. No job was started. `distillery drop FILE --again` trains anyway.",
             )
         case State.TRAINING:
             return events.DistillationStarted(
@@ -64,10 +64,11 @@ def announcement(run: Run) -> events.OwnEvent:
                 message=" ".join([f"The distillation of dataset {dataset} has started.", *run.warnings]),
             )
         case State.DEPLOYING:
+            trained = f" It was trained by run {run.adopted_from}." if run.adopted_from else ""
             return events.DeploymentStarted(
                 run_id=run_id,
                 deployment_arn=run.deployment_arn or "",
-                message=f"The deployment of the model of dataset {dataset} has started.",
+                message=f"The deployment of the model of dataset {dataset} has started.{trained}",
             )
         case State.EVALUATING:
             return events.EvaluationStarted(
@@ -104,6 +105,15 @@ def run_approved(run: Run) -> events.RunApproved:
     decision = str(run.approval) if run.approval else "approved"
     return events.RunApproved(
         run_id=run.run_id, message=f"Dataset {run.dataset!r} (run {run.run_id}) was {decision}."
+    )
+
+
+def distillation_finished(run: Run) -> events.DistillationFinished:
+    """Return the event that starts the deployment of the run's model."""
+    return events.DistillationFinished(
+        run_id=run.run_id,
+        job_arn=run.job_arn or "",
+        message=f"The distillation of dataset {run.dataset!r} has ended.",
     )
 
 

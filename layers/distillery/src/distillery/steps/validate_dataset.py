@@ -13,7 +13,8 @@ from distillery.aws.stack_config import pin_channel_config
 from distillery.dataset import validation
 from distillery.dataset.validation import DatasetReport, Rules
 from distillery.reports.validation_report import render_validation
-from distillery.runs.states import Run, Source, Stage, State, dataset_name, run_id
+from distillery.runs.fingerprints import training_fingerprint, verdict_fingerprint
+from distillery.runs.states import AGAIN, Run, Source, Stage, State, dataset_name, run_id
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
 
@@ -67,12 +68,13 @@ def _validate(
     channel_config = pin_channel_config(bucket, run.run_id)
     before, held = holdouts.read(run.dataset), set[bytes]()
     report = _check(run, settings, bucket, channel_config, before.keys, held)
-    lineage = _lineage(report, channel_config)
+    lineage = _lineage(report, channel_config, settings)
     if not report.valid:
         steps.run_store.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
         return
-    owner = _owner(f"fingerprint/{report.fingerprint}", run.run_id, steps, owners)
-    if owner != run.run_id:
+    lineage["again"] = bucket.metadata(run.source.key, run.source.version_id).get(AGAIN) == "true"
+    owner = _owner(f"verdict/{lineage['verdict_fingerprint']}", run.run_id, steps, owners)
+    if owner != run.run_id and not lineage["again"]:
         steps.run_store.move(run.run_id, State.DUPLICATE, step=STEP, duplicate_of=owner, **lineage)
         return
     holdouts.add(run.dataset, held, known=before)
@@ -129,22 +131,32 @@ def _check(
     return report
 
 
-def _lineage(report: DatasetReport, channel_config: ChannelConfig) -> dict[str, Any]:
+def _lineage(
+    report: DatasetReport, channel_config: ChannelConfig, settings: ValidateSettings
+) -> dict[str, Any]:
     """Return the parts of a report that the run table keeps."""
     counts = ("lines", "accepted", "fixed", "labelled", "distinct", "errors", "warnings", "train", "holdout")
-    return {
+    prompts = {
+        "student": text_digest(student_prompt(channel_config)),
+        "teacher": text_digest(teacher_prompt(channel_config)),
+    }
+    lineage = {
         "counts": {name: getattr(report, name) for name in counts},
         "fingerprint": report.fingerprint,
         "channel_config_digest": channel_config.digest(),
-        "prompt_digests": {
-            "student": text_digest(student_prompt(channel_config)),
-            "teacher": text_digest(teacher_prompt(channel_config)),
-        },
+        "prompt_digests": prompts,
+        "models": settings.models,
     }
+    if report.fingerprint:
+        digests = {"channels": channel_config.digest(), "prompts": "/".join(prompts.values())}
+        training = training_fingerprint(report.fingerprint, settings.models, digests)
+        lineage["training_fingerprint"] = training
+        lineage["verdict_fingerprint"] = verdict_fingerprint(training, settings.models, settings.gate)
+    return lineage
 
 
 def _owner(content: str, run_id: str, steps: RunSteps, owners: ContentOwners) -> str:
-    """Return the run that owns the content: the first one that has it and is neither FAILED nor REJECTED."""
+    """Return the run that owns the verdict: the first one that is neither FAILED nor REJECTED."""
     owner = owners.acquire(content, run_id)
     if owner == run_id:
         return owner

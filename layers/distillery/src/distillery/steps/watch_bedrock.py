@@ -14,14 +14,13 @@ from aws_lambda_powertools import Logger
 
 from distillery.errors import BadInput, Permanent, Transient
 from distillery.runs.events import (
-    DistillationFinished,
     EvaluationFinished,
     ModelDeployed,
     OwnEvent,
     WatchMessage,
 )
 from distillery.runs.states import STAGE_STATES, STAGES, Run, Stage, State, now, stage_of
-from distillery.steps.run_steps import announcement, run_approved
+from distillery.steps.run_steps import announcement, distillation_finished, run_approved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +94,7 @@ def _is_over(run: Run, message: WatchMessage, steps: RunSteps, dead_letters: Que
             steps.event_bus.publish(_evaluation_wake_up(run))
         return overdue
     steps.finish_announcing(run)
-    if run.state is State.FAILED and run.entered(State.TRAINING):
+    if run.state is State.FAILED and (run.entered(State.TRAINING) or run.entered(State.DEPLOYING)):
         # A step that was at work when the run failed may have started something since.
         if _waited(run) <= FUNCTION_SECONDS:
             return False
@@ -187,18 +186,12 @@ def _poll_job(run: Run, steps: RunSteps) -> OwnEvent | None:
         return again if _waited(run) > STEP_GRACE else None
     if not steps.jobs.get(run.job_arn).ended:
         return None
-    return _job_wake_up(run, run.job_arn)
-
-
-def _job_wake_up(run: Run, job_arn: str) -> OwnEvent:
-    return DistillationFinished(
-        run_id=run.run_id, job_arn=job_arn, message=f"The distillation of dataset {run.dataset!r} has ended."
-    )
+    return distillation_finished(run)
 
 
 def _poll_deployment(run: Run, steps: RunSteps) -> OwnEvent | None:
     if run.deployment_arn is None:
-        return _job_wake_up(run, run.job_arn or "") if _waited(run) > STEP_GRACE else None
+        return distillation_finished(run) if _waited(run) > STEP_GRACE else None
     deployment = steps.deployments.get(run.deployment_arn)
     if deployment.status == "Failed":
         raise Permanent(f"The deployment failed. {deployment.failure}".strip())
