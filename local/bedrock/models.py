@@ -29,6 +29,18 @@ class Models:
         )
         return {"modelDetails": self._context.catalogue.get(identifier).details()}
 
+    async def availability(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
+        """GetFoundationModelAvailability. The account may use every model of the catalogue."""
+        caller.require("bedrock:GetFoundationModelAvailability", ["*"])
+        self._context.catalogue.get(params["modelId"])
+        return {
+            "modelId": params["modelId"],
+            "agreementAvailability": {"status": "AVAILABLE"},
+            "authorizationStatus": "AUTHORIZED",
+            "entitlementAvailability": "AVAILABLE",
+            "regionAvailability": "AVAILABLE",
+        }
+
     async def list_foundation(self, caller: Caller, params: dict[str, Any]) -> dict[str, Any]:
         """ListFoundationModels with its four filters."""
         caller.require("bedrock:ListFoundationModels", ["*"])

@@ -37,6 +37,7 @@ class Bedrock:
         self.runtime = Runtime(context)
         self._handlers: Mapping[str, Callable[[Caller, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "GetFoundationModel": models.get_foundation,
+            "GetFoundationModelAvailability": models.availability,
             "ListFoundationModels": models.list_foundation,
             "CreateModelCustomizationJob": jobs.create,
             "GetModelCustomizationJob": jobs.get,

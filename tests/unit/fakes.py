@@ -23,7 +23,7 @@ from distillery.dataset.validation import DatasetReport
 from distillery.task.channels import default_channel_config
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012"
@@ -55,7 +55,10 @@ class CloudResources:
 
 
 class FakeModels(FoundationModels):
-    """Every model exists and is active, except those named. A legacy model may have an end of life."""
+    """Every model exists, is active and may be used, except those named.
+
+    A legacy model may have an end of life. `failures` has what a call to a model raises.
+    """
 
     def __init__(
         self,
@@ -63,8 +66,18 @@ class FakeModels(FoundationModels):
         missing: tuple[str, ...] = (),
         legacy: tuple[str, ...] = (),
         end_of_life: datetime | None = None,
+        without_access: Mapping[str, list[str]] | None = None,
+        failures: Mapping[str, Exception] | None = None,
     ) -> None:
         self._missing, self._legacy, self._end_of_life = missing, legacy, end_of_life
+        self._without_access, self._failures = without_access or {}, failures or {}
+
+    def lacking(self, model_id: str) -> list[str]:
+        return self._without_access.get(model_id, [])
+
+    def try_out(self, model_id: str) -> None:
+        if model_id in self._failures:
+            raise self._failures[model_id]
 
     def get(self, model_id: str) -> FoundationModel:
         if model_id in self._missing:

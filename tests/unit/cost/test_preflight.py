@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from distillery.aws.bedrock.models import FoundationModels
 from distillery.aws.clients import AccessDenied, Missing
 from distillery.cost.lifecycles import ALTERNATIVES, PREMIER, PRO, STUDENTS_OF, FoundationModel
 from distillery.cost.preflight import Check, Preflight, check_model, check_pair, check_quota, trusts
-from distillery.errors import BadInput, Transient
+from distillery.errors import BadInput, Permanent, Throttled, Transient
 from distillery.runs.states import Run, State, now
 from distillery.settings import StartSettings
 from distillery.steps.start_distillation import start_distillation
@@ -279,6 +280,57 @@ def test_too_many_running_jobs_make_the_run_wait_and_refuse_nothing(
     assert start_distillation(RUN, start_settings, steps, FakeModels(), FakeRoles()).job_arn
 
 
+# Access to the models
+
+
+@pytest.mark.parametrize("role", ["teacher", "student", "baseline", "judge"])
+def test_model_that_the_account_may_not_use_is_refused_and_nothing_is_billed(
+    steps: RunSteps, start_settings: StartSettings, role: str
+) -> None:
+    model = start_settings.models[role]
+    models = FakeModels(without_access={model: ["its agreement is NOT_AVAILABLE"]})
+    cause = refusal(steps, start_settings, models)
+    assert f"cannot use the {role} {model}: its agreement is NOT_AVAILABLE" in cause
+
+
+@pytest.mark.parametrize("role", ["baseline", "judge"])
+@pytest.mark.parametrize(
+    "failure", [AccessDenied("Model use case details have not been submitted."), Permanent("Not supported.")]
+)
+def test_model_that_refuses_a_call_is_refused_and_nothing_is_billed(
+    steps: RunSteps, start_settings: StartSettings, role: str, failure: Exception
+) -> None:
+    models = FakeModels(failures={start_settings.models[role]: failure})
+    assert str(failure).rstrip(".") in refusal(steps, start_settings, models)
+
+
+def test_throttled_call_of_the_preflight_does_not_stop_the_run(
+    steps: RunSteps, start_settings: StartSettings
+) -> None:
+    models = FakeModels(failures={start_settings.baseline_model: Throttled("Too many tokens.")})
+    assert started(steps, start_settings, models).state is State.TRAINING
+    verdicts = {check["name"]: check["verdict"] for check in stored()["checks"]}
+    assert verdicts["access to the baseline model"] == "unknown"
+
+
+def test_availability_that_bedrock_reports_is_said_in_words() -> None:
+    client = boto3.client("bedrock")
+    with Stubber(client) as stub:
+        stub.add_response(
+            "get_foundation_model_availability",
+            {
+                "modelId": "anthropic.claude-haiku-4-5-20251001-v1:0",
+                "agreementAvailability": {"status": "PENDING"},
+                "authorizationStatus": "NOT_AUTHORIZED",
+                "entitlementAvailability": "AVAILABLE",
+                "regionAvailability": "AVAILABLE",
+            },
+            {"modelId": "anthropic.claude-haiku-4-5-20251001-v1:0"},
+        )
+        lacking = FoundationModels(client).lacking("us.anthropic.claude-haiku-4-5-20251001-v1:0")
+    assert lacking == ["its agreement is PENDING", "the account is not authorized"]
+
+
 # All checks together
 
 
@@ -299,7 +351,7 @@ def test_all_refusals_are_in_one_message(steps: RunSteps, start_settings: StartS
 def test_every_check_is_stored_with_its_sentence(steps: RunSteps, start_settings: StartSettings) -> None:
     started(steps, start_settings)
     document = Preflight.model_validate(stored())
-    assert [check.verdict for check in document.checks] == ["met"] * 11
+    assert [check.verdict for check in document.checks] == ["met"] * 15
     assert all(check.sentence.endswith(".") for check in document.checks)
 
 

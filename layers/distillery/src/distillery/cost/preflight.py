@@ -16,7 +16,7 @@ from distillery.cost.lifecycles import ALTERNATIVES, STUDENTS_OF, teachers_of
 from distillery.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from distillery.cost.lifecycles import FoundationModel
@@ -76,6 +76,18 @@ def check_model(role: str, model_id: str, model: FoundationModel | None, at: dat
         )
         return Check(name=name, verdict="warning", sentence=sentence)
     return Check(name=name, verdict="met", sentence=f"The {role} {model_id} is active.")
+
+
+def check_model_access(role: str, model_id: str, lacking: Sequence[str]) -> Check:
+    """Whether the account may use a model; `lacking` says in words what is missing."""
+    name = f"access to the {role} model"
+    if not lacking:
+        return Check(name=name, verdict="met", sentence=f"The account may use the {role} {model_id}.")
+    sentence = (
+        f"The account cannot use the {role} {model_id}: {', and '.join(lacking)}. Complete the access to the "
+        "model as an administrator (docs/operations.md, Model access), and drop the dataset again."
+    )
+    return Check(name=name, verdict="refused", sentence=sentence)
 
 
 def _replacement(role: str, model_id: str) -> str:

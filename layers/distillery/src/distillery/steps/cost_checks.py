@@ -16,7 +16,7 @@ from distillery.cost import preflight
 from distillery.cost.estimate import Estimate, make_estimate
 from distillery.cost.preflight import Check, Preflight
 from distillery.dataset.validation import DatasetReport
-from distillery.errors import BadInput
+from distillery.errors import BadInput, Permanent, Transient
 from distillery.messages import usd
 from distillery.runs.states import now
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from distillery.steps.run_steps import RunSteps
 
 PREFLIGHT, ESTIMATE_KEY = "preflight.json", "estimate.json"
+CALLED = frozenset({"baseline", "judge"})
+"""Roles whose models the account itself must be able to call, so the preflight calls them."""
 TRAINING_QUOTAS = frozenset({"quota of customization jobs", "quota of custom models"})
 
 
@@ -124,7 +126,21 @@ class CostChecks:
                 yield preflight.check_model(role, model_id, None, now())
             else:
                 yield preflight.check_model(role, model_id, found[role], now())
+                yield _known_or_unknown(
+                    f"access to the {role} model", partial(self._model_access, role, model_id)
+                )
         yield preflight.check_pair(self.settings.teacher_model, self.settings.student_model)
+
+    def _model_access(self, role: str, model_id: str) -> Check:
+        lacking = self.models.lacking(model_id)
+        if not lacking and role in CALLED:
+            try:
+                self.models.try_out(model_id)
+            except Permanent as error:
+                lacking = [error.message.rstrip(".")]
+            except Transient as error:
+                return preflight.unknown(f"access to the {role} model", error.message)
+        return preflight.check_model_access(role, model_id, lacking)
 
     def _check_role(self, run_id: str) -> Iterator[Check]:
         role = self.settings.bedrock_role_arn

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from distillery.aws import clients
+from distillery.aws.bedrock.converse import Converse
 from distillery.cost.lifecycles import FoundationModel
 
 if TYPE_CHECKING:
@@ -29,8 +30,28 @@ def on_demand_id(model_id: str) -> str:
 class FoundationModels:
     """The foundation models of this account and region."""
 
-    def __init__(self, client: BedrockClient | None = None) -> None:
+    def __init__(self, client: BedrockClient | None = None, converse: Converse | None = None) -> None:
         self._client: BedrockClient = client or clients.client("bedrock")
+        self._converse = converse or Converse()
+
+    def lacking(self, model_id: str) -> list[str]:
+        """Return what the account lacks to use a model, in words; empty when it lacks nothing."""
+        with clients.explained(f"read the availability of the model {model_id}"):
+            found = self._client.get_foundation_model_availability(
+                modelId=on_demand_id(foundation_model_id(model_id))
+            )
+        agreement = found["agreementAvailability"]
+        conditions = [
+            (f"its agreement is {agreement['status']}", agreement["status"] == "AVAILABLE"),
+            ("the account is not authorized", found["authorizationStatus"] == "AUTHORIZED"),
+            ("the account is not entitled to it", found["entitlementAvailability"] == "AVAILABLE"),
+            ("this Region does not have it", found["regionAvailability"] == "AVAILABLE"),
+        ]
+        return [what for what, met in conditions if not met]
+
+    def try_out(self, model_id: str) -> None:
+        """Call a model for one token. Raises what a call by the evaluation would raise."""
+        self._converse.ask(on_demand_id(model_id), "Answer with one word.", "Ready?", longest=1)
 
     def get(self, model_id: str) -> FoundationModel:
         """Return a model. Raises Missing when it does not exist in this region."""
