@@ -70,7 +70,8 @@ class Deployments:
         identifier = params["customModelDeploymentIdentifier"]
         deployment = find(self._store.deployments.values(), identifier)
         missing = identifier if identifier.startswith("arn:") else new_arn("custom-model-deployment")
-        caller.require(f"bedrock:{action}", [deployment.arn if deployment else missing])
+        arn = deployment.arn if deployment else missing
+        caller.require(f"bedrock:{action}", [arn], self._store.tag_context(arn))
         if deployment is None:
             raise not_found(f"Could not find the custom model deployment {identifier}.")
         return deployment

@@ -160,7 +160,7 @@ class Evaluations:
 
     def _authorised(self, caller: Caller, action: str, params: dict[str, Any]) -> Evaluation:
         arn = params["jobIdentifier"]
-        caller.require(f"bedrock:{action}", [arn])
+        caller.require(f"bedrock:{action}", [arn], self._store.tag_context(arn))
         if arn not in self._store.evaluations:
             raise not_found(f"Could not find the evaluation job {arn}.")
         return self._store.evaluations[arn]

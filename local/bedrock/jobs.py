@@ -232,7 +232,8 @@ class Jobs:
     def _authorised(self, caller: Caller, action: str, params: dict[str, Any]) -> Job:
         identifier = params["jobIdentifier"]
         job = self._known(identifier)
-        caller.require(f"bedrock:{action}", [job.arn if job else _as_arn(identifier)])
+        arn = job.arn if job else _as_arn(identifier)
+        caller.require(f"bedrock:{action}", [arn], self._store.tag_context(arn))
         if job is None:
             raise not_found(f"Could not find the model customization job {identifier}.")
         return job

@@ -162,6 +162,10 @@ class Store:
         if "clientRequestToken" in params:
             self._tokens[operation, params["clientRequestToken"]] = arn
 
+    def tag_context(self, arn: str) -> dict[str, str]:
+        """The condition keys `aws:ResourceTag/<key>` of a resource."""
+        return {f"aws:ResourceTag/{key}": value for key, value in self.tags.get(arn, {}).items()}
+
     def tag(self, arn: str, tags: list[dict[str, str]]) -> None:
         """Add tags to a resource. Raises TooManyTagsException, or ValidationException for duplicate keys."""
         added = {tag["key"]: tag["value"] for tag in tags}

@@ -158,3 +158,18 @@ def test_role_that_trusts_another_service_is_refused(cloud: LocalCloud, resource
     role = make_role(cloud, [allow("s3:*")], service="sagemaker.amazonaws.com")
     parameters = resources.job_request(roleArn=role)
     assert refusal(resources.bedrock.create_model_customization_job, **parameters)[0] == "ValidationException"
+
+
+def test_only_a_job_with_the_tag_of_a_run_can_be_stopped_under_the_stacks_condition(
+    cloud: LocalCloud, resources: BedrockResources
+) -> None:
+    condition = {"Null": {"aws:ResourceTag/distillery:run": "false"}}
+    stops = {**allow("bedrock:StopModelCustomizationJob"), "Condition": condition}
+    client = as_user(cloud, "bedrock", [stops])
+    create = resources.bedrock.create_model_customization_job
+    untagged = create(**resources.job_request())["jobArn"]
+    tagged = create(**resources.job_request(jobTags=[{"key": "distillery:run", "value": "x"}]))["jobArn"]
+    code, _ = refusal(client.stop_model_customization_job, jobIdentifier=untagged)
+    assert code == "AccessDeniedException"
+    client.stop_model_customization_job(jobIdentifier=tagged)
+    resources.bedrock.stop_model_customization_job(jobIdentifier=untagged)

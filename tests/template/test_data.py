@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from distillery.aws.bucket import EXPIRING
+from distillery.runs.states import Stage
+from distillery.task.channels import default_channel_config, dump_channel_config
 from tests.template.template_reader import walk
 
 if TYPE_CHECKING:
@@ -39,9 +41,13 @@ def test_no_logical_id_of_a_retained_or_stateful_resource_changes(template: Temp
     for name, kind in (RETAINED | STATEFUL).items():
         assert template.resources[name]["Type"] == kind, name
     retained = {
-        name for name, resource in template.resources.items() if resource.get("DeletionPolicy") == "Retain"
+        name
+        for name, resource in template.resources.items()
+        if resource.get("DeletionPolicy", "").startswith("Retain")
     }
     assert retained == set(RETAINED)
+    # A stack that could not be created leaves nothing behind.
+    assert all(template.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate" for name in RETAINED)
     assert all(template.resources[name]["UpdateReplacePolicy"] == "Retain" for name in RETAINED)
 
 
@@ -58,10 +64,32 @@ def test_the_bucket_is_versioned_encrypted_private_and_requires_tls(template: Te
     assert template.resolve(policy[0]["Resource"], {}) == ["DataBucket.Arn", "DataBucket.Arn/*"]
 
 
+def lifecycle_rules(template: Template, *, optional: bool = False) -> list[dict[str, Any]]:
+    """The rules that always exist, or those that depend on a condition."""
+    rules = template.properties("DataBucket")["LifecycleConfiguration"]["Rules"]
+    return (
+        [rule["Fn::If"][1] for rule in rules if "Fn::If" in rule]
+        if optional
+        else [rule for rule in rules if "Fn::If" not in rule]
+    )
+
+
+def test_files_of_runs_are_kept_unless_asked_and_never_the_active_models_configuration(
+    template: Template, parameters: dict[str, Any]
+) -> None:
+    (rule,) = lifecycle_rules(template, optional=True)
+    assert (rule["Prefix"], rule["ExpirationInDays"]) == ("runs/", {"Ref": "RunExpiryDays"})
+    # A channel configuration is far smaller, so the router always finds the one of the active model's run.
+    assert int(rule["ObjectSizeGreaterThan"]) >= 10 * len(dump_channel_config(default_channel_config()))
+    expiry = parameters["RunExpiryDays"]
+    assert expiry["Default"] == 0
+    # No file expires while its run may still need it.
+    longest = sum(parameters[f"{stage.value.capitalize()}DeadlineSeconds"]["MaxValue"] for stage in Stage)
+    assert min(days for days in expiry["AllowedValues"] if days) * 86_400 > longest
+
+
 def test_predictions_results_and_noncurrent_versions_expire(template: Template) -> None:
-    rules = {
-        rule["Id"]: rule for rule in template.properties("DataBucket")["LifecycleConfiguration"]["Rules"]
-    }
+    rules = {rule["Id"]: rule for rule in lifecycle_rules(template)}
     assert all(rule["Status"] == "Enabled" for rule in rules.values())
     assert rules["predictions"]["TagFilters"] == [{"Key": k, "Value": v} for k, v in EXPIRING.items()]
     assert rules["results"]["Prefix"] == "results/"
@@ -97,7 +125,7 @@ def test_a_table_has_its_key_expiry_and_protection(
     else:
         # These tables hold what was paid for: they outlive the stack and can be restored.
         assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
-        assert template.resources[table]["DeletionPolicy"] == "Retain"
+        assert table in RETAINED
 
 
 def test_no_deployment_of_the_stack_overwrites_the_active_model(template: Template) -> None:

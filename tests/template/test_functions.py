@@ -76,3 +76,9 @@ def test_every_function_has_a_build_target() -> None:
     makefile = (ROOT / "functions/Makefile").read_text("utf-8")
     for function in FUNCTIONS:
         assert f"build-{function}:\n\t$(call handler,{folder_of(function)})" in makefile
+
+
+def test_the_poller_may_send_a_wait_again_for_as_long_as_it_takes(template: Template) -> None:
+    # Lambda follows a message that a function sends to its own queue, and stops it after about 16 times.
+    allowed = {name for name in FUNCTIONS if template.properties(name).get("RecursiveLoop") == "Allow"}
+    assert allowed == {"WatchBedrockFunction"}

@@ -49,6 +49,11 @@ def test_a_resource_has_a_wildcard_only_where_its_name_is_not_known(template: Te
                 assert re.fullmatch(
                     rf"DataBucket\.Arn/({own}|(datasets|specs)/\*|datasets/\*/generated-\*)", resource
                 ), statement
+            elif resource.startswith("arn:aws:bedrock:*::foundation-model/"):
+                # The Regions of a profile may change. Only calls through the profile are allowed.
+                profile = statement.conditions["bedrock:InferenceProfileArn"]
+                model = resource.partition("/")[2]
+                assert str(template.resolve(profile, {})).split("/")[1] in {model, f"us.{model}"}
             else:
                 kind = resource.split(":")[5].split("/")[0]
                 assert kind in IDS_ASSIGNED_BY_AWS, statement
@@ -193,4 +198,44 @@ def test_the_earlier_name_of_the_channel_configuration_is_read_and_never_written
     folders = ("config", "runs/*", "generations/*")
     assert earlier == {
         (f"DataBucket.Arn/{folder}/{CHANNEL_CONFIG_FILE}", "s3:GetObject") for folder in folders
+    }
+
+
+def test_only_jobs_and_deployments_of_runs_can_be_stopped_or_deleted(template: Template) -> None:
+    ending = [s for s in statements(template) if any(re.search(r":(Stop|Delete)[A-Z]", a) for a in s.actions)]
+    bedrock = [s for s in ending if s.actions[0].startswith("bedrock:")]
+    assert len(bedrock) == 3 * 5
+    for statement in bedrock:
+        assert statement.content["Condition"] == {"Null": {"aws:ResourceTag/distillery:run": "false"}}
+
+
+def test_a_run_tags_everything_that_it_may_have_to_stop_or_delete(template: Template) -> None:
+    tagged = {
+        resource.split(":")[5].split("/")[0]
+        for s in statements(template)
+        if s.actions == ["bedrock:TagResource"]
+        for resource in resources_of(template, s)
+    }
+    assert tagged == {"model-customization-job", "custom-model-deployment", "evaluation-job"}
+
+
+def test_the_judge_may_look_up_its_inference_profile(template: Template) -> None:
+    lookups = [s for s in template.statements("BedrockRole") if s.actions == ["bedrock:GetInferenceProfile"]]
+    profile = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    assert [template.resolve(s.content["Resource"], {"JudgeModelId": profile}) for s in lookups] == [
+        f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{profile}"
+    ]
+
+
+def test_a_job_may_be_created_whichever_models_bedrock_authorises(template: Template) -> None:
+    (creates,) = [
+        s
+        for s in template.statements("StartDistillationRole")
+        if "bedrock:CreateModelCustomizationJob" in s.actions
+    ]
+    models = {r.split("/", 1)[1] for r in resources_of(template, creates) if ":foundation-model/" in r}
+    assert models == {
+        "amazon.nova-micro-v1:0:128k",
+        "amazon.nova-micro-v1:0",
+        "amazon.nova-pro-v1:0",
     }

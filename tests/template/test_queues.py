@@ -31,7 +31,7 @@ def test_a_queue_consumer_reports_partial_failures_and_its_queue_waits_six_timeo
         properties = template.properties(queue)
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert source["BatchSize"] == 10
-        assert source["ScalingConfig"]["MaximumConcurrency"] >= 2
+        assert int(template.resolve(source["ScalingConfig"]["MaximumConcurrency"], {})) >= 2
         window = source["MaximumBatchingWindowInSeconds"]
         longest = parameters[window["Ref"]]["MaxValue"] if isinstance(window, dict) else window
         assert properties["VisibilityTimeout"] == 6 * template.properties(function)["Timeout"] + longest

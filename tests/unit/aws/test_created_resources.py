@@ -79,3 +79,29 @@ def test_a_judge_job_whose_name_is_in_use_but_not_listed_is_tried_again(bedrock:
     )
     with pytest.raises(Transient):
         EvaluationJobs(client).start(judgement)
+
+
+def test_judge_jobs_that_run_at_once_have_metrics_of_different_names(bedrock: Any) -> None:
+    client, stubber = bedrock
+    requests: list[dict[str, Any]] = []
+    client.meta.events.register(
+        "provide-client-params.bedrock.CreateEvaluationJob", lambda params, **_: requests.append(params)
+    )
+    longest = "a" * 40
+    for candidate in ("distilled", "untuned", "baseline"):
+        stubber.add_response("create_evaluation_job", {"jobArn": f"{ARN}:evaluation-job/abcdefabcdef"})
+        for_run = f"{longest}-0123456789ab-{candidate}"
+        request = Judgement(
+            for_run, candidate, "arn:aws:iam::123456789012:role/b", "m", "i", "s3://d/i", "s3://d/o"
+        )
+        EvaluationJobs(client).start(request)
+    automated = [request["evaluationConfig"]["automated"] for request in requests]
+    names = [one["datasetMetricConfigs"][0]["metricNames"][0] for one in automated]
+    assert names == [
+        f"OverallQuality-0123456789ab-{candidate}" for candidate in ("distilled", "untuned", "baseline")
+    ]
+    definitions = [
+        one["customMetricConfig"]["customMetrics"][0]["customMetricDefinition"] for one in automated
+    ]
+    assert [definition["name"] for definition in definitions] == names
+    assert {request["jobTags"][0]["value"] for request in requests} == {f"{longest}-0123456789ab"}

@@ -129,3 +129,13 @@ def test_grades_are_on_the_scale_and_none_is_lost(results: list[float | None]) -
 def test_only_output_objects_are_read() -> None:
     assert is_judge_output("runs/x/bedrock/a/b/uuid_output.jsonl")
     assert not is_judge_output("runs/x/bedrock/a/permission-check")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["OverallQuality", "OverallQuality-0123456789ab-untuned", "Custom.OverallQuality-0123456789ab-untuned"],
+)
+def test_a_grade_is_found_whatever_is_added_to_the_name_of_the_metric(name: str) -> None:
+    outputs = {"untuned": [judge_output(0.5, metric=name), judge_output(0.5, metric="Builtin.Coherence")]}
+    grades = read_judge_outputs(outputs, "OverallQuality")["untuned"]
+    assert (grades.grades, grades.missing) == ((3.0,), 1)

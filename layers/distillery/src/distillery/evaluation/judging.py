@@ -82,6 +82,8 @@ def is_judge_output(key: str) -> bool:
 def read_judge_outputs(outputs: Mapping[str, Iterable[bytes]], metric: str) -> dict[str, JudgeGrades]:
     """Return the grades of each candidate from the content of its `*_output.jsonl` objects.
 
+    A metric counts if `metric` is part of its name: the job adds the candidate, and Bedrock may add more.
+
     Results are reported to be normalised to 0..1, but this is not documented. All jobs of an account use the
     same scale, so when any result of any candidate exceeds 1, all results are read as grades. A null, a
     result outside the scale, and a line that cannot be read count as missing.
@@ -111,7 +113,7 @@ def _results(files: Iterable[bytes], metric: str) -> Iterator[float | None]:
 def _result(line: bytes, metric: str) -> float | None:
     try:
         scores: Any = json.loads(line)["automatedEvaluationResult"]["scores"]
-        results = [score["result"] for score in scores if score["metricName"].endswith(metric)]
+        results = [score["result"] for score in scores if metric in score["metricName"]]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     value = results[0] if results else None

@@ -93,8 +93,12 @@ class Deployments:
 
     def delete(self, identifier: str) -> None:
         """Delete a deployment. Does nothing when it does not exist."""
+        # Only tagged deployments may be deleted, so the deletion of one that is missing could be denied.
+        deployment = self.find(identifier)
+        if deployment is None:
+            return
         try:
             with clients.explained(f"delete the deployment {identifier}"):
-                self._client.delete_custom_model_deployment(customModelDeploymentIdentifier=identifier)
+                self._client.delete_custom_model_deployment(customModelDeploymentIdentifier=deployment.arn)
         except clients.Missing:
             return

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock.type_defs import EvaluationSummaryTypeDef
 
 METRIC = "OverallQuality"
+"""What the name of each job's metric begins with."""
 GRADES = (
     (1.0, "Unusable or unreadable answer"),
     (2.0, "Wrong channel is decisive"),
@@ -109,10 +110,14 @@ class EvaluationJobs:
 def _parameters(request: Judgement) -> dict[str, Any]:
     evaluator = {"bedrockEvaluatorModels": [{"modelIdentifier": request.judge}]}
     scale = [{"definition": text, "value": {"floatValue": grade}} for grade, text in GRADES]
-    metric = {"name": METRIC, "instructions": request.instructions, "ratingScale": scale}
+    # AWS asks for names that are unique in an account, and several jobs run at once. A name has at most 63
+    # characters, so it ends with the last two parts of the job's name: the run's hash and the candidate.
+    name = "-".join([METRIC, *request.name.rsplit("-", 2)[-2:]])
+    metric = {"name": name, "instructions": request.instructions, "ratingScale": scale}
     return {
         "jobName": request.name,
         "clientRequestToken": request.name,
+        "jobTags": [{"key": "distillery:run", "value": request.name.rpartition("-")[0]}],
         "applicationType": "ModelEvaluation",
         "roleArn": request.role_arn,
         "evaluationConfig": {
@@ -123,7 +128,7 @@ def _parameters(request: Judgement) -> dict[str, Any]:
                         # list it.
                         "taskType": "General",
                         "dataset": {"name": "holdout", "datasetLocation": {"s3Uri": request.dataset_uri}},
-                        "metricNames": [METRIC],
+                        "metricNames": [name],
                     }
                 ],
                 "customMetricConfig": {
