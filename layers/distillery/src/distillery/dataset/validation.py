@@ -218,7 +218,8 @@ def _file_errors(scan: Scan, rules: Rules) -> Iterator[Finding]:
             None,
             f"{counted(distinct, 'distinct query', 'distinct queries')} in"
             f" {counted(scan.accepted, 'usable record')}; at least {MIN_DISTINCT} are needed.",
-            fix=f"Add at least {MIN_DISTINCT - distinct} other queries.",
+            fix=f"Add at least {MIN_DISTINCT - distinct} other queries. If the file is one of several parts,"
+            " join them: each file is a dataset of its own.",
         )
 
 
