@@ -484,10 +484,16 @@ def test_text_that_was_decoded_with_a_wrong_encoding_is_corrected(written: str, 
 @pytest.mark.parametrize(
     "query",
     [
-        "NESTL\u00c9\u00ae logo", "cr\u00e8me br\u00fbl\u00e9e", "cr\u00e9\u00e9e \u00e0 \u00c5ngstr\u00f6m", "20 \u00c2 5", "\u00c3 la carte",
-        "\u52d5\u753b\u691c\u7d22", "\u0444\u0438\u043b\u044c\u043c \u0421\u0421\u0421\u0420 \u0451\u043b\u043a\u0430", "\u00d1and\u00fa\u2019s \u00a35",
+        "NESTL\u00c9\u00ae logo",
+        "cr\u00e8me br\u00fbl\u00e9e",
+        "cr\u00e9\u00e9e \u00e0 \u00c5ngstr\u00f6m",
+        "20 \u00c2 5",
+        "\u00c3 la carte",
+        "\u52d5\u753b\u691c\u7d22",
+        "\u0444\u0438\u043b\u044c\u043c \u0421\u0421\u0421\u0420 \u0451\u043b\u043a\u0430",
+        "\u00d1and\u00fa\u2019s \u00a35",
     ],
-)  # fmt: skip
+)
 def test_text_that_may_be_meant_keeps_its_letters(query: str) -> None:
     record, findings = check(conversation(query))
     assert record is not None

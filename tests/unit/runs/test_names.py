@@ -38,7 +38,7 @@ def test_name_is_the_same_however_accents_are_written(text: str) -> None:
 @given(names, names)
 def test_texts_share_a_name_only_if_capitals_and_separators_make_the_difference(one: str, other: str) -> None:
     def folded(text: str) -> str:
-        return re.sub(r"[ ._-]+", "-", unicodedata.normalize("NFC", text).lower()).strip("-")
+        return re.sub(r"[ ._/-]+", "-", unicodedata.normalize("NFC", text).lower()).strip("-")
 
     if distinct_name(one) == distinct_name(other):
         assert folded(one) == folded(other)

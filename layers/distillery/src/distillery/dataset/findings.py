@@ -252,8 +252,8 @@ CODES: dict[str, Code] = {
     ),
     "personal_data": Code(
         "warning",
-        "A query contains what looks like an e-mail address, a phone number, a card number, an IBAN or a US social"
-        " security number.",
+        "A query contains what looks like an e-mail address, a phone number, a card number, an IBAN or a US"
+        " social security number.",
         "Remove it or replace it with an invented one: a model can repeat its training data.",
     ),
     "template_domination": Code(

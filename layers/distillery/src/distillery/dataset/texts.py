@@ -24,7 +24,7 @@ _WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x8
 """What Windows-1252 has at the control characters U+0080 to U+009F; empty where it has nothing."""
 _windows: Final = re.compile(f"[{''.join(map(chr, (code for code, char in _WINDOWS.items() if char)))}]")
 REPLACEMENT = "\ufffd"
-# The first byte of a character in UTF-8, read as Latin-1, Windows-1252 or Windows-1251, and what may follow it.
+# The first byte of a character in UTF-8, read as Latin-1, Windows-1252 or Windows-1251, and what may follow.
 _suspect: Final = re.compile("[\u00c2-\u00f4][^\x00-\x7f]|[\u0420\u0421][^\x00-\x7f\u0410-\u044f]").search
 # Tag characters are text only in the flags of regions: a black flag, tags, and the tag that ends them.
 _FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"

@@ -29,11 +29,11 @@ def distinct_name(text: str) -> str:
     """Return a slug that differs for texts that differ in more than capitals and separators.
 
     Where the slug loses something, it ends in 8 hex digits of the text's SHA-256. Separators are blanks,
-    hyphens, underscores and dots. A name that this function returned is returned as it is.
+    hyphens, underscores, dots and slashes. A name that this function returned is returned as it is.
     """
     words = _words(text)
     folded = unicodedata.normalize("NFC", text).lower()
-    if words and words == re.sub(r"[ ._-]+", "-", folded).strip("-") and len(words) <= SLUG_LENGTH:
+    if words and words == re.sub(r"[ ._/-]+", "-", folded).strip("-") and len(words) <= SLUG_LENGTH:
         return words
     digest = hashlib.sha256(folded.encode(errors="surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     return f"{(words or 'dataset')[: SLUG_LENGTH - _DIGEST_LENGTH - 1].strip('-')}-{digest}"

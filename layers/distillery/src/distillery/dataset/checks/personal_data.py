@@ -51,13 +51,14 @@ _MARKED_PHONE = re.compile(
     rf"(?P<number>[0-9](?:{_SEPARATED}[0-9]){{6,14}})(?![0-9])",
     re.IGNORECASE,
 )
-_INTERNATIONAL = re.compile(r"(?<![\w+])00(?=[1-9][0-9])")
+_INTERNATIONAL = re.compile(r"(?<![\w+./-])00(?=[1-9][0-9])")
 ACCOUNT_LENGTHS = {
     length: countries.split()
     for length, countries in {
         15: "NO", 16: "BE", 18: "DK FI FO GL NL", 19: "MK SI", 20: "AT BA EE KZ LT LU XK", 21: "CH HR LI LV",
         22: "BG BH CR DE GB GE IE ME RS VA", 23: "AE GI IL IQ TL", 24: "AD CZ ES MD PK RO SA SE SK TN VG",
-        25: "PT ST", 26: "IS TR", 27: "FR GR IT MC MR SM", 28: "AL AZ CY DO GT HU LB PL SV", 29: "BR EG PS QA UA",
+        25: "PT ST", 26: "IS TR", 27: "FR GR IT MC MR SM", 28: "AL AZ CY DO GT HU LB PL SV",
+        29: "BR EG PS QA UA",
         30: "JO KW MU", 31: "MT SC", 32: "LC",
     }.items()
 }  # fmt: skip
