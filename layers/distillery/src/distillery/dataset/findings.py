@@ -55,6 +55,11 @@ CODES: dict[str, Code] = {
         "The share of lines with errors is above the limit of the stack.",
         "Fix or remove the lines with errors.",
     ),
+    "hopeless_file": Code(
+        "error",
+        "The file has so many lines with errors, or blank lines, that the rest was not read.",
+        "Check that the file is a dataset, then fix or remove these lines.",
+    ),
     "too_few_distinct": Code(
         "error", "The file has fewer than 100 distinct usable queries.", "Add other queries."
     ),

@@ -195,7 +195,9 @@ def validate_dataset(
 
 
 def _file_errors(scan: Scan, rules: Rules) -> Iterator[Finding]:
-    """The errors of the file as a whole."""
+    """The errors of the file as a whole. A file whose reading stopped has its error already."""
+    if scan.stopped:
+        return
     if scan.bad > rules.error_tolerance * scan.lines:
         first = scan.findings.first_error()
         yield new_finding(
