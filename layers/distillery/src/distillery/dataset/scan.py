@@ -49,8 +49,8 @@ MOST_PROMPTS = 100
 LONGEST_REASONING = 1_000
 """Characters of a reasoning that are compared with the weights."""
 MOST_BAD_LINES = 100_000
-"""Lines with errors after which the rest is not read. Bedrock accepts up to 15,000 records, so more than 85 % of
-the lines are bad then."""
+"""Lines with errors after which the rest is not read. Bedrock accepts up to 15,000 records, so more than 85 %
+of the lines are bad then."""
 MOST_BLANK_LINES = 1_000_000
 """Blank lines after which the rest is not read."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
