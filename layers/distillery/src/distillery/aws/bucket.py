@@ -89,7 +89,7 @@ class Bucket:
     def metadata(self, key: str, version_id: str | None = None) -> dict[str, str]:
         """Return the user-defined metadata of an object. Raises Missing when the object does not exist."""
         request: dict[str, Any] = {"Bucket": self.name, "Key": key}
-        if version_id:
+        if version_id and version_id != NULL_VERSION:
             request["VersionId"] = version_id
         with clients.explained(f"read the metadata of s3://{self.name}/{key}"):
             return self._client.head_object(**request)["Metadata"]

@@ -17,7 +17,6 @@ from distillery import earlier_names
 from distillery.earlier_names import renamed
 from distillery.runs.names import dataset_name, object_version, slug
 
-
 AGAIN = "again"
 """User-defined metadata of a dataset object. With the value `true`, the run trains a model in any case."""
 
