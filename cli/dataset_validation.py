@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from distillery.dataset.formats import Form
     from distillery.task.channels import ChannelConfig
 
-NO_LINES = ("empty_file", "binary_file", "compressed_file")
+NO_LINES = ("hopeless_file", "empty_file", "binary_file", "compressed_file")
 """Codes of the findings for files that cannot be read as lines."""
 FINDINGS_PER_CODE = 3
 """Findings of one code that the table shows."""

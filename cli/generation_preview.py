@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from cli.console import table
-from distillery.generation.planner import plan, teacher_query_counts
+from distillery.generation.planner import exhausted_cases, plan, teacher_query_counts
 from distillery.generation.spec import Hard
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def preview(spec: Spec, channel_config: ChannelConfig, count: int) -> dict[str, 
         "to_invent": sum(teacher_query_counts(spec).values()),
         "channels": {channel: channels[channel] for channel in spec.mix if channels[channel]},
         "hard": {case.value: hard[case.value] for case in Hard if hard[case.value]},
+        "remarks": exhausted_cases(planned, spec),
         "queries": [
             {
                 "query": one.query,
@@ -57,4 +58,5 @@ def preview_summary(content: dict[str, Any]) -> str:
     )
     cases = f" Hard cases among them: {hard}." if hard else ""
     invented = f", {content['to_invent']} more to be written by the teacher" if content["to_invent"] else ""
-    return f"{content['planned']} queries planned{invented}: {channels}.{cases}"
+    summary = f"{content['planned']} queries planned{invented}: {channels}.{cases}"
+    return " ".join([summary, *content["remarks"]])

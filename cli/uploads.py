@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from cli.files import STANDARD_INPUT, open_file, read_spec
 from cli.progress import size_of, with_progress
 from distillery.aws import clients
+from distillery.aws.bucket import written_version
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
 from distillery.generation.spec import check_channels
 from distillery.generation.states import generation_id, spec_dataset, spec_key
-from distillery.runs.states import AGAIN, run_id, slug
+from distillery.runs.names import distinct_name
+from distillery.runs.states import AGAIN, run_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,7 @@ class UploadedDataset:
     """The object that was written, and the run that it starts."""
 
     run_id: str
+    dataset: str
     bucket: str
     key: str
     version_id: str
@@ -49,17 +52,16 @@ class UploadedSpec:
 
 
 def check_dataset_file(file: Path) -> None:
-    """Raise BadInput for a file whose name does not start a run, and for a pipe, whose size is not known."""
+    """Raise BadInput for a pipe, whose size is not known."""
     if str(file) == STANDARD_INPUT or file.is_fifo():
         raise BadInput(
-            f"{file} is a pipe, and an upload needs a file.",
-            fix=f"Write the data to a file that ends in {SUFFIX}, and drop that.",
+            f"{file} is a pipe, and an upload needs a file.", fix="Write the data to a file, and drop that."
         )
-    if file.suffix != SUFFIX:
-        raise BadInput(
-            f"{file} does not end in {SUFFIX}, so it would not start a run.",
-            fix=f"Rename the file to {file.stem}{SUFFIX}.",
-        )
+
+
+def name_note(given: str, taken: str) -> str:
+    """Say which name a dataset has, if it is not the one that was given; otherwise nothing."""
+    return "" if given == taken else f"The name of the dataset is {taken}."
 
 
 def upload_dataset(
@@ -76,10 +78,11 @@ def upload_dataset(
                 fix="Split it into several datasets.",
             )
         bucket = stack.output("DataBucketName")
-        key = f"datasets/{slug(dataset or file.stem)}/{slug(file.stem)}{SUFFIX}"
+        name = distinct_name(dataset or file.stem)
+        key = f"datasets/{name}/{distinct_name(file.stem)}{SUFFIX}"
         metadata = {AGAIN: "true"} if again else {}
         version = _put(stack, file, bucket, key, body, "application/jsonl", metadata)
-    return UploadedDataset(run_id(bucket, key, version), bucket, key, version)
+    return UploadedDataset(run_id(bucket, key, version), name, bucket, key, version)
 
 
 def upload_spec(stack: Stack, file: Path, dataset: str | None = None) -> UploadedSpec:
@@ -112,4 +115,4 @@ def _put(
         response = stack.client("s3").put_object(
             Bucket=bucket, Key=key, Body=body, ContentType=content_type, Metadata=metadata
         )
-    return str(response.get("VersionId") or response["ETag"].strip('"'))
+    return written_version(response)

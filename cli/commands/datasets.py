@@ -25,7 +25,7 @@ from cli.options import (
     on_stack,
 )
 from cli.stack import Stack
-from cli.uploads import check_dataset_file, upload_dataset
+from cli.uploads import check_dataset_file, name_note, upload_dataset
 from cli.watching import WatchOptions, watch_run
 from distillery.aws.stack_config import stack_channel_config
 from distillery.errors import BadInput
@@ -144,6 +144,8 @@ def drop(
             )
             return REJECTED
     uploaded = upload_dataset(stack, file, dataset, progress, again=again)
+    if not as_json:
+        print_error(name_note(dataset or file.stem, uploaded.dataset))
     if watch:
         if not as_json:
             print_text(f"Uploaded s3://{uploaded.bucket}/{uploaded.key}; the run is {uploaded.run_id}")

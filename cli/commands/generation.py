@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import print_json, print_table, print_text, terminal
+from cli.console import print_error, print_json, print_table, print_text, terminal
 from cli.exit_codes import SUCCESS
 from cli.files import read_channel_config, read_spec
 from cli.generation_preview import preview as make_preview
@@ -23,7 +23,7 @@ from cli.options import (
     on_target,
 )
 from cli.stack import Target, find_stack
-from cli.uploads import upload_spec
+from cli.uploads import name_note, upload_spec
 from cli.watching import WatchOptions, watch_generation
 
 
@@ -72,6 +72,8 @@ def generate(
         return SUCCESS
     stack = find_stack(target)
     uploaded = upload_spec(stack, spec, dataset)
+    if not as_json:
+        print_error(name_note(dataset or spec.stem, uploaded.dataset))
     if watch:
         options = WatchOptions(timeout, start_timeout, as_json)
         return watch_generation(stack, uploaded.generation_id, options, uploaded.version_id)

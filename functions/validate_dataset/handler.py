@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 
 from distillery.runs.events import dropped_object
+from distillery.runs.names import is_ignored
 from distillery.settings import ValidateSettings
 from distillery.steps.run_steps import RunSteps
 from distillery.steps.validate_dataset import validate_dataset
@@ -28,5 +29,9 @@ steps = RunSteps.from_settings(settings)
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> None:  # noqa: ARG001 (Lambda's)
     """Validate the uploaded dataset and split it into training and holdout."""
-    run = validate_dataset(dropped_object(event), settings, steps)
+    source = dropped_object(event)
+    if is_ignored(source.key):
+        logger.info("object ignored", key=source.key)
+        return
+    run = validate_dataset(source, settings, steps)
     logger.info("run state", run_id=run.run_id, state=run.state)

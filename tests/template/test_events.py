@@ -101,11 +101,11 @@ def test_no_condition_blocks_notifications_from_eventbridge(template: Template) 
         assert by_service["cloudwatch.amazonaws.com"]["Condition"]
 
 
-def test_only_a_dataset_in_the_data_bucket_starts_a_run(template: Template) -> None:
+def test_every_object_in_the_folder_of_datasets_is_noticed(template: Template) -> None:
     pattern = template.properties("ValidateDatasetFunctionDatasetDropped")["EventPattern"]["detail"]
     assert pattern == {
         "bucket": {"name": [{"Ref": "DataBucket"}]},
-        "object": {"key": [{"wildcard": "datasets/*/*.jsonl"}]},
+        "object": {"key": [{"prefix": "datasets/"}]},
     }
 
 

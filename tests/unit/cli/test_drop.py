@@ -7,15 +7,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from rich.console import Console
 
 from cli.app import main
 from cli.uploads import upload_dataset
-from distillery.runs.states import run_id
+from distillery.runs.states import Source, run_id
 from tests.unit.cli.stacks import ON_AWS, printed
 
 if TYPE_CHECKING:
+    import pytest
+
     from cli.stack import Stack
 
 
@@ -44,14 +45,48 @@ def test_drop_with_another_dataset_name(
     assert capsys.readouterr().out.startswith("films-")
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [("a.csv", "does not end in .jsonl"), ("a.jsonl", "cannot be read")]
-)
-def test_file_that_cannot_be_uploaded_is_an_error(
-    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+def test_file_that_cannot_be_read_is_an_error(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["drop", str(tmp_path / name), *ON_AWS]) == 1
-    assert message in capsys.readouterr().err
+    assert main(["drop", str(tmp_path / "a.jsonl"), *ON_AWS]) == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_ending_of_the_file_does_not_matter(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "films.JSON"
+    file.write_bytes((ROOT / "samples/dataset.jsonl").read_bytes())
+    assert main(["drop", str(file), "--json", *ON_AWS]) == 0
+    assert printed(capsys)["key"] == "datasets/films/films.jsonl"
+
+
+def test_files_without_latin_letters_are_datasets_of_their_own_and_the_name_is_printed(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = set()
+    for stem in ("\u52d5\u753b", "\u691c\u7d22", "gr\u00f6\u00dfe", "gr\u00f6sse"):
+        file = tmp_path / f"{stem}.jsonl"
+        file.write_text("{}\n")
+        assert main(["drop", str(file), "--no-check", *ON_AWS]) == 0
+        names.add(capsys.readouterr().err)
+    assert len(names) == 4
+    assert all(name.startswith("The name of the dataset is ") for name in names)
+
+
+def test_run_id_is_that_of_the_event_while_versioning_is_suspended(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3, file, ids = stack.client("s3"), tmp_path / "a.jsonl", set()
+    s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Suspended"})
+    for content in ("{}\n", "[]\n"):
+        file.write_text(content)
+        assert main(["drop", str(file), "--no-check", *ON_AWS]) == 0
+        etag = s3.head_object(Bucket="data", Key="datasets/a/a.jsonl")["ETag"].strip('"')
+        source = Source(bucket="data", key="datasets/a/a.jsonl", version_id="null", etag=etag)
+        ids.add(capsys.readouterr().out.strip())
+        assert run_id(source.bucket, source.key, source.version) in ids
+    assert len(ids) == 2
 
 
 def test_a_pipe_is_not_uploaded(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

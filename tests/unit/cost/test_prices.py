@@ -96,7 +96,7 @@ def listed(**changes: str) -> str:
         ("", "the file must be a mapping of names to values"),
         (listed().replace("2026-01-01", "soon"), "as_of must be a date such as 2026-11-23"),
         (listed(input="-1"), "models.0.input must be at least 0"),
-        (listed(output=".nan"), "models.0.output must be a finite number"),
+        (listed(output=".nan"), "models.0.output must be a number"),
         (listed(source="''"), "models.0.source must have at least 1 character"),
         (listed(ids="[m, m]"), "two prices"),
         (listed() + "customising: [{ids: [m], source: s}]\n", "customising.0.training is missing"),

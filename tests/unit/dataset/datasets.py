@@ -28,6 +28,7 @@ WORDS = (
     "otter", "episode", "river", "choir", "desert", "logo", "kitchen", "banjo", "tutorial", "umbrella",
 )  # fmt: skip
 COVERAGE = {
+    "equal_labels",
     "underrepresented_channel",
     "underrepresented_length",
     "underrepresented_language",

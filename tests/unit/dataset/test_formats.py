@@ -176,3 +176,41 @@ def test_damaged_file_is_converted_or_refused(name: str, at: int, byte: int) -> 
 def test_any_bytes_have_a_form_or_none(content: bytes) -> None:
     form = form_of(content, CHANNELS)
     assert form is None or form.fix
+
+
+GUIDELINES = (
+    "Four channels can be searched. Read the request twice, weigh each channel, and answer in JSON. " * 3
+)
+
+
+@pytest.mark.parametrize(
+    "turn", [f"{GUIDELINES}\n\nRequest: %s", f"Request: %s\n\n{GUIDELINES}", f"{GUIDELINES}%s"]
+)
+def test_instructions_in_every_user_turn_are_one_finding_and_move_to_the_system_prompt(turn: str) -> None:
+    content = json_lines(conversation(turn % query) for query in QUERIES)
+    report = validate([content]).report
+    (reason,) = report.reasons
+    assert reason.startswith(
+        "The file is in conversation form with the same instructions in every user turn, "
+    )
+    assert report.finding_counts == {"other_format": 1}
+    records = [check_line(line, 1, CHANNELS).record for line in convert(content, CHANNELS)]
+    assert [record.query for record in records if record] == QUERIES
+    assert all(GUIDELINES.strip() in record.system for record in records if record)
+
+
+def test_instructions_in_the_prompts_of_another_form_are_moved_as_well() -> None:
+    content = json_lines(chat(f"{GUIDELINES}\nQuery: {query}") for query in QUERIES)
+    records = [check_line(line, 1, CHANNELS).record for line in convert(content, CHANNELS)]
+    assert [record.query for record in records if record] == QUERIES
+
+
+def test_record_without_the_shared_instructions_is_named() -> None:
+    long = json_lines(conversation(f"{GUIDELINES}\n{query}") for query in QUERIES * 3)
+    with pytest.raises(NotConvertible, match="record 361 has not the instructions"):
+        list(convert(long + json_lines([conversation("rain")]), CHANNELS))
+
+
+def test_queries_that_share_a_template_or_are_equal_are_no_instructions() -> None:
+    for queries in ([f"find the clip about the old harbour {n}" for n in range(50)], [GUIDELINES] * 50):
+        assert form_of(json_lines(map(conversation, queries)), CHANNELS) is None

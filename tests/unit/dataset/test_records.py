@@ -463,6 +463,49 @@ def test_windows_punctuation_read_as_latin_1_becomes_punctuation_again() -> None
     assert [finding.code for finding in findings] == ["windows_characters"] * 2
 
 
+@pytest.mark.parametrize(
+    ("written", "query"),
+    [
+        ("Zo\u00c3\u00ab\u00e2\u20ac\u2122s na\u00c3\u00afve art", "Zo\u00eb\u2019s na\u00efve art"),
+        ("don\u00e2\x80\x99t look", "don\u2019t look"),
+        (
+            "\u0420\u045f\u0421\u0402\u0420\u0451\u0420\u0406\u0420\u00b5\u0421\u201a film",
+            "\u041f\u0440\u0438\u0432\u0435\u0442 film",
+        ),
+    ],
+)
+def test_text_that_was_decoded_with_a_wrong_encoding_is_corrected(written: str, query: str) -> None:
+    record, findings = check(conversation(written))
+    assert record is not None
+    assert record.query == query
+    assert [finding.code for finding in findings] == ["wrong_encoding"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "NESTL\u00c9\u00ae logo",
+        "cr\u00e8me br\u00fbl\u00e9e",
+        "cr\u00e9\u00e9e \u00e0 \u00c5ngstr\u00f6m",
+        "20 \u00c2 5",
+        "\u00c3 la carte",
+        "\u52d5\u753b\u691c\u7d22",
+        "\u0444\u0438\u043b\u044c\u043c \u0421\u0421\u0421\u0420 \u0451\u043b\u043a\u0430",
+        "\u00d1and\u00fa\u2019s \u00a35",
+    ],
+)
+def test_text_that_may_be_meant_keeps_its_letters(query: str) -> None:
+    record, findings = check(conversation(query))
+    assert record is not None
+    assert (record.query, findings) == (query, [])
+
+
+def test_replacement_characters_are_told_and_stay() -> None:
+    record, (finding,) = check(conversation("a b\ufffd\ufffdkeeper"))
+    assert record is not None
+    assert (record.query, finding.code) == ("a b\ufffd\ufffdkeeper", "lost_characters")
+
+
 def test_undefined_windows_characters_are_removed_as_control_characters() -> None:
     record, findings = check(conversation("red \x81\x8d\x8f\x90\x9dkite"))
     assert record is not None

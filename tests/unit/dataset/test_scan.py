@@ -85,3 +85,22 @@ def test_memory_is_bounded(pattern: bytes) -> None:
     assert not report.valid
     assert report.bytes_read == 8_000_000
     assert peak < 6_000_000
+
+
+def test_hopeless_file_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "MOST_BAD_LINES", 50)
+    report = validate([*good_lines(120), *[b"x\n"] * 80_000]).report
+    assert not report.valid
+    assert (report.lines, report.quarantined) == (170, 50)
+    (reason,) = report.reasons
+    assert reason.startswith(
+        "Reading stopped at line 170: 50 lines cannot be used, 0 lines are blank. The first is"
+    )
+    assert report.finding_counts["hopeless_file"] == 1
+
+
+def test_file_of_blank_lines_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "MOST_BLANK_LINES", 50)
+    report = validate([b"\n"] * 80_000).report
+    (reason,) = report.reasons
+    assert reason.startswith("Reading stopped at line 50: 0 lines cannot be used, 50 lines are blank. Check")

@@ -23,6 +23,7 @@ from distillery.generation.planner import (
     TEACHER,
     apportion,
     dump_plan,
+    exhausted_cases,
     load_plan,
     near_duplicates,
     plan,
@@ -160,16 +161,30 @@ def test_near_duplicates_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) 
             {"hard": {"one_word": 0.5}, "material": {"one_word": {"visual": ["{thing}"]}}},
             "hard.one_word needs 72 queries, but the channels that have material for it have only 36",
         ),
-        (
-            {"hard": {"one_word": 0.2}, "material": {"one_word": {"visual": ["oak", "elm"]}}},
-            "no further distinct query can be made for 'visual' as one_word",
-        ),
     ],
 )
 def test_too_little_material_is_refused_with_a_fix(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message) as refusal:
         plan(parse_spec(spec_text(**changes)), CHANNEL_CONFIG)
     assert refusal.value.fix
+
+
+def test_hard_case_whose_material_is_exhausted_gives_way_to_ordinary_queries() -> None:
+    changes = {"hard": {"one_word": 0.2}, "material": {"one_word": {"visual": ["oak", "elm"]}}}
+    spec = parse_spec(spec_text(**changes))
+    planned = plan(spec, CHANNEL_CONFIG)
+    assert len(planned) == spec.planned
+    assert sorted(one.query for one in planned if one.hard) == ["elm", "oak"]
+    assert Counter(one.channel for one in planned) == apportion(spec.mix, spec.planned)
+    (remark,) = exhausted_cases(planned, spec)
+    assert remark.startswith("hard.one_word has 2 of ")
+
+
+def test_sample_spec_gives_10_000_records() -> None:
+    spec = parse_spec(SPEC.read_bytes()).model_copy(update={"records": 10_000})
+    planned = plan(spec, CHANNEL_CONFIG)
+    assert len({query_key(one.query) for one in planned}) == spec.planned == 12_000
+    assert exhausted_cases(planned, spec)
 
 
 def test_material_that_gives_only_near_duplicates_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

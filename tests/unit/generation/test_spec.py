@@ -99,7 +99,6 @@ def test_invalid_spec_is_refused_naming_the_place(changes: dict[str, Any], messa
         (b"[" * 5_000, "is not YAML"),
         (b"a: \x00", "is not YAML"),
         (b"#" * (LARGEST_SPEC + 1), "larger than 1,000,000 bytes"),
-        (b"seed: 2001-99-99", "is not YAML"),
     ],
 )
 def test_file_that_is_not_a_spec_is_refused_in_one_sentence(content: bytes, message: str) -> None:
@@ -121,3 +120,9 @@ def test_limits_on_cost_and_time_do_not_change_the_identity() -> None:
     )
     assert first.identity() == second.identity()
     assert first.identity() != parse_spec(spec_text(seed=8)).identity()
+
+
+def test_words_are_taken_as_they_are_written() -> None:
+    words = ["yes", "no", "on", "1938", "12:30", "1_000", "1.50", "1e3", "007", "2001-01-01", "true", ".5"]
+    spec = parse_spec(SPEC.read_text("utf-8").replace("\nwords:", f"\nwords:\n  on: [{', '.join(words)}]", 1))
+    assert spec.words["on"] == tuple(words)

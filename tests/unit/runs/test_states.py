@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,10 +19,8 @@ from distillery.runs.states import (
     Run,
     Source,
     State,
-    dataset_name,
     evaluation_job_name,
     run_id,
-    slug,
 )
 
 JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9\+\-\.])*")
@@ -32,12 +29,6 @@ EVALUATION_NAME = re.compile(r"[a-z0-9](-*[a-z0-9]){0,62}")
 TOKEN = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]{0,254}[a-zA-Z0-9])?")
 
 keys = st.text(min_size=0, max_size=80).map(lambda name: f"datasets/{name}/file.jsonl")
-
-
-@given(st.text(max_size=200))
-def test_slug_is_never_empty_and_holds_single_hyphens(text: str) -> None:
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug(text))
-    assert len(slug(text)) <= 40
 
 
 @given(st.text(max_size=60), keys, st.text(max_size=40))
@@ -76,17 +67,14 @@ def test_every_unfinished_state_belongs_to_one_stage() -> None:
     assert sorted(owned) == sorted(UNFINISHED)
 
 
-@pytest.mark.parametrize(
-    ("key", "name"),
-    [("a.jsonl", ""), ("datasets/a.jsonl", ""), ("datasets/films/a.jsonl", "films"), ("datasets/a/b/c", "a")],
-)
-def test_dataset_is_the_folder_of_the_object(key: str, name: str) -> None:
-    assert dataset_name(key) == name
-
-
 def test_version_is_the_version_id_or_without_one_the_etag() -> None:
     assert Source(bucket="b", key="k", version_id="1", etag="e").version == "1"
     assert Source(bucket="b", key="k", etag="e").version == "e"
+
+
+def test_object_in_a_bucket_whose_versioning_is_suspended_is_told_apart_by_its_etag() -> None:
+    first, second = (Source(bucket="b", key="k", version_id="null", etag=etag) for etag in "ef")
+    assert (first.version, second.version) == ("e", "f")
 
 
 def test_approval_is_written_as_a_sentence_with_its_reason() -> None:

@@ -127,6 +127,59 @@ def test_object_that_does_not_exist_fails_the_run(validate: Any) -> None:
     assert "datasets/set/gone.jsonl" in run.failure.cause
 
 
+@pytest.mark.parametrize(
+    "key", ["set/A.JSONL", "set/a.json", "set/a.txt", "set/2026/11/a", "set.jsonl", "/set.jsonl"]
+)
+def test_dataset_of_any_ending_and_in_any_folder_is_validated(validate: Any, key: str) -> None:
+    run: Run = validate(drop(f"datasets/{key}", GOOD_DATASET))
+    assert run.state is State.VALIDATED
+    assert run.dataset == "set"
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "message"),
+    [
+        (
+            "a.csv",
+            "query,visual,audio\nrain,1,0\n",
+            "The file is a table (CSV or TSV), not JSON lines. Convert it:",
+        ),
+        ("a.jsonl.gz", "\x1f\x8b\x08", "The file is compressed: gzip. Decompress it"),
+        ("notes.md", "# Notes\n", "1 line of 1 cannot be used"),
+    ],
+)
+def test_object_that_is_no_dataset_is_rejected_with_a_reason_and_an_event(
+    validate: Any, cloud: CloudResources, key: str, content: str, message: str
+) -> None:
+    source = drop(f"datasets/set/{key}", "")
+    boto3.client("s3").put_object(Bucket="data", Key=source.key, Body=content.encode("latin-1"))
+    run: Run = validate(source.model_copy(update={"etag": ""}))
+    assert run.state is State.REJECTED
+    assert run.reasons[0].startswith(message)
+    assert cloud.published() == {"Dataset Rejected": 1}
+
+
+def test_second_upload_while_versioning_is_suspended_is_a_run_of_its_own(validate: Any) -> None:
+    suspended = {"version_id": "null"}
+    first = drop("datasets/set/a.jsonl", GOOD_DATASET).model_copy(update=suspended)
+    assert validate(first).state is State.VALIDATED
+    other = GOOD_DATASET.replace("rain", "snow")
+    second = drop("datasets/set/a.jsonl", other).model_copy(update=suspended)
+    assert validate(second).state is State.VALIDATED
+
+
+def test_object_that_was_replaced_before_it_was_read_is_not_taken_for_the_one_of_the_event(
+    validate: Any,
+) -> None:
+    first = drop("datasets/set/a.jsonl", GOOD_DATASET)
+    second = drop("datasets/set/a.jsonl", GOOD_DATASET.replace("rain", "snow"))
+    run: Run = validate(first)
+    assert run.state is State.FAILED
+    assert run.failure is not None
+    assert "s3://data/datasets/set/a.jsonl was replaced before it was read" in run.failure.cause
+    assert validate(second).state is State.VALIDATED
+
+
 def test_run_id_is_derived_from_the_object_version(validate: Any) -> None:
     source = drop("datasets/My Set/a.jsonl", GOOD_DATASET)
     assert validate(source).run_id == run_id("data", source.key, source.etag)

@@ -95,3 +95,13 @@ def test_labels_off_the_grid_are_a_note_with_count_and_lines() -> None:
     (finding,) = findings_of(report, "off_grid")
     assert (finding.severity, finding.lines, report.statistics.off_grid) == ("note", (5, 6), 2)
     assert finding.message == "2 of 150 labels are off the label grid of 0.1: lines 5 and 6."
+
+
+def test_labels_that_never_differ_are_one_finding() -> None:
+    (finding,) = findings_of(validate(good_lines(120)).report, "equal_labels")
+    assert finding.severity == "warning"
+    assert finding.message.startswith("All 120 labels are equal: ")
+    assert " 0.7, " in finding.message
+    mixed = [*good_lines(119), line("another query", OTHER_LABEL)]
+    assert not findings_of(validate(mixed).report, "equal_labels")
+    assert not findings_of(validate(good_lines(120, None)).report, "equal_labels")

@@ -9,9 +9,10 @@ from botocore.exceptions import ClientError
 
 from distillery.aws import clients
 from distillery.errors import BadInput
+from distillery.runs.names import NULL_VERSION, object_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_s3 import S3Client
 
@@ -57,13 +58,27 @@ class Bucket:
         """The S3 URI of an object, as Bedrock expects it."""
         return f"s3://{self.name}/{key}"
 
-    def stream(self, key: str, version_id: str | None = None) -> Any:
-        """Return the object's body as a stream. Raises Missing when the object does not exist."""
+    def stream(self, key: str, version_id: str = "", etag: str = "") -> Any:
+        """Return the object's body as a stream. Raises Missing when the object does not exist.
+
+        Raises BadInput when the object no longer has this ETag, because its bucket keeps no versions and
+        another object was written to the key.
+        """
         request: dict[str, Any] = {"Bucket": self.name, "Key": key}
         if version_id:
             request["VersionId"] = version_id
+        if etag and version_id in {"", NULL_VERSION}:
+            request["IfMatch"] = f'"{etag}"'
         with clients.explained(f"read s3://{self.name}/{key}"):
-            return self._client.get_object(**request)["Body"]
+            try:
+                return self._client.get_object(**request)["Body"]
+            except ClientError as error:
+                if clients.error_code(error) != "PreconditionFailed":
+                    raise
+        raise BadInput(
+            f"s3://{self.name}/{key} was replaced before it was read.",
+            fix="See the run of the object that replaced it. Enable versioning to keep every object.",
+        )
 
     def read(self, key: str) -> bytes:
         """Return the content of an object. Raises Missing when the object does not exist."""
@@ -74,7 +89,7 @@ class Bucket:
     def metadata(self, key: str, version_id: str | None = None) -> dict[str, str]:
         """Return the user-defined metadata of an object. Raises Missing when the object does not exist."""
         request: dict[str, Any] = {"Bucket": self.name, "Key": key}
-        if version_id:
+        if version_id and version_id != NULL_VERSION:
             request["VersionId"] = version_id
         with clients.explained(f"read the metadata of s3://{self.name}/{key}"):
             return self._client.head_object(**request)["Metadata"]
@@ -104,12 +119,12 @@ class Bucket:
                 response = self._client.put_object(
                     Bucket=self.name, Key=key, Body=content, ContentType=content_type, IfNoneMatch="*"
                 )
-                return str(response.get("VersionId") or response["ETag"].strip('"'))
+                return written_version(response)
             except ClientError as error:
                 if clients.error_code(error) != "PreconditionFailed":
                     raise
             found = self._client.head_object(Bucket=self.name, Key=key)
-        return str(found.get("VersionId") or found["ETag"].strip('"'))
+        return written_version(found)
 
     def upload(self, key: str, file: IO[bytes]) -> None:
         """Upload a file from its start, as a multipart upload when it is large."""
@@ -126,6 +141,11 @@ class Bucket:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
             for entry in page.get("Contents", []):
                 yield entry["Key"]
+
+
+def written_version(response: Mapping[str, Any]) -> str:
+    """Return the version of an object from S3's response, the one that the event of the object leads to."""
+    return object_version(response.get("VersionId", ""), response["ETag"].strip('"'))
 
 
 def read_parsed(bucket: Bucket, key: str, parse: Callable[[bytes], ParsedT]) -> ParsedT | None:

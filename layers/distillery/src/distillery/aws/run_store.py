@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.aws import clients
 from distillery.aws.tables import Entries
-from distillery.runs.states import MOVES, Move, Run, Source, State, dataset_name, now
+from distillery.runs.names import dataset_name
+from distillery.runs.states import MOVES, Move, Run, Source, State, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

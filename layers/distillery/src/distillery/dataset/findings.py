@@ -55,6 +55,11 @@ CODES: dict[str, Code] = {
         "The share of lines with errors is above the limit of the stack.",
         "Fix or remove the lines with errors.",
     ),
+    "hopeless_file": Code(
+        "error",
+        "The file has so many lines with errors, or blank lines, that the rest was not read.",
+        "Check that the file is a dataset, then fix or remove these lines.",
+    ),
     "too_few_distinct": Code(
         "error", "The file has fewer than 100 distinct usable queries.", "Add other queries."
     ),
@@ -160,6 +165,13 @@ CODES: dict[str, Code] = {
         "Save the file as UTF-8 from its original encoding.",
         fixed=True,
     ),
+    "wrong_encoding": Code(
+        "warning",
+        "A text was UTF-8 and was decoded with another encoding, so that letters became two or three others."
+        " It is corrected.",
+        "Save the file as UTF-8 from its original encoding.",
+        fixed=True,
+    ),
     "invisible_characters": Code(
         "warning",
         "A text contains invisible characters, which may hide text from a reader. They are removed.",
@@ -189,6 +201,16 @@ CODES: dict[str, Code] = {
         "warning",
         "A query is longer than the 1,000 characters accepted at inference.",
         "Shorten the query or remove the line: a query this long is never answered.",
+    ),
+    "lost_characters": Code(
+        "warning",
+        "A text has replacement characters (U+FFFD), where a program could not decode the original.",
+        "Write the text again from its source: what was lost cannot be restored.",
+    ),
+    "equal_labels": Code(
+        "warning",
+        "All labels are equal, so the student can only learn one answer.",
+        "Check how the labels were made, before training is billed.",
     ),
     "mixed_system_prompts": Code(
         "warning",
@@ -235,7 +257,8 @@ CODES: dict[str, Code] = {
     ),
     "personal_data": Code(
         "warning",
-        "A query contains what looks like an e-mail address, a phone number or a card number.",
+        "A query contains what looks like an e-mail address, a phone number, a card number, an IBAN or a US"
+        " social security number.",
         "Remove it or replace it with an invented one: a model can repeat its training data.",
     ),
     "template_domination": Code(

@@ -14,15 +14,21 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from distillery.dataset.records import SCHEMA_VERSION
+from distillery.messages import cut
 from distillery.task.channels import REASONING
 
 HEAD_BYTES = 65_536
 """Bytes at the beginning of a file that tell its form."""
 GZIP_MARK = b"\x1f\x8b"
 LINES_LOOKED_AT = 5
+LEAST_TURNS = 4
+"""Different user turns that must share instructions."""
+LEAST_SHARED = 100
+"""Characters from which a text that all user turns share is taken for instructions."""
+_SENTENCES = re.compile(r".*(?:[.?!>] |[:\n] ?)", re.DOTALL)
 QUERY_COLUMNS = ("query", "prompt", "question", "text", "input", "search")
 LABEL_COLUMNS = ("completion", "response", "label", "weights", "output", "answer")
 DELIMITERS = (",", ";", "\t", "|")
@@ -37,13 +43,19 @@ Converter = Callable[[bytes, Channels], Iterator[dict[str, Any]]]
 class Form:
     """A form of file; `name` follows "The file is".
 
-    `convert` gives records in conversation form; it is None if the file has no data.
+    `convert` gives records in conversation form; it is None if the file has no data. `detail` gives what the
+    head of the file adds to the name.
     """
 
     name: str
     recognise: Callable[[bytes, Channels], bool]
     convert: Converter | None
     fix: str = ""
+    detail: Callable[[bytes, Channels], str] = lambda _, __: ""
+
+    def sentence(self, head: bytes, channels: Channels) -> str:
+        """The form of a file as a sentence; `head` as for `form_of`."""
+        return f"The file is {self.name}{self.detail(_plain(head), channels)}."
 
 
 class NotConvertible(Exception):
@@ -55,9 +67,12 @@ def form_of(head: bytes, channels: Channels) -> Form | None:
 
     `head` are the first bytes of the file, `HEAD_BYTES` at most.
     """
-    plain = unpacked(head)
-    text = plain.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = _plain(head)
     return next((form for form in FORMS if form.recognise(text, channels)), None)
+
+
+def _plain(head: bytes) -> bytes:
+    return unpacked(head).removeprefix(b"\xef\xbb\xbf").lstrip()
 
 
 def convert(content: bytes, channels: Channels) -> Iterator[bytes]:
@@ -71,8 +86,16 @@ def convert(content: bytes, channels: Channels) -> Iterator[bytes]:
     text = unpacked(content, MAX_BYTES + 1).removeprefix(b"\xef\xbb\xbf").lstrip()
     if len(text) > MAX_BYTES:
         raise NotConvertible(f"the file has more than {MAX_BYTES:,} bytes")
-    for record in form.convert(text, channels):
-        yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    lines = _lines(form.convert(text, channels))
+    converted = b"".join(lines)
+    # Prompts of other forms often hold the instructions too.
+    if form.convert is not _from_shared_instructions and _shared(converted[:HEAD_BYTES]):
+        lines = _lines(_from_shared_instructions(converted, channels))
+    yield from lines
+
+
+def _lines(records: Iterable[dict[str, Any]]) -> list[bytes]:
+    return [json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records]
 
 
 def unpacked(content: bytes, most: int = HEAD_BYTES) -> bytes:
@@ -144,6 +167,58 @@ def _is_prompt_and_completion(record: dict[str, Any]) -> bool:
 
 def _has_reasoning_blocks(record: dict[str, Any]) -> bool:
     return any("reasoningContent" in block for turn in _turns(record) for block in _blocks(turn))
+
+
+class _Shared(NamedTuple):
+    """What all user turns begin and end with."""
+
+    start: str
+    end: str
+
+    def query(self, text: str) -> str | None:
+        """What a user turn has besides; None if it does not have all of this."""
+        if not (text.startswith(self.start) and text.endswith(self.end)):
+            return None
+        return text[len(self.start) : len(text) - len(self.end)].strip() or None
+
+
+def _shared(head: bytes) -> _Shared | None:
+    """The instructions in every user turn of the head's complete lines; None if they share too little."""
+    turns = []
+    for line in head.split(b"\n")[:-1]:
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                return None
+            users = _turns(record)[:1] if isinstance(record, dict) and "schemaVersion" in record else []
+            if not users or users[0].get("role") != "user":
+                return None
+            turns.append(_text(users[0]))
+    if len(set(turns)) < LEAST_TURNS:
+        return None
+    # Queries can begin and end alike, too: instructions end with a sentence, a colon or a line.
+    start = "".join(_SENTENCES.findall(_common_start(turns)))
+    end = _common_start([turn[len(start) :][::-1] for turn in turns])[::-1]
+    end = end[end.find("\n") :] if "\n" in end else ""
+    shared = _Shared(start, end)
+    enough = len(start) + len(end) >= LEAST_SHARED and all(map(shared.query, turns))
+    return shared if enough else None
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    pairs = zip(first, last, strict=False)
+    return first[: next((at for at, (one, other) in enumerate(pairs) if one != other), len(first))]
+
+
+def _has_shared_instructions(head: bytes, _: Channels) -> bool:
+    return _shared(head) is not None
+
+
+def _instructions(head: bytes, _: Channels) -> str:
+    shared = _shared(head) or _Shared("", "")
+    return f", {len(shared.start) + len(shared.end):,} characters ({cut(shared.start or shared.end)!r})"
 
 
 def _is_array(head: bytes, _: Channels) -> bool:
@@ -235,6 +310,20 @@ def _from_reasoning_blocks(text: bytes, _: Channels) -> Iterator[dict[str, Any]]
         for turn in _turns(record):
             turn["content"] = [block for block in _blocks(turn) if "reasoningContent" not in block]
         yield record
+
+
+def _from_shared_instructions(text: bytes, _: Channels) -> Iterator[dict[str, Any]]:
+    shared = _shared(text[:HEAD_BYTES]) or _Shared("", "")
+    for number, record in enumerate(_objects(text), 1):
+        turns = _turns(record)
+        query = shared.query(_text(turns[0])) if turns else None
+        if query is None:
+            raise NotConvertible(
+                f"record {number} has not the instructions of the first ones in its user turn"
+            )
+        turns[0]["content"] = [{"text": query}]
+        parts = (_system(record), shared.start.strip(), shared.end.strip())
+        yield {**record, "system": [{"text": "\n".join(filter(None, parts))}]}
 
 
 def _from_values(text: bytes, channels: Channels) -> Iterator[dict[str, Any]]:
@@ -385,6 +474,13 @@ FORMS: tuple[Form, ...] = (
         _some(_has_reasoning_blocks),
         _from_reasoning_blocks,
         _CONVERT,
+    ),
+    Form(
+        "in conversation form with the same instructions in every user turn",
+        _has_shared_instructions,
+        _from_shared_instructions,
+        "Move them to 'system': `distillery doctor FILE --fix OUT`. At inference, a turn is only the query.",
+        _instructions,
     ),
     Form("a JSON array, not JSON lines", _is_array, _from_values, _CONVERT),
     Form("JSON objects that span lines, not JSON lines", _is_pretty_printed, _from_values, _CONVERT),

@@ -87,7 +87,7 @@ class Lines:
             raise Unreadable("not_utf8", "The file is UTF-16, not UTF-8.")
         form = form_of(chunk[:HEAD_BYTES], self._channels)
         if form is not None:
-            raise Unreadable("other_format", f"The file is {form.name}.", form.fix)
+            raise Unreadable("other_format", form.sentence(chunk[:HEAD_BYTES], self._channels), form.fix)
         for mark, name in PACKED.items():
             if head.startswith(mark):
                 raise Unreadable("compressed_file", f"The file is compressed: {name}.")

@@ -25,6 +25,7 @@ from distillery.dataset.records import (
 )
 from distillery.dataset.split import query_key
 from distillery.dataset.texts import beyond_ascii
+from distillery.messages import counted
 from distillery.task.prompts import student_prompt
 from distillery.task.weights import dominants
 
@@ -47,6 +48,11 @@ MOST_PROMPTS = 100
 """Distinct system prompts that are remembered at most."""
 LONGEST_REASONING = 1_000
 """Characters of a reasoning that are compared with the weights."""
+MOST_BAD_LINES = 100_000
+"""Lines with errors after which the rest is not read. Bedrock accepts up to 15,000 records, so more than 85 %
+of the lines are bad then."""
+MOST_BLANK_LINES = 1_000_000
+"""Blank lines after which the rest is not read."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -134,6 +140,7 @@ class Scan:
         self.reasons: list[str] = []
         self.lines = self.blank = self.bad = self.fixed = self.bytes_read = 0
         self.other_prompts = self.without_reasoning = 0
+        self.stopped = False
         self.prompts: dict[str, int] = {}
         self._prompt = student_prompt(channel_config)
         self._channels = channel_config.names
@@ -157,10 +164,23 @@ class Scan:
                     )
                     self._fixes.omit_diff()
                 self._check_line(number, raw, lines.end)
+                if self.bad >= MOST_BAD_LINES or self.blank >= MOST_BLANK_LINES:
+                    self._give_up(number)
+                    break
         except Unreadable as error:
             self.reject(error.finding)
         self._fixes.end()
         self.bytes_read = lines.bytes_read
+
+    def _give_up(self, number: int) -> None:
+        first = self.findings.first_error()
+        example = f" The first is line {first.line}: {first.message}" if first else ""
+        message = (
+            f"Reading stopped at line {number:,}: {counted(self.bad, 'line')} cannot be used,"
+            f" {counted(self.blank, 'line')} are blank.{example}"
+        )
+        self.stopped = True
+        self.reject(new_finding("hopeless_file", None, message))
 
     def reject(self, finding: Finding) -> None:
         """Add a finding that makes the dataset unusable."""

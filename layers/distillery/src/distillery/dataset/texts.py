@@ -23,6 +23,9 @@ _controls: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _WINDOWS = {code: bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
 """What Windows-1252 has at the control characters U+0080 to U+009F; empty where it has nothing."""
 _windows: Final = re.compile(f"[{''.join(map(chr, (code for code, char in _WINDOWS.items() if char)))}]")
+REPLACEMENT = "\ufffd"
+# The first byte of a character in UTF-8, read as Latin-1, Windows-1252 or Windows-1251, and what may follow.
+_suspect: Final = re.compile("[\u00c2-\u00f4][^\x00-\x7f]|[\u0420\u0421][^\x00-\x7f\u0410-\u044f]").search
 # Tag characters are text only in the flags of regions: a black flag, tags, and the tag that ends them.
 _FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
 _invisible: Final = re.compile(
@@ -40,8 +43,10 @@ def cleaned(text: str, where: str, line: int, findings: list[Finding]) -> str:
     """The text without control characters and invisible ones; appends a finding for each kind.
 
     Joiners stay: emoji and Persian words need them. Windows-1252's punctuation that was read as control
-    characters becomes the punctuation again.
+    characters becomes the punctuation again, and so does text that was decoded with a wrong encoding.
     """
+    if not text.isascii():
+        text = _decoded(text, where, line, findings)
     if text.isprintable():  # true for most texts, and cheap to test
         return text
     text, count = _windows.subn(lambda found: _WINDOWS[ord(found[0])], text)
@@ -59,6 +64,25 @@ def cleaned(text: str, where: str, line: int, findings: list[Finding]) -> str:
         told = f" They spell {shown(hidden)}." if hidden and clean.count("\U0001f3f4") == 0 else ""
         findings.append(new_finding("invisible_characters", line, message + told))
     return clean
+
+
+def _decoded(text: str, where: str, line: int, findings: list[Finding]) -> str:
+    """The text as it was before a program decoded its UTF-8 with another encoding; appends the finding."""
+    if _suspect(text):
+        # Imported only when needed: hardly any text is suspect.
+        import ftfy
+
+        # Without its guesses where bytes were lost: what is changed here is trained on.
+        config = ftfy.TextFixerConfig(restore_byte_a0=False, replace_lossy_sequences=False)
+        fixed = ftfy.fix_encoding(text, config)
+        if fixed != text:
+            message = f"The {where} was decoded with a wrong encoding; it is corrected to {shown(fixed)}."
+            findings.append(new_finding("wrong_encoding", line, message))
+            text = fixed
+    if lost := text.count(REPLACEMENT):
+        message = f"{_characters(lost, 'replacement')} (U+FFFD) in the {where}, where text was lost."
+        findings.append(new_finding("lost_characters", line, message))
+    return text
 
 
 def without_ignorable(text: str) -> str:

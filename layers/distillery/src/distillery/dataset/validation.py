@@ -195,7 +195,9 @@ def validate_dataset(
 
 
 def _file_errors(scan: Scan, rules: Rules) -> Iterator[Finding]:
-    """The errors of the file as a whole."""
+    """The errors of the file as a whole. A file whose reading stopped has its error already."""
+    if scan.stopped:
+        return
     if scan.bad > rules.error_tolerance * scan.lines:
         first = scan.findings.first_error()
         yield new_finding(
@@ -218,7 +220,8 @@ def _file_errors(scan: Scan, rules: Rules) -> Iterator[Finding]:
             None,
             f"{counted(distinct, 'distinct query', 'distinct queries')} in"
             f" {counted(scan.accepted, 'usable record')}; at least {MIN_DISTINCT} are needed.",
-            fix=f"Add at least {MIN_DISTINCT - distinct} other queries.",
+            fix=f"Add at least {MIN_DISTINCT - distinct} other queries. If the file is one of several parts,"
+            " join them: each file is a dataset of its own.",
         )
 
 

@@ -1,7 +1,8 @@
 """Plans the queries of a generation. The same spec gives the same queries on every machine.
 
-Channels and hard cases get exactly their shares (largest remainder method). Queries are drawn at random, from
-the spec's seed, until all are distinct and at most the allowed share are near-duplicates of others. The
+Channels and hard cases get exactly their shares (largest remainder method); a hard case whose material is
+exhausted gets fewer, and ordinary queries of the same channels take their place. Queries are drawn at random,
+from the spec's seed, until all are distinct and at most the allowed share are near-duplicates of others. The
 number of draws is bounded: when the material is too little, the spec is refused with BadInput.
 """
 
@@ -11,6 +12,7 @@ import json
 import math
 import random
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -74,6 +76,19 @@ def plan(
     planned = _without_near_duplicates(planned, sampler, spec)
     sampler.rng.shuffle(planned)
     return [replace(one, number=number) for number, one in enumerate(planned, start=1)]
+
+
+def exhausted_cases(planned: Iterable[Planned], spec: Spec) -> list[str]:
+    """One sentence for each hard case that has fewer queries than the spec asks for."""
+    hard: dict[Hard | None, float] = {case: spec.hard.of(case) for case in Hard}
+    wanted = apportion(hard | {None: max(0.0, 1 - math.fsum(hard.values()))}, spec.planned)
+    made = Counter(one.hard for one in planned)
+    return [
+        f"hard.{case.value} has {made[case.value]:,} of {wanted[case]:,} queries, because its material is "
+        "exhausted; ordinary queries take the place of the others."
+        for case in Hard
+        if made[case.value] < wanted[case]
+    ]
 
 
 def teacher_query_counts(spec: Spec) -> dict[str, int]:
@@ -200,16 +215,20 @@ class _QuerySampler:
         return [query for query in queries if self._take(query)][:limit]
 
     def draw(self, request: _Request) -> Planned:
-        """A new query for a request, from another template group of the channel if its own is exhausted."""
+        """A new query for a request, from another template group of the channel if its own is exhausted.
+
+        When a hard case is exhausted, the query is an ordinary one of the channel.
+        """
         hard = request.hard.value if request.hard else None
         for template_group in self._template_groups(request):
             query = self._new(request, template_group)
             if query is not None:
                 return Planned(0, query, template_group, request.channel, hard)
-        kind = f" as {hard}" if hard else ""
+        if request.hard:
+            return self.draw(_Request(request.channel, None, self._any_template_group(request.channel)))
         raise BadInput(
             f"The spec's material is too little: no further distinct query can be made for "
-            f"{request.channel!r}{kind}, and {self._spec.planned} queries are needed in all.",
+            f"{request.channel!r}, and {self._spec.planned} queries are needed in all.",
             fix=_MORE_MATERIAL,
         )
 

@@ -22,15 +22,14 @@ from distillery.dataset.records import MAX_QUERY_CHARACTERS
 from distillery.dataset.texts import RESERVED
 from distillery.earlier_names import renamed
 from distillery.errors import BadInput
-from distillery.yaml_loader import parse_yaml
+from distillery.yaml_loader import LARGEST_FILE, parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from distillery.task.channels import ChannelConfig
 
-LARGEST_SPEC = 1_000_000
-"""Bytes; two hundred times the size of the sample spec."""
+LARGEST_SPEC = LARGEST_FILE
 SLOT = re.compile(r"\{(\w+)\}")
 QUERY, OTHER = "query", "other"
 """The slots in the material of hard cases that stand for a whole query."""
@@ -229,8 +228,6 @@ class Spec(_Strict):
 
 def parse_spec(text: str | bytes) -> Spec:
     """Read a spec from YAML; raise BadInput with the place and one sentence when it is not valid."""
-    if len(text) > LARGEST_SPEC:
-        raise BadInput(f"The spec is larger than {LARGEST_SPEC:,} bytes.", fix="Shorten its word lists.")
     return parse_yaml(Spec, text, what="spec", fix=_FIX)
 
 

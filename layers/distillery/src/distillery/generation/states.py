@@ -17,7 +17,8 @@ from distillery import earlier_names
 from distillery.cost.prices import Price
 from distillery.earlier_names import renamed
 from distillery.generation.spec import identity_digest
-from distillery.runs.states import Source, slug
+from distillery.runs.names import distinct_name, slug
+from distillery.runs.states import Source
 
 if TYPE_CHECKING:
     from distillery.generation.spec import Spec
@@ -153,12 +154,12 @@ class Generation(BaseModel):
 
 def spec_dataset(key: str) -> str:
     """`<dataset>` of `specs/<dataset>.yaml` in the form that other keys use."""
-    return slug(key.removeprefix("specs/").removesuffix(".yaml"))
+    return distinct_name(key.removeprefix("specs/").removesuffix(".yaml"))
 
 
 def spec_key(dataset: str) -> str:
     """The key at which the spec of a dataset is dropped."""
-    return f"specs/{slug(dataset)}.yaml"
+    return f"specs/{distinct_name(dataset)}.yaml"
 
 
 def generation_id(dataset: str, spec: Spec, channel_config: ChannelConfig, teacher: str) -> str:

@@ -7,7 +7,6 @@ and REJECTED | DUPLICATE | FAILED before that, RETIRED later.
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -16,10 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distillery import earlier_names
 from distillery.earlier_names import renamed
-
-SLUG_LENGTH = 40
-"""Leaves room for `-<12 hex>` and `-<candidate>` within Bedrock's limit of 63 characters for a name."""
-
+from distillery.runs.names import dataset_name, object_version, slug
 
 AGAIN = "again"
 """User-defined metadata of a dataset object. With the value `true`, the run trains a model in any case."""
@@ -104,8 +100,8 @@ class Source(BaseModel):
 
     @property
     def version(self) -> str:
-        """The version id of the object, or its ETag when the bucket has no versions."""
-        return self.version_id or self.etag
+        """What tells this object from others that have been or will be at its key."""
+        return object_version(self.version_id, self.etag)
 
 
 class Move(BaseModel):
@@ -254,23 +250,11 @@ class Run(BaseModel):
         return next((move.at for move in reversed(self.history) if move.state is state), None)
 
 
-def slug(text: str) -> str:
-    """Return lower-case letters, digits and single hyphens, at most 40 characters, never empty."""
-    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return words[:SLUG_LENGTH].strip("-") or "dataset"
-
-
 def run_id(bucket: str, key: str, version: str) -> str:
     """Return `<dataset slug>-<12 hex>`. The same object version always has the same id."""
     # Each part has its length as prefix, so that different triples never give the same text.
     identity = "".join(f"{len(part)}:{part}" for part in (bucket, key, version))
     return f"{slug(dataset_name(key))}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-
-
-def dataset_name(key: str) -> str:
-    """Return `<dataset>` of `datasets/<dataset>/<file>.jsonl`."""
-    parts = key.split("/")
-    return parts[1] if len(parts) > 2 else ""
 
 
 def evaluation_job_name(run: str, candidate: str) -> str:

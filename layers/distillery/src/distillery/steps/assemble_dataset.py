@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from distillery.generation.assembly import MIN_RECORDS, Choice, Labelled, choose, dataset_bytes, dataset_key
+from distillery.generation.planner import exhausted_cases
 from distillery.generation.states import Generation, GenerationState, generation_key
 from distillery.runs.states import now, run_id
 from distillery.steps.generation_steps import SUMMARY
@@ -77,7 +78,7 @@ def _assemble(generation: Generation, steps: GenerationSteps) -> None:
     why = generation.closed_because if len(labels) < generation.planned else ""
     choice = choose(_labelled(planned, labels), spec, channel_config)
     enough = len(choice.chosen) >= MIN_RECORDS
-    reasons = [*([why] if why else []), *choice.remarks]
+    reasons = [*([why] if why else []), *exhausted_cases(planned, spec), *choice.remarks]
     key = run = None
     if enough:
         content = dataset_bytes(choice.chosen, channel_config)

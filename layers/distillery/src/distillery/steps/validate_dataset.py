@@ -14,7 +14,8 @@ from distillery.dataset import validation
 from distillery.dataset.validation import DatasetReport, Rules
 from distillery.reports.validation_report import render_validation
 from distillery.runs.fingerprints import training_fingerprint, verdict_fingerprint
-from distillery.runs.states import AGAIN, Run, Source, Stage, State, dataset_name, run_id
+from distillery.runs.names import dataset_name
+from distillery.runs.states import AGAIN, Run, Source, Stage, State, run_id
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
 
@@ -102,7 +103,7 @@ def _check(
         tempfile.TemporaryFile() as quarantine,
         tempfile.TemporaryFile() as diff,
     ):
-        stream = bucket.stream(run.source.key, run.source.version_id)
+        stream = bucket.stream(run.source.key, run.source.version_id, run.source.etag)
         with clients.explained("read the dataset"):
             report = validation.validate_dataset(
                 stream,

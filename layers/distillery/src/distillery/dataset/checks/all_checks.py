@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     file_summary.mixed_system_prompts,
     file_summary.no_reasoning,
     label_conflicts.off_grid,
+    label_conflicts.equal_labels,
     label_conflicts.conflicting_labels,
     repeated_queries.near_duplicates,
     label_conflicts.near_conflicting_labels,

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from distillery.dataset.findings import Finding, new_finding
-from distillery.dataset.statistics import GRID_SLACK, off_grid_labels
+from distillery.dataset.statistics import GRID_SLACK, LEAST_SAMPLE, off_grid_labels
 from distillery.messages import counted, line_list
 from distillery.task.weights import TOLERANCE
 
@@ -31,6 +31,16 @@ def off_grid(dataset: ScannedDataset) -> Iterator[Finding]:
     share = f"{count:,} of {counted(dataset.statistics.labelled, 'label')}"
     message = f"{share} are off the label grid of {grid:g}: {line_list(lines)}."
     yield new_finding("off_grid", None, message, lines=lines)
+
+
+def equal_labels(dataset: ScannedDataset) -> Iterator[Finding]:
+    """One finding if all labels are the same weights."""
+    labelled, labels = dataset.kept.labelled, {label for label in dataset.kept.labels if label is not None}
+    if labelled < LEAST_SAMPLE or len(labels) > 1:
+        return
+    pairs = zip(dataset.channel_config.names, next(iter(labels)), strict=True)
+    weights = ", ".join(f"{channel} {weight:g}" for channel, weight in pairs)
+    yield new_finding("equal_labels", None, f"All {counted(labelled, 'label')} are equal: {weights}.")
 
 
 def conflicting_labels(dataset: ScannedDataset) -> Iterator[Finding]:
