@@ -23,6 +23,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from distillery.aws import clients
 from distillery.aws.bucket import Bucket
@@ -156,6 +157,16 @@ def find_stack(target: Target) -> Stack:
                 f"The local cloud is not running at {local_endpoint()}.", fix="Start it with `make up`."
             ) from error
         raise BadInput(f"{error}") from error
+    except (ResponseParserError, KeyError) as error:
+        if target.local:
+            raise BadInput(
+                f"Another program answers at {local_endpoint()}, and not the local cloud.",
+                fix="Set DISTILLERY_PORT to the port of the local cloud.",
+            ) from error
+        raise BadInput(
+            "The address of CloudFormation does not answer as AWS does.",
+            fix="Check the network and AWS_ENDPOINT_URL.",
+        ) from error
     except BotoCoreError as error:
         raise BadInput(f"AWS cannot be reached: {error}") from error
     outputs = {item["OutputKey"]: item["OutputValue"] for item in described.get("Outputs", [])}

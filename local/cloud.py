@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,6 +68,18 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_PAGER": "",
     }
+
+
+def ignore_shell_settings() -> None:
+    """Remove what the shell's AWS settings and proxies would do to this process and those that it starts.
+
+    Downloads still use the proxies; the loopback interface does not.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    excluded = {os.environ.get("no_proxy", ""), os.environ.get("NO_PROXY", ""), HOST, "localhost"} - {""}
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(sorted(excluded))
 
 
 class LocalCloud:
@@ -214,6 +227,14 @@ def deploy(
     values = parameters_here() | dict(parameters or {})
     options = ["--template-file", str(built), "--stack-name", stack, "--parameter-overrides"]
     _sam(["deploy", *options, *_overrides(values)], environment(endpoint))
+    outputs = stack_outputs(endpoint, stack)
+    if outputs is None:
+        raise DeploymentFailed(f"The deployment succeeded, and stack {stack} does not exist.")
+    return outputs
+
+
+def stack_outputs(endpoint: str, stack: str = STACK) -> dict[str, str] | None:
+    """Return the outputs of a stack on the cloud at `endpoint`; None if its deployment has not finished."""
     client = boto3.client(
         "cloudformation",
         endpoint_url=endpoint,
@@ -221,7 +242,12 @@ def deploy(
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  # a fixed, public value
     )
-    found = client.describe_stacks(StackName=stack)["Stacks"][0]
+    try:
+        found = client.describe_stacks(StackName=stack)["Stacks"][0]
+    except (ClientError, EndpointConnectionError):  # no stack yet, or no server yet
+        return None
+    if not found["StackStatus"].endswith("_COMPLETE"):
+        return None
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 

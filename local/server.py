@@ -67,6 +67,9 @@ def prepare_environment(port: int, scratch: Path) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "DISTILLERY_", "PYTHON"))]:
         # The functions must not inherit a profile, a role or a module path from the shell.
         del os.environ[name]
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        # They call this server only.
+        del os.environ[name]
     os.environ.update(
         GATEWAY_PORT=str(port),
         BIND_HOST=HOST,

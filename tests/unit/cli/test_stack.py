@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from cli import stack as stack_module
 from cli.app import main
@@ -93,3 +94,16 @@ def test_port_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, port: st
     monkeypatch.setenv("DISTILLERY_PORT", port)
     with pytest.raises(BadInput, match="is not a port"):
         stack_module.local_endpoint()
+
+
+@pytest.mark.parametrize("answer", [ResponseParserError("<html>"), KeyError("Stacks")])
+def test_another_program_at_the_port_of_the_local_cloud_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: Exception
+) -> None:
+    def other(*_: object) -> None:
+        raise answer
+
+    monkeypatch.setenv("DISTILLERY_PORT", "4599")
+    monkeypatch.setattr(Stack, "client", other)
+    assert main(["runs"]) == 1
+    assert capsys.readouterr().err.startswith("Another program answers at http://127.0.0.1:4599")
