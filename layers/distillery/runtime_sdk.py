@@ -22,16 +22,19 @@ BY_LIBRARIES = {
     # Powertools: the idempotency table, and cached reads of parameters.
     "dynamodb": ("put_item", "get_item", "update_item", "delete_item"),
     "ssm": ("get_parameter",),
-    # The calls that upload_fileobj makes.
+    # The calls that upload_fileobj and copy make.
     "s3": (
         "put_object",
+        "head_object",
+        "copy_object",
+        "upload_part_copy",
         "create_multipart_upload",
         "upload_part",
         "complete_multipart_upload",
         "abort_multipart_upload",
     ),
 }
-HELPERS = frozenset({"upload_fileobj", "get_paginator", "exceptions", "meta"})
+HELPERS = frozenset({"copy", "upload_fileobj", "get_paginator", "exceptions", "meta"})
 """Attributes of a client that are not operations."""
 NESTED_NAMES_IN = "bedrock"
 """Folder whose dictionaries are requests; the names in them are checked too."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from distillery.aws.bucket import Bucket, run_key
 from distillery.runs.states import State
 from tests.races.cloud import Invocation
-from tests.races.grid import sample, single_faults, until
+from tests.races.grid import EXPLORE, sample, single_faults, until
 from tests.unit.steps.run_helpers import GOOD_DATASET
 
 if TYPE_CHECKING:
@@ -161,3 +162,33 @@ def test_run_that_failed_after_its_training_is_continued_by_the_next_one(world: 
         assert (run.state, run.adopted_from) == (State.PROMOTED, failed.run_id)
         assert len(pipeline.cloud.bedrock.jobs) == 1
         assert pipeline.violations() == []
+
+
+@pytest.mark.parametrize("call", range(0, 24, 4) if not EXPLORE else range(24))
+def test_validation_that_is_held_up_does_not_change_the_files_of_a_run_that_trains(
+    world: World, call: int
+) -> None:
+    with world() as pipeline:
+        drop(pipeline)
+        delivery = until(pipeline, "validate")
+        other = {"HOLDOUT_MIN": "9", "HOLDOUT_MAX": "9"}  # stands for a memory that has grown
+
+        def files() -> dict[str, bytes]:
+            bucket = Bucket("data")
+            (run,) = pipeline.runs()
+            names = ("train.jsonl", "holdout.jsonl", "validation.json")
+            return {name: bucket.read(run_key(run.run_id, name)) for name in names}
+
+        read: list[dict[str, bytes]] = []
+
+        def validate_and_train() -> None:
+            pipeline.environment |= other
+            pipeline.invoke(delivery)
+            until(pipeline, "deploy")
+            read.append(files())
+
+        pipeline.interleave(partial(pipeline.invoke, delivery), call, validate_and_train)
+        (run,) = pipeline.runs()
+        assert run.state is State.TRAINING
+        assert [files()] == read
+        assert len(read[0]["holdout.jsonl"].splitlines()) == run.counts["holdout"]

@@ -190,13 +190,13 @@ class DeployedPipeline:
         table = self.outputs["RunsTableName"]
         for item in self.dynamodb.scan(TableName=table)["Items"]:
             run = Run.model_validate(from_item(item))
-            if run.state not in ENDED:
+            if run.state not in ENDED or run.clean_up_again:
                 self.dynamodb.update_item(
                     TableName=table,
                     Key={"run_id": {"S": run.run_id}},
-                    UpdateExpression="SET #state = :failed, announced = :failed",
+                    UpdateExpression="SET #state = :failed, announced = :failed, clean_up_again = :no",
                     ExpressionAttributeNames={"#state": "state"},
-                    ExpressionAttributeValues={":failed": {"S": State.FAILED}},
+                    ExpressionAttributeValues={":failed": {"S": State.FAILED}, ":no": {"BOOL": False}},
                 )
         wait_for(lambda: self.waiting("WatchQueueUrl") == 0, "the watch queue to be empty", 60)
         self._delete_inactive_deployments()

@@ -84,8 +84,8 @@ def test_wait_past_its_deadline_fails_the_run_and_goes_to_the_dead_letter_queue(
     steps: RunSteps, cloud: CloudResources, state: State, stage: Stage
 ) -> None:
     bring_to(state, steps)
-    # Once a run has trained, a step may still be starting something for it.
-    assert poll(steps, cloud, stage, overdue=True) is (state is State.VALIDATED)
+    # A step may still be starting the evaluation jobs.
+    assert poll(steps, cloud, stage, overdue=True) is (state is not State.EVALUATING)
     run = steps.run_store.get(RUN)
     assert run.state is State.FAILED
     assert "deadline" in dead_letter_reason(cloud)
@@ -99,6 +99,7 @@ def test_what_a_step_starts_for_a_run_that_has_just_failed_is_removed(
     steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring_to(State.DEPLOYING, steps)
+    steps.run_store.note(RUN, deployment_arn=None)
     steps.fail(RUN, "test", "because")
     deployments(steps).start(RUN, "arn:model")
     assert poll(steps, cloud, Stage.DEPLOYMENT) is False

@@ -27,6 +27,11 @@ def run_key(run_id: str, name: str) -> str:
     return f"runs/{run_id}/{name}"
 
 
+def attempt_prefix(run_id: str, attempt: str) -> str:
+    """Prefix of the files of one attempt to validate a run's dataset. A lifecycle rule deletes them."""
+    return f"attempts/{run_id}/{attempt}/"
+
+
 def predictions_key(run_id: str, candidate: str) -> str:
     """Key of a candidate's answers to the holdout."""
     return run_key(run_id, f"predictions/{candidate}.jsonl")
@@ -95,9 +100,9 @@ class Bucket:
             return self._client.head_object(**request)["Metadata"]
 
     def copy(self, key: str, to: str) -> None:
-        """Copy an object of at most 5 GB within the bucket. Raises Missing when it does not exist."""
+        """Copy an object within the bucket, in parts when it is large. Raises Missing."""
         with clients.explained(f"copy s3://{self.name}/{key}"):
-            self._client.copy_object(Bucket=self.name, Key=to, CopySource={"Bucket": self.name, "Key": key})
+            self._client.copy({"Bucket": self.name, "Key": key}, self.name, to)
 
     def has(self, key: str) -> bool:
         """Whether the object exists."""

@@ -176,6 +176,8 @@ class Run(BaseModel):
     fingerprint: str | None = None
     training_fingerprint: str | None = None
     verdict_fingerprint: str | None = None
+    files: str = ""
+    """Prefix of the files that the validation wrote; empty for runs of earlier versions."""
     again: bool = False
     """Whether the dataset was dropped with the request to train again whatever was trained before."""
     adopted_from: str | None = None
@@ -202,6 +204,8 @@ class Run(BaseModel):
     active_model_version_after: int | None = None
     report_key: str | None = None
     failure: Failure | None = None
+    clean_up_again: bool = False
+    """Whether a step may have been starting something for the run when it failed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -231,7 +235,18 @@ class Run(BaseModel):
     @property
     def has_started(self) -> bool:
         """Whether what the run's stage waits for has started in Bedrock; False in the other stages."""
-        match self.state:
+        return self._has_started_in(self.state)
+
+    @property
+    def failed_while_starting(self) -> bool:
+        """Whether the run failed in a stage whose job or deployment had not been recorded."""
+        before = self.history[-2].state if len(self.history) > 1 else State.RECEIVED
+        return before in {State.TRAINING, State.DEPLOYING, State.EVALUATING} and (
+            not self._has_started_in(before)
+        )
+
+    def _has_started_in(self, state: State) -> bool:
+        match state:
             case State.TRAINING:
                 return self.job_arn is not None
             case State.DEPLOYING:

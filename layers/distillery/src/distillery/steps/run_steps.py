@@ -202,6 +202,8 @@ class RunSteps:
         ) or self.run_store.get(run_id)
         if run.state is State.FAILED and run.announced is not State.FAILED:
             logger.warning("run failed", run_id=run_id, step=step, cause=cause)
+            if run.failed_while_starting and not run.clean_up_again:
+                self.run_store.note(run_id, clean_up_again=True)
             self.clean_up(run)
             self.announce(run)
         return run.state is State.FAILED

@@ -13,6 +13,7 @@ from distillery.runs.states import Run, Stage, State
 from distillery.steps.cost_checks import CostChecks
 from distillery.steps.run_steps import distillation_finished
 from distillery.steps.trained_models import TrainedModels
+from distillery.steps.validated_files import TRAINING_FILES, publish_files
 
 if TYPE_CHECKING:
     from distillery.aws.bedrock.models import FoundationModels
@@ -41,6 +42,9 @@ def start_distillation(
     run = steps.run_store.get(run_id)
     bucket = Bucket(settings.data_bucket)
     if run.state is State.VALIDATED or (run.state is State.AWAITING_APPROVAL and run.is_approved):
+        if run.state is State.VALIDATED and run.announced is not State.VALIDATED:
+            # The function that validated the dataset stopped, or is about to publish them.
+            publish_files(run, bucket, TRAINING_FILES)
         trained_models = TrainedModels(ContentOwners(settings.claims_table), steps, bucket)
         with steps.fail_on_error(run, STEP):
             cost_checks = CostChecks.from_settings(settings, steps, models, roles)

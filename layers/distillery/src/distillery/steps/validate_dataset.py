@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from distillery.aws import clients
-from distillery.aws.bucket import Bucket, run_key
+from distillery.aws.bucket import Bucket, attempt_prefix
 from distillery.aws.content_owners import ContentOwners
 from distillery.aws.holdout_store import Holdouts
 from distillery.aws.stack_config import pin_channel_config
@@ -16,6 +17,7 @@ from distillery.reports.validation_report import render_validation
 from distillery.runs.fingerprints import training_fingerprint, verdict_fingerprint
 from distillery.runs.names import dataset_name
 from distillery.runs.states import AGAIN, Run, Source, Stage, State, run_id
+from distillery.steps.validated_files import publish_files
 from distillery.task.channels import text_digest
 from distillery.task.prompts import student_prompt, teacher_prompt
 
@@ -39,7 +41,7 @@ def validate_dataset(
 ) -> Run:
     """Validate one version of one object. Returns its run as it is afterwards.
 
-    The keys of all objects are derived from the run, so a second execution writes the same objects.
+    Each execution writes objects of its own. Those of the one that moves the run become the run's.
     """
     name = run_id(source.bucket, source.key, source.version)
     known = steps.run_store.find(name)
@@ -57,6 +59,7 @@ def validate_dataset(
             )
         run = steps.run_store.get(name)
     if run.state in {State.VALIDATED, State.REJECTED, State.DUPLICATE} and run.announced is not run.state:
+        publish_files(run, Bucket(settings.data_bucket))
         steps.announce(run)
     return steps.run_store.get(name)
 
@@ -68,8 +71,9 @@ def _validate(
     bucket = Bucket(settings.data_bucket)
     channel_config = pin_channel_config(bucket, run.run_id)
     before, held = holdouts.read(run.dataset), set[bytes]()
-    report = _check(run, settings, bucket, channel_config, before.keys, held)
-    lineage = _lineage(report, channel_config, settings)
+    files = attempt_prefix(run.run_id, uuid.uuid4().hex[:12])
+    report = _check(run, settings, bucket, channel_config, before.keys, held, files)
+    lineage = _lineage(report, channel_config, settings) | {"files": files}
     if not report.valid:
         steps.run_store.move(run.run_id, State.REJECTED, step=STEP, reasons=report.reasons, **lineage)
         return
@@ -89,8 +93,9 @@ def _check(
     channel_config: ChannelConfig,
     before: Collection[bytes],
     held: set[bytes],
+    files: str,
 ) -> DatasetReport:
-    """Check the object and write the files of the run. Adds the keys of the held-out queries to `held`."""
+    """Check the object, write the files under a prefix, add the keys of held-out queries to `held`."""
     rules = Rules(
         holdout_share=settings.holdout_share,
         holdout_min=settings.holdout_min,
@@ -124,11 +129,11 @@ def _check(
             written |= {"train.jsonl": train, "holdout.jsonl": holdout}
         for name, file in written.items():
             if file.tell():
-                bucket.upload(run_key(run.run_id, name), file)
+                bucket.upload(f"{files}{name}", file)
         page = render_validation(report, channel_config).encode()
-        bucket.put(run_key(run.run_id, "validation.html"), page, "text/html; charset=utf-8")
+        bucket.put(f"{files}validation.html", page, "text/html; charset=utf-8")
         document = report.model_dump_json(indent=2).encode()
-        bucket.put(run_key(run.run_id, "validation.json"), document, "application/json")
+        bucket.put(f"{files}validation.json", document, "application/json")
     return report
 
 

@@ -94,7 +94,7 @@ def _is_over(run: Run, message: WatchMessage, steps: RunSteps, dead_letters: Que
             steps.event_bus.publish(_evaluation_wake_up(run))
         return overdue
     steps.finish_announcing(run)
-    if run.state is State.FAILED and (run.entered(State.TRAINING) or run.entered(State.DEPLOYING)):
+    if run.state is State.FAILED and steps.run_store.get(run.run_id).clean_up_again:
         # A step that was at work when the run failed may have started something since.
         if _waited(run) <= FUNCTION_SECONDS:
             return False
