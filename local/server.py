@@ -122,6 +122,7 @@ async def _serve(port: int, folder: Path, settings: Any, until_stdin_closes: boo
     from local.bedrock.context import Context
     from local.bedrock.control import ControlApi
     from local.bedrock.service import Bedrock
+    from local.event_sources import convert_concurrency
     from local.function_runtime import use_function_runtime
     from local.role_simulation import authorize_simulation_by_role
     from local.s3_events import add_version_ids
@@ -132,6 +133,7 @@ async def _serve(port: int, folder: Path, settings: Any, until_stdin_closes: boo
     add_version_ids()
     authorize_simulation_by_role()
     use_function_runtime(folder / "runtime")
+    convert_concurrency()
     context = Context(f"http://{HOST}:{port}", models, settings)
     bedrock = Bedrock(context)
     config = Config()

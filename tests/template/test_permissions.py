@@ -22,6 +22,7 @@ IDS_ASSIGNED_BY_AWS = ("model-customization-job", "custom-model", "custom-model-
 WITHOUT_RESOURCE_TYPES = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
+    "bedrock:GetFoundationModelAvailability",
     "bedrock:ListCustomModelDeployments",
     "bedrock:ListCustomModels",
     "bedrock:ListEvaluationJobs",

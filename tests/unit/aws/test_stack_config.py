@@ -84,7 +84,10 @@ TWINS = CHANNELS.replace("name: b", "name: a")
             "exactly one entry for each channel",
         ),
         (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
-        (f"subject: x\n{CHANNELS}\nfallback: {{a: .nan, b: 1}}\nlabel_grid: 0.1".encode(), "sum to 1"),
+        (
+            f"subject: x\n{CHANNELS}\nfallback: {{a: .nan, b: 1}}\nlabel_grid: 0.1".encode(),
+            "must be a number",
+        ),
         (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0".encode(), "label_grid"),
         (f"subject: 'User: x'\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1".encode(), "subject"),
         (f"subject: x\n{CHANNELS}\nfallback: {{a: 1, b: 0}}\nlabel_grid: 0.1\nmore: 1".encode(), "more"),
