@@ -99,7 +99,7 @@ CASES = {
     "500 MB, lines of about 430 bytes": lambda path: _write(path, 6, size=LARGE_FILE),
     "500 MB, lines of about 4,000 bytes": lambda path: _write(path, 450, size=LARGE_FILE),
     "500 MB, one line": _write_one_line,
-    "500 MB, every line bad": _write_bad_lines,
+    "500 MB, every line bad, not read to its end": _write_bad_lines,
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from distillery.aws.bedrock.evaluations import Judgement
+from distillery.aws.clients import Missing
 from distillery.aws.queues import Queue
 from distillery.errors import BadInput, Permanent, Transient
 from distillery.runs.events import WatchMessage
@@ -106,6 +107,21 @@ def test_what_a_step_starts_for_a_run_that_has_just_failed_is_removed(
     monkeypatch.setattr("distillery.steps.watch_bedrock.FUNCTION_SECONDS", timedelta())
     assert poll(steps, cloud, Stage.DEPLOYMENT) is True
     assert not deployments(steps).deployments
+
+
+def test_job_that_a_read_does_not_find_yet_does_not_fail_the_run(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: str) -> None:
+        raise Missing("no such job")
+
+    bring_to(State.TRAINING, steps)
+    monkeypatch.setattr(steps.jobs, "get", missing)
+    assert poll(steps, cloud, Stage.DISTILLATION) is False
+    assert steps.run_store.get(RUN).state is State.TRAINING
+    monkeypatch.setattr("distillery.steps.watch_bedrock.READ_LAG", timedelta(seconds=-1))
+    poll(steps, cloud, Stage.DISTILLATION)
+    assert steps.run_store.get(RUN).state is State.FAILED
 
 
 def test_deadline_holds_while_a_service_is_down(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
+from distillery.aws.clients import Missing
 from distillery.errors import BadInput, Permanent, Transient
 from distillery.runs.events import (
     EvaluationFinished,
@@ -34,6 +35,11 @@ STEP_GRACE = timedelta(seconds=30)
 """How long the next step may take to start before its wake-up event is sent again."""
 FUNCTION_SECONDS = timedelta(seconds=900)
 """The longest that a function may run. For that long the function of a step may still be at work."""
+READ_LAG = timedelta(minutes=5)
+"""How long a job or deployment may be missing after its stage began.
+
+AWS does not document whether a read may lag behind a create.
+"""
 RENEW_AFTER = 900
 """Polls after which a new message replaces the old one.
 
@@ -154,6 +160,15 @@ def _delay(receives: int, interval: float) -> float:
 
 def _poll(run: Run, steps: RunSteps) -> OwnEvent | None:
     """Return the wake-up event to send now, if any. Raises Permanent when the run cannot go on."""
+    try:
+        return _poll_stage(run, steps)
+    except Missing:
+        if _waited(run) > READ_LAG:
+            raise
+        return None
+
+
+def _poll_stage(run: Run, steps: RunSteps) -> OwnEvent | None:
     match run.state:
         case State.VALIDATED:
             return announcement(run) if _waited(run) > STEP_GRACE else None
