@@ -111,7 +111,7 @@ def test_up_starts_a_deployed_cloud_that_an_aws_client_can_use_and_down_stops_it
             region_name="us-east-1",
         ).list_functions()["Functions"]
     }
-    assert [one["MIN_WEIGHT_SCORE"] for one in deployed.values() if "MIN_WEIGHT_SCORE" in one] == ["4.25"]
+    assert [one["MIN_WEIGHT_SCORE"] for one in deployed.values() if "MIN_WEIGHT_SCORE" in one] == ["4.25"] * 2
 
     unknown = local("deploy", "MinWeightScore")
     assert (unknown.returncode, unknown.stderr.strip()) == (

@@ -46,7 +46,7 @@ def test_a_resource_has_a_wildcard_only_where_its_name_is_not_known(template: Te
                 assert set(statement.actions) <= WITHOUT_RESOURCE_TYPES, statement
             elif resource.startswith("DataBucket.Arn/"):
                 # The wildcard is an ID, the user's name for a dataset, or the hash of a dataset's content.
-                own = r"(runs|generations)/\*/[^*]+(/\*)?"
+                own = r"(runs|generations)/\*/[^*]+(/\*)?|attempts/\*"
                 assert re.fullmatch(
                     rf"DataBucket\.Arn/({own}|(datasets|specs)/\*|datasets/\*/generated-\*)", resource
                 ), statement

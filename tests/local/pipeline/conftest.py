@@ -56,7 +56,8 @@ def promoted(pipeline: DeployedPipeline) -> DeployedPipeline:
         earlier = sum(item["run_id"]["S"].startswith("promoted-") for item in runs)
         name = pipeline.drop(sample_records(1_000 - earlier, "promoted"), "datasets/promoted/a.jsonl")
         pipeline.reach(name, State.PROMOTED)
-        pipeline.restart_router()
+    # The router may have cached the model that was active before.
+    pipeline.restart_router()
     return pipeline
 
 
