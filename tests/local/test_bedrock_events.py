@@ -115,7 +115,7 @@ def all_of(events: EventQueue) -> list[dict[str, Any]]:
 
 
 def test_events_can_be_late(resources: BedrockResources, events: EventQueue, control: ControlApi) -> None:
-    control.faults(events="late", event_delay_seconds=1.5)
+    control.faults(events="late", event_delay_seconds=6)
     arn = resources.start_job()
     resources.ended_job(arn)
     assert "Completed" not in events.statuses(arn)
