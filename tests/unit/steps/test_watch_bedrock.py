@@ -124,14 +124,20 @@ def test_job_that_a_read_does_not_find_yet_does_not_fail_the_run(
     assert steps.run_store.get(RUN).state is State.FAILED
 
 
-def test_deadline_holds_while_a_service_is_down(
-    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def train_during_an_outage(steps: RunSteps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in TRAINING whose job cannot be read."""
+
     def down(_: str) -> None:
         raise Transient("down")
 
     bring_to(State.TRAINING, steps)
     monkeypatch.setattr(steps.jobs, "get", down)
+
+
+def test_deadline_holds_while_a_service_is_down(
+    steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_during_an_outage(steps, monkeypatch)
     with pytest.raises(Transient):
         poll(steps, cloud, Stage.DISTILLATION)
     poll(steps, cloud, Stage.DISTILLATION, overdue=True)
@@ -175,11 +181,7 @@ def test_message_polled_almost_as_often_as_sqs_allows_is_replaced_by_a_new_one(
 def test_message_is_replaced_also_when_its_poll_fails(
     steps: RunSteps, cloud: CloudResources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def down(_: str) -> None:
-        raise Transient("down")
-
-    bring_to(State.TRAINING, steps)
-    monkeypatch.setattr(steps.jobs, "get", down)
+    train_during_an_outage(steps, monkeypatch)
     with pytest.raises(Transient):
         poll_received(steps, cloud, receives=899)
     poll_received(steps, cloud, receives=900)
