@@ -300,7 +300,7 @@ class Pipeline:
 
     def violations(self, *, one_each: bool = True) -> list[str]:
         """What does not hold at the end of a schedule; empty when everything does."""
-        found = [f"a letter of {letter.target}" for letter in self.letters if letter.target == "nothing"]
+        found: list[str] = []
         bedrock = self.cloud.bedrock
         if self.cloud.queues["watch"]:
             found.append("a wait is left in the queue")
@@ -328,19 +328,12 @@ class Pipeline:
         if deployed != (run.state is State.PROMOTED and not run.superseded):
             yield f"{name} is {run.state}{' (superseded)' * run.superseded} and deployed: {deployed}"
         if run.state is State.FAILED:
+            # A job that would end after the run failed, and was not stopped, was left running.
+            failed_at = run.entered(State.FAILED)
             running = [
                 job.name
                 for job in (*bedrock.jobs.values(), *bedrock.evaluations.values())
-                if job.name.startswith(name) and job.status in {"InProgress", "Completed"}
-                if not job.stopped and job.status != "Completed"
-            ]
-            # The jobs have long ended by now: one that completed after the run failed was left running.
-            failed_at = run.entered(State.FAILED)
-            running += [
-                job.name
-                for job in (*bedrock.jobs.values(), *bedrock.evaluations.values())
                 if job.name.startswith(name) and not job.stopped and failed_at and job.ready_at > failed_at
-                if job.done == "Completed"
             ]
             if running:
                 yield f"{name} is FAILED and left running: {', '.join(running)}"

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from distillery.aws import clients
 from distillery.aws.tables import condition_failed
+from distillery.errors import Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -49,5 +50,8 @@ class ContentOwners:
             if not condition_failed(error):
                 with clients.explained("write the owner of the dataset's content"):
                     raise
-            return self.find(content) or run_id
+            owner = self.find(content)
+            if owner is None:
+                raise Transient(f"The owner of {content} changed while it was read.") from error
+            return owner
         return run_id
